@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The layouts of the maps that the kernel engine's programs and the daemon share. They are pinned
+ * and outlive the daemon: a change to any of them changes STEER_LAYOUT, and with it the pin
+ * directory.
+ */
+#ifndef SOCKETBOX_BPF_MAPS_H
+#define SOCKETBOX_BPF_MAPS_H
+
+#include <linux/types.h>
+
+#define STEER_LAYOUT	  "v1"
+#define STEER_MAX_SOCKETS 131072
+#define STEER_MAX_GROUPS  16384
+#define STEER_MAX_MEMBERS 64 /* sockets of a SO_REUSEPORT group that take part in balancing */
+
+/* Which socket of a key: a lone socket has slot 0, the members of a group have 1 to
+ * STEER_MAX_MEMBERS. The keeper is the daemon's own socket: it takes connections while a group has
+ * no living member. */
+#define STEER_SLOT_LONE	  0u
+#define STEER_SLOT_KEEPER 0xffffffffu
+
+/* Key of the socket map. service 0 names the socket that swallows packets for silent refusals. */
+struct steer_key {
+	__u32 service;
+	__u32 slot;
+	__u16 port;	  /* host order: the route's target port, or the packet's */
+	__u8 protocol;	  /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 family;	  /* of the packets it takes: 4 or 6 */
+	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d; all zero: any address */
+};
+
+struct steer_count {
+	__u64 lookups;	/* new TCP connections, or UDP packets, that the route decided */
+	__u64 unserved; /* of these, refused because the service had no socket */
+};
+
+/* What the explain program found. */
+struct steer_verdict {
+	__u32 route;  /* number, or MATCH_NONE */
+	__u32 action; /* enum match_action */
+	__u32 service;
+	__u32 slot;
+	__u32 found;	/* 1: a socket was found; its cookie is in the program's context */
+	__u32 wildcard; /* 1: found under the wildcard address */
+	__u32 generation;
+	__u32 pad;
+};
+
+_Static_assert(sizeof(struct steer_key) == 28, "pinned layout");
+_Static_assert(sizeof(struct steer_count) == 16, "pinned layout");
+_Static_assert(sizeof(struct steer_verdict) == 32, "pinned layout");
+
+#endif

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// The kernel engine. steer decides, for every new TCP connection and every packet without a
+// connected UDP socket, which socket takes it; explain is the same decision asked by a person;
+// guard keeps a wildcard UDP socket to its routes; migrate saves the backlog of a closing
+// SO_REUSEPORT socket.
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/maps.h"
+#include "common/match.h"
+
+#define AF_INET	 2
+#define AF_INET6 10
+
+/* The route table in force: replaced whole by pointing this at another inner map, so that no packet
+ * sees half of a configuration. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_ARRAY);
+			__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE);
+			__uint(max_entries, 1);
+			__uint(key_size, sizeof(__u32));
+			__uint(value_size, sizeof(union match_cell));
+		});
+} tables SEC(".maps");
+
+/* Two, so that the next table's counters are in place before its table is; the header says which.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+			__uint(max_entries, 1);
+			__uint(key_size, sizeof(__u32));
+			__uint(value_size, sizeof(struct steer_count));
+		});
+} counters SEC(".maps");
+
+/* The kernel removes an entry by itself when its socket is closed by its last holder. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, STEER_MAX_SOCKETS);
+	__type(key, struct steer_key);
+	__type(value, __u64);
+} sockets SEC(".maps");
+
+/* How many slots a SO_REUSEPORT group uses; keyed like sockets, with slot 0. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, STEER_MAX_GROUPS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct steer_key);
+	__type(value, __u32);
+} groups SEC(".maps");
+
+/* The service that a guarded socket belongs to, by socket cookie. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, STEER_MAX_GROUPS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} guards SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct steer_verdict);
+} verdicts SEC(".maps");
+
+/* An address as 16 bytes that can be read as the key's words too. */
+union address {
+	__u32 part[4];
+	__u64 word[2];
+	__u8 bytes[16];
+};
+
+static __always_inline void address_from_v4(union address *out, __u32 v4)
+{
+	out->word[0] = 0;
+	out->part[2] = bpf_htonl(0xffff);
+	out->part[3] = v4;
+}
+
+static __always_inline void key_from_packet(
+	const struct bpf_sk_lookup *packet, struct match_key *key)
+{
+	union address local, remote;
+
+	if (packet->family == AF_INET) {
+		address_from_v4(&local, packet->local_ip4);
+		address_from_v4(&remote, packet->remote_ip4);
+	} else {
+		local.part[0] = packet->local_ip6[0];
+		local.part[1] = packet->local_ip6[1];
+		local.part[2] = packet->local_ip6[2];
+		local.part[3] = packet->local_ip6[3];
+		remote.part[0] = packet->remote_ip6[0];
+		remote.part[1] = packet->remote_ip6[1];
+		remote.part[2] = packet->remote_ip6[2];
+		remote.part[3] = packet->remote_ip6[3];
+	}
+	key->word[0] = local.word[0];
+	key->word[1] = local.word[1];
+	key->word[2] = remote.word[0];
+	key->word[3] = remote.word[1];
+	key->word[4] = match_ports_word(
+		packet->local_port, packet->protocol, packet->family == AF_INET ? 4 : 6);
+}
+
+/* The living socket that takes connections for key, held until bpf_sk_release; leaves its slot in
+ * key. A group's members share by hash; one that closed is passed over. */
+static __always_inline struct bpf_sock *find_socket(struct steer_key *key, __u32 hash)
+{
+	struct bpf_sock *socket;
+	__u32 *members, count;
+
+	key->slot = STEER_SLOT_LONE;
+	socket = bpf_map_lookup_elem(&sockets, key);
+	if (socket)
+		return socket;
+	members = bpf_map_lookup_elem(&groups, key);
+	if (!members)
+		return NULL;
+	count = *members;
+	for (__u32 i = 0; i < STEER_MAX_MEMBERS; i++) {
+		if (i >= count)
+			break;
+		key->slot = 1 + (hash + i) % count;
+		socket = bpf_map_lookup_elem(&sockets, key);
+		if (socket)
+			return socket;
+	}
+	key->slot = STEER_SLOT_KEEPER;
+	return bpf_map_lookup_elem(&sockets, key);
+}
+
+/* Gives the packet to the socket. False where the kernel refuses the pair (an IPv4 packet and an
+ * IPv6-only socket, say): the packet is then refused like one without a socket. */
+static __always_inline bool give(struct bpf_sk_lookup *packet, struct bpf_sock *socket)
+{
+	/* The slot has chosen within the group already. */
+	long failed = bpf_sk_assign(packet, socket, BPF_SK_LOOKUP_F_NO_REUSEPORT);
+
+	bpf_sk_release(socket);
+	return !failed;
+}
+
+static __always_inline int swallow(struct bpf_sk_lookup *packet)
+{
+	struct steer_key key = {
+		.protocol = packet->protocol,
+		.family = packet->family == AF_INET ? 4 : 6,
+	};
+	struct bpf_sock *hole = bpf_map_lookup_elem(&sockets, &key);
+
+	if (hole && give(packet, hole))
+		return SK_PASS;
+	return SK_DROP;
+}
+
+static __always_inline bool serve(struct bpf_sk_lookup *packet, const struct match_key *packet_key,
+	const struct match_route *route, struct steer_verdict *verdict)
+{
+	struct steer_key key = {
+		.service = route->service,
+		.port = route->target_port ? route->target_port : packet->local_port,
+		.protocol = packet->protocol,
+		.family = packet->family == AF_INET ? 4 : 6,
+	};
+	union address local = {.word = {packet_key->word[0], packet_key->word[1]}};
+	__u32 hash = match_hash(packet_key) ^ (packet->remote_port * 0x9e3779b1u);
+	struct bpf_sock *socket;
+
+	hash ^= hash >> 16;
+	__builtin_memcpy(key.address, local.bytes, sizeof(key.address));
+	socket = find_socket(&key, hash);
+	if (!socket) {
+		__builtin_memset(key.address, 0, sizeof(key.address));
+		verdict->wildcard = 1;
+		socket = find_socket(&key, hash);
+	}
+	if (!socket)
+		return false;
+	verdict->slot = key.slot;
+	verdict->found = give(packet, socket);
+	return verdict->found;
+}
+
+static __always_inline void count(__u32 array, __u32 route, bool unserved)
+{
+	void *inner = bpf_map_lookup_elem(&counters, &array);
+	struct steer_count *counted;
+
+	if (!inner)
+		return;
+	counted = bpf_map_lookup_elem(inner, &route);
+	if (!counted)
+		return;
+	counted->lookups++;
+	counted->unserved += unserved;
+}
+
+/* The whole decision. SK_DROP makes the kernel answer as if no socket existed: RST for TCP, ICMP
+ * port unreachable for UDP (net/ipv4/inet_hashtables.c, inet_lookup_run_sk_lookup). */
+static __always_inline int decide(
+	struct bpf_sk_lookup *packet, struct steer_verdict *verdict, bool counting)
+{
+	union match_cell *header;
+	struct match_route *route;
+	struct match_key key;
+	__u32 zero = 0;
+	void *table;
+	int result;
+
+	verdict->route = MATCH_NONE;
+	verdict->action = MATCH_PASS;
+	table = bpf_map_lookup_elem(&tables, &zero);
+	if (!table)
+		return SK_PASS;
+	header = match_cell(table, 0);
+	if (!header)
+		return SK_PASS;
+	verdict->generation = header->header.generation;
+	key_from_packet(packet, &key);
+	verdict->route = match_find(table, &key);
+	route = match_route(table, verdict->route);
+	if (!route)
+		return SK_PASS;
+	verdict->action = route->action;
+	verdict->service = route->service;
+	switch (route->action) {
+	case MATCH_SERVICE:
+		result = serve(packet, &key, route, verdict) ? SK_PASS : SK_DROP;
+		break;
+	case MATCH_RESET:
+		result = SK_DROP;
+		break;
+	case MATCH_SILENT:
+		result = swallow(packet);
+		break;
+	default:
+		result = SK_PASS;
+	}
+	if (counting)
+		count(header->header.counters, verdict->route,
+			route->action == MATCH_SERVICE && result == SK_DROP);
+	return result;
+}
+
+SEC("sk_lookup")
+int steer(struct bpf_sk_lookup *packet)
+{
+	struct steer_verdict verdict = {};
+
+	return decide(packet, &verdict, true);
+}
+
+/* Never attached: the daemon runs it on a made-up packet (BPF_PROG_TEST_RUN). */
+SEC("sk_lookup")
+int explain(struct bpf_sk_lookup *packet)
+{
+	struct steer_verdict verdict = {};
+	__u32 zero = 0;
+	int result = decide(packet, &verdict, false);
+
+	bpf_map_update_elem(&verdicts, &zero, &verdict, BPF_ANY);
+	return result;
+}
+
+/* Reads the addresses and the local port of the UDP packet at hand. */
+static __always_inline bool key_from_buffer(struct __sk_buff *buffer, struct match_key *key)
+{
+	union address local, remote;
+	bool v4 = buffer->protocol == bpf_htons(ETH_P_IP);
+	__be16 port;
+	__u32 word;
+
+	if (v4) {
+		if (bpf_skb_load_bytes_relative(buffer, 12, &word, 4, BPF_HDR_START_NET))
+			return false;
+		address_from_v4(&remote, word);
+		if (bpf_skb_load_bytes_relative(buffer, 16, &word, 4, BPF_HDR_START_NET))
+			return false;
+		address_from_v4(&local, word);
+	} else {
+		if (bpf_skb_load_bytes_relative(buffer, 8, remote.bytes, 16, BPF_HDR_START_NET) ||
+			bpf_skb_load_bytes_relative(buffer, 24, local.bytes, 16, BPF_HDR_START_NET))
+			return false;
+	}
+	/* A UDP socket's filter sees the packet from its UDP header on. */
+	if (bpf_skb_load_bytes(buffer, 2, &port, sizeof(port)))
+		return false;
+	key->word[0] = local.word[0];
+	key->word[1] = local.word[1];
+	key->word[2] = remote.word[0];
+	key->word[3] = remote.word[1];
+	key->word[4] = match_ports_word(bpf_ntohs(port), IPPROTO_UDP, v4 ? 4 : 6);
+	return true;
+}
+
+/* Attached to a UDP socket that had to be bound to the wildcard address: drops what no route gives
+ * to the socket's service, which the normal lookup would deliver. */
+SEC("socket")
+int guard(struct __sk_buff *buffer)
+{
+	__u64 cookie = bpf_get_socket_cookie(buffer);
+	__u32 *service = bpf_map_lookup_elem(&guards, &cookie);
+	struct match_route *route;
+	struct match_key key;
+	__u32 zero = 0;
+	void *table = bpf_map_lookup_elem(&tables, &zero);
+
+	if (!service || !table || !key_from_buffer(buffer, &key))
+		return 0;
+	route = match_route(table, match_find(table, &key));
+	if (!route || route->action != MATCH_SERVICE || route->service != *service)
+		return 0;
+	return buffer->len;
+}
+
+/* Attached to a SO_REUSEPORT group, it makes the kernel (>= 5.14) move the connections that wait in
+ * a closing socket's backlog to another socket of the group. The kernel picks which. */
+SEC("sk_reuseport/migrate")
+int migrate(struct sk_reuseport_md *packet __attribute__((unused)))
+{
+	return SK_PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

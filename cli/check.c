@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// socketbox check: reads a configuration as the daemon would.
+#include <stdio.h>
+
+#include "cli/verbs.h"
+#include "daemon/config/config.h"
+#include "daemon/table.h"
+
+int check_main(int argc, char **argv, struct err *err)
+{
+	const char *path = argc > 1 ? argv[1] : CONFIG_DEFAULT_PATH;
+	struct complaints complaints = {0};
+	struct config *config = NULL;
+	struct table table = {0};
+	int result;
+
+	if (argc > 2 || path[0] == '-') {
+		err_set(err, -1, "one file at most");
+		return VERB_MISUSED;
+	}
+	result = config_load(path, &config, &complaints);
+	for (size_t i = 0; i < complaints.count; i++)
+		fprintf(stderr, "%s\n", complaints.lines[i]);
+	complaints_fini(&complaints);
+	if (!result)
+		result = table_build(config, &table, err);
+	if (!result)
+		printf("%s: ok: %zu services, %zu routes\n", path, config->service_count,
+			config->route_count);
+	table_fini(&table);
+	config_free(config);
+	return result ? VERB_FAILED : VERB_DONE;
+}

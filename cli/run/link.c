@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Claims sockets, and remembers them for a restarted daemon.
+#include "cli/run/link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "cli/control.h"
+#include "common/cleanup.h"
+
+/* A daemon that does not answer for so long counts as away; binds wait for it meanwhile. */
+static const struct timeval patience = {.tv_sec = 10};
+
+static int read_endpoints(struct link *link, int file, size_t count, struct err *err)
+{
+	struct wire_endpoint *endpoints = calloc(count + 1, sizeof(*endpoints));
+	size_t size = count * sizeof(*endpoints), done = 0;
+
+	if (!endpoints)
+		return err_errno(err, -ENOMEM, "reading the service's endpoints");
+	while (done < size) {
+		ssize_t got = pread(file, (char *)endpoints + done, size - done, (off_t)done);
+
+		if (got <= 0) {
+			free(endpoints);
+			return err_set(err, -EPROTO, "the service's endpoints cannot be read");
+		}
+		done += (size_t)got;
+	}
+	free(link->endpoints);
+	link->endpoints = endpoints;
+	link->endpoint_count = count;
+	return 0;
+}
+
+static int greet(struct link *link, struct err *err)
+{
+	struct wire_hello hello = {.header = control_header(WIRE_HELLO, sizeof(hello))};
+	struct wire_welcome welcome;
+	cleanup_close int fd = -1;
+	cleanup_close int file = -1;
+	int result = control_connect(link->path, &fd, err);
+
+	if (result)
+		return result;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	strcpy(hello.service, link->service);
+	result = control_ask(fd, &hello, -1, WIRE_WELCOME, &welcome, sizeof(welcome), &file, err);
+	if (!result)
+		result = read_endpoints(link, file, welcome.endpoint_count, err);
+	if (!result)
+		link->fd = take_fd(&fd);
+	return result;
+}
+
+int link_open(struct link *link, const char *path, const char *service, struct err *err)
+{
+	*link = (struct link){.path = path, .service = service, .fd = -1};
+	if (strlen(service) >= WIRE_NAME_SIZE)
+		return err_set(err, -EINVAL, "'%s' is too long for a service's name", service);
+	return greet(link, err);
+}
+
+void link_close(struct link *link)
+{
+	for (size_t i = 0; i < link->claim_count; i++)
+		cleanup_close_fd(&link->claims[i].fd);
+	free(link->claims);
+	free(link->endpoints);
+	cleanup_close_fd(&link->fd);
+}
+
+bool link_knows(const struct link *link, uint64_t cookie)
+{
+	for (size_t i = 0; i < link->claim_count; i++) {
+		if (link->claims[i].cookie == cookie)
+			return true;
+	}
+	return false;
+}
+
+static bool same_bind(const struct link_bind *a, const struct link_bind *b)
+{
+	return a->protocol == b->protocol && a->family == b->family && a->v6only == b->v6only &&
+	       a->endpoint.port == b->endpoint.port &&
+	       addr_equal(&a->endpoint.addr, &b->endpoint.addr);
+}
+
+/* Remembers a claim. A lone one replaces what the same bind got before. */
+static int remember(struct link *link, const struct link_bind *bind, uint64_t cookie, int fd)
+{
+	struct link_claim *claim = NULL, *list;
+	int copy = bind->reuseport ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	for (size_t i = 0; i < link->claim_count; i++) {
+		if (same_bind(&link->claims[i].bind, bind) &&
+			(!bind->reuseport || link->claims[i].cookie == cookie))
+			claim = &link->claims[i];
+	}
+	if (!claim) {
+		list = reallocarray(link->claims, link->claim_count + 1, sizeof(*list));
+		if (!list) {
+			cleanup_close_fd(&copy);
+			return -ENOMEM;
+		}
+		link->claims = list;
+		claim = &list[link->claim_count++];
+		claim->fd = -1;
+	}
+	cleanup_close_fd(&claim->fd);
+	*claim = (struct link_claim){.bind = *bind, .cookie = cookie, .fd = copy};
+	return 0;
+}
+
+static void fill_request(
+	struct wire_claim *request, enum wire_type type, const struct link_bind *bind)
+{
+	*request = (struct wire_claim){
+		.header = control_header(type, sizeof(*request)),
+		.port = bind->endpoint.port,
+		.family = bind->family,
+		.protocol = bind->protocol,
+		.flags = (bind->v6only ? WIRE_CLAIM_V6ONLY : 0u) |
+			 (bind->reuseport ? WIRE_CLAIM_REUSEPORT : 0u),
+	};
+	memcpy(request->address, bind->endpoint.addr.bytes, sizeof(request->address));
+}
+
+/* What means that there is no daemon at the other end, rather than that it refuses. */
+static bool is_away(int result)
+{
+	return result == -EPIPE || result == -EPROTO || result == -EAGAIN || result == -ECONNRESET;
+}
+
+int link_claim(struct link *link, const struct link_bind *bind, int *fd_out, struct err *err)
+{
+	struct wire_claim request;
+	struct wire_claimed answer;
+	cleanup_close int fd = -1;
+	int result;
+
+	if (link->fd < 0)
+		return err_set(err, -EPIPE, "socketboxd is away");
+	fill_request(&request, WIRE_CLAIM, bind);
+	result = control_ask(
+		link->fd, &request, -1, WIRE_CLAIMED, &answer, sizeof(answer), &fd, err);
+	if (is_away(result)) {
+		cleanup_close_fd(&link->fd);
+		return -EPIPE;
+	}
+	if (!result)
+		result = remember(link, bind, answer.cookie, fd);
+	if (!result)
+		*fd_out = take_fd(&fd);
+	return result;
+}
+
+/* True if an earlier claim is of the same group, which is registered once. */
+static bool is_repeated(const struct link *link, size_t claim)
+{
+	for (size_t i = 0; i < claim; i++) {
+		if (link->claims[i].bind.reuseport &&
+			same_bind(&link->claims[i].bind, &link->claims[claim].bind))
+			return true;
+	}
+	return false;
+}
+
+int link_restore(struct link *link, struct err *err)
+{
+	int result = greet(link, err);
+
+	for (size_t i = 0; !result && i < link->claim_count; i++) {
+		const struct link_claim *claim = &link->claims[i];
+		struct wire_claim request;
+		struct wire_claimed answer;
+		char text[ADDR_TEXT_SIZE];
+		int none = -1;
+
+		if (claim->bind.reuseport && is_repeated(link, i))
+			continue;
+		fill_request(&request, WIRE_REGISTER, &claim->bind);
+		result = control_ask(link->fd, &request, claim->fd, WIRE_CLAIMED, &answer,
+			sizeof(answer), &none, err);
+		if (!result)
+			continue;
+		if (is_away(result)) {
+			cleanup_close_fd(&link->fd);
+			return result;
+		}
+		fprintf(stderr, "socketbox run: the new socketboxd did not take %s back: %s\n",
+			addr_endpoint_format(&claim->bind.endpoint, text), err->text);
+		result = 0;
+	}
+	return result;
+}

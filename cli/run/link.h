@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The launcher's connection to the daemon, and the claims made over it. It outlives a daemon: after
+ * a restart it connects again and registers what it holds.
+ */
+#ifndef SOCKETBOX_CLI_RUN_LINK_H
+#define SOCKETBOX_CLI_RUN_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "common/wire.h"
+
+/* A bind(2) that becomes a claim. */
+struct link_bind {
+	uint32_t protocol; /* IPPROTO_TCP, IPPROTO_UDP or IPPROTO_MPTCP */
+	uint8_t family;	   /* of the socket: 4 or 6 */
+	bool v6only, reuseport;
+	struct addr_endpoint endpoint;
+};
+
+/* One socket that the program got. Of SO_REUSEPORT sockets no copy is kept: see claims.h of the
+ * daemon. */
+struct link_claim {
+	struct link_bind bind;
+	uint64_t cookie;
+	int fd; /* a copy of a lone socket, or -1 */
+};
+
+struct link {
+	const char *path, *service;
+	int fd; /* -1 while the daemon is away */
+	struct wire_endpoint *endpoints;
+	size_t endpoint_count;
+	struct link_claim *claims;
+	size_t claim_count;
+};
+
+/* Connects, says which service this is, and reads what its routes cover. link_close frees. */
+int link_open(struct link *link, const char *path, const char *service, struct err *err);
+void link_close(struct link *link);
+
+/* Asks for a socket; *fd is the caller's. -EPIPE: the daemon is away (link->fd is -1 then);
+ * -ENOENT: no route covers it; others are the daemon's refusal. */
+int link_claim(struct link *link, const struct link_bind *bind, int *fd, struct err *err);
+
+/* True if the socket with this cookie came from here. */
+bool link_knows(const struct link *link, uint64_t cookie);
+
+/* Connects again and registers all claims; 0 once that is done. What the daemon does not take back
+ * is said on stderr. */
+int link_restore(struct link *link, struct err *err);
+
+#endif

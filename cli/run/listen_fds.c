@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Claims one socket per port of the service.
+#include "cli/run/listen_fds.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+static uint16_t program_port(const struct wire_endpoint *endpoint)
+{
+	return endpoint->target_port ? endpoint->target_port : endpoint->port_first;
+}
+
+static bool same_socket(const struct wire_endpoint *a, const struct wire_endpoint *b)
+{
+	return a->protocol == b->protocol && program_port(a) == program_port(b);
+}
+
+static bool is_first(const struct link *link, size_t index)
+{
+	for (size_t i = 0; i < index; i++) {
+		if (same_socket(&link->endpoints[i], &link->endpoints[index]))
+			return false;
+	}
+	return true;
+}
+
+static bool v4_only(const struct link *link, const struct wire_endpoint *endpoint)
+{
+	for (size_t i = 0; i < link->endpoint_count; i++) {
+		if (same_socket(&link->endpoints[i], endpoint) && link->endpoints[i].family != 4)
+			return false;
+	}
+	return true;
+}
+
+static int add(struct link *link, const struct wire_endpoint *endpoint, struct listen_fds *sockets,
+	struct err *err)
+{
+	bool v4 = v4_only(link, endpoint);
+	struct link_bind bind = {
+		.protocol = endpoint->protocol,
+		.family = v4 ? 4 : 6,
+		.endpoint = {.port = program_port(endpoint)},
+	};
+	size_t used = sockets->names ? strlen(sockets->names) : 0;
+	char *names = realloc(sockets->names, used + 16);
+	int *fds = reallocarray(sockets->fds, sockets->count + 1, sizeof(*fds));
+	int result;
+
+	if (names)
+		sockets->names = names;
+	if (fds)
+		sockets->fds = fds;
+	if (!names || !fds)
+		return err_errno(err, -ENOMEM, "claiming sockets");
+	if (v4)
+		bind.endpoint.addr.bytes[10] = bind.endpoint.addr.bytes[11] = 0xff;
+	result = link_claim(link, &bind, &fds[sockets->count], err);
+	if (result)
+		return result;
+	/* Programs that are given sockets expect them as systemd makes them: blocking. */
+	fcntl(fds[sockets->count], F_SETFL, O_RDWR);
+	sockets->count++;
+	snprintf(names + used, 16, "%s%s-%u", used ? ":" : "",
+		endpoint->protocol == IPPROTO_UDP ? "udp" : "tcp", program_port(endpoint));
+	return 0;
+}
+
+int listen_fds_claim(struct link *link, struct listen_fds *sockets, struct err *err)
+{
+	for (size_t i = 0; i < link->endpoint_count; i++) {
+		const struct wire_endpoint *endpoint = &link->endpoints[i];
+		int result;
+
+		if (!endpoint->target_port && endpoint->port_first != endpoint->port_last)
+			return err_set(err, -EINVAL,
+				"service '%s' has the ports %u to %u, and --listen-fds needs single ones; give the routes single ports, or run the program without --listen-fds",
+				link->service, endpoint->port_first ? endpoint->port_first : 1u,
+				endpoint->port_last);
+		result = is_first(link, i) ? add(link, endpoint, sockets, err) : 0;
+		if (result)
+			return result;
+	}
+	if (!sockets->count)
+		return err_set(err, -ENOENT,
+			"no route leads to service '%s', so there is no socket to pass",
+			link->service);
+	return 0;
+}
+
+void listen_fds_fini(struct listen_fds *sockets)
+{
+	for (size_t i = 0; i < sockets->count; i++)
+		cleanup_close_fd(&sockets->fds[i]);
+	free(sockets->fds);
+	free(sockets->names);
+}

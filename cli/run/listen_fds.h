@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* --listen-fds: claims what a service's routes cover, for programs that take sockets from their
+ * parent. */
+#ifndef SOCKETBOX_CLI_RUN_LISTEN_FDS_H
+#define SOCKETBOX_CLI_RUN_LISTEN_FDS_H
+
+#include "cli/run/link.h"
+
+struct listen_fds {
+	int *fds;
+	char *names; /* "tcp-80:tcp-443" */
+	size_t count;
+};
+
+/* One wildcard socket per protocol and port, in the order of the routes: AF_INET6 for both
+ * families, or AF_INET where the routes are IPv4 only. Ranges of ports are refused. */
+int listen_fds_claim(struct link *link, struct listen_fds *sockets, struct err *err);
+void listen_fds_fini(struct listen_fds *sockets);
+
+#endif

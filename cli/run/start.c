@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Forks, and prepares the child step by step; a close-on-exec socket carries back the notifier and
+// any failure, and its end of file the success.
+#include "cli/run/start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/run/filter.h"
+#include "cli/run/isolate.h"
+#include "common/cleanup.h"
+
+#define FIRST_FD 3 /* SD_LISTEN_FDS_START */
+
+/* Sends what happened, with the notifier if fd is not -1. */
+static void tell(int channel, const struct err *what, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec data = {.iov_base = (void *)what, .iov_len = sizeof(*what)};
+	struct msghdr envelope = {.msg_iov = &data, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		envelope.msg_control = &control;
+		envelope.msg_controllen = sizeof(control);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	}
+	sendmsg(channel, &envelope, MSG_NOSIGNAL);
+}
+
+/* Puts the sockets at 3 and up, and says so in the environment (sd_listen_fds(3)). */
+static int pass_fds(const struct start *start, struct err *err)
+{
+	cleanup_free int *high = calloc(start->fd_count, sizeof(*high));
+	char number[16];
+
+	if (!high)
+		return err_errno(err, -ENOMEM, "passing sockets");
+	/* First out of the way: one may be where another has to go. */
+	for (size_t i = 0; i < start->fd_count; i++) {
+		high[i] = fcntl(start->fds[i], F_DUPFD_CLOEXEC, FIRST_FD + (int)start->fd_count);
+		if (high[i] < 0)
+			return err_errno(err, -errno, "passing sockets");
+	}
+	for (size_t i = 0; i < start->fd_count; i++) {
+		if (dup2(high[i], FIRST_FD + (int)i) < 0)
+			return err_errno(err, -errno, "passing sockets");
+	}
+	snprintf(number, sizeof(number), "%zu", start->fd_count);
+	if (setenv("LISTEN_FDS", number, 1) || setenv("LISTEN_FDNAMES", start->names, 1))
+		return err_errno(err, -errno, "passing sockets");
+	snprintf(number, sizeof(number), "%d", (int)getpid());
+	return setenv("LISTEN_PID", number, 1) ? err_errno(err, -errno, "passing sockets") : 0;
+}
+
+static int prepare(const struct start *start, int *channel, struct err *err)
+{
+	int result = 0;
+
+	if (start->isolate)
+		result = isolate_enter(start->addresses, start->address_count, err);
+	if (!result && start->fd_count) {
+		/* Its number may be one that a socket has to have. */
+		int moved = fcntl(*channel, F_DUPFD_CLOEXEC, FIRST_FD + 2 * (int)start->fd_count);
+
+		if (moved < 0)
+			return err_errno(err, -errno, "passing sockets");
+		*channel = moved;
+		result = pass_fds(start, err);
+	}
+	if (!result && start->filter) {
+		cleanup_close int notify_fd = -1;
+
+		result = filter_install(&notify_fd, err);
+		if (!result)
+			tell(*channel, &(struct err){0}, notify_fd);
+	}
+	return result;
+}
+
+static _Noreturn void be_child(const struct start *start, int channel)
+{
+	struct err err = {0};
+
+	if (!prepare(start, &channel, &err)) {
+		sigprocmask(SIG_SETMASK, start->mask, NULL);
+		execvp(start->command[0], start->command);
+		err_errno(&err, -errno, "cannot execute %s", start->command[0]);
+	}
+	tell(channel, &err, -1);
+	_exit(127);
+}
+
+/* Reads one message of the child. 1: there is one; 0: the program runs; or negative errno. */
+static int listen_to(int channel, struct err *what, int *notify_fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec data = {.iov_base = what, .iov_len = sizeof(*what)};
+	struct msghdr envelope = {.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control)};
+	struct cmsghdr *item;
+	ssize_t length;
+
+	do {
+		length = recvmsg(channel, &envelope, MSG_CMSG_CLOEXEC);
+	} while (length < 0 && errno == EINTR);
+	if (length <= 0)
+		return length < 0 ? -errno : 0;
+	item = CMSG_FIRSTHDR(&envelope);
+	if (item && item->cmsg_type == SCM_RIGHTS)
+		memcpy(notify_fd, CMSG_DATA(item), sizeof(*notify_fd));
+	return 1;
+}
+
+int start_program(const struct start *start, struct started *started, struct err *err)
+{
+	cleanup_close int notify_fd = -1;
+	char path[64];
+	int channel[2], result;
+	struct stat netns;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel))
+		return err_errno(err, -errno, "socketpair");
+	pid = fork();
+	if (!pid) {
+		close(channel[0]);
+		be_child(start, channel[1]);
+	}
+	close(channel[1]);
+	if (pid < 0) {
+		close(channel[0]);
+		return err_errno(err, -errno, "fork");
+	}
+	do {
+		struct err what = {0};
+
+		result = listen_to(channel[0], &what, &notify_fd);
+		if (result > 0 && what.code) {
+			*err = what;
+			result = what.code;
+		}
+	} while (result > 0);
+	close(channel[0]);
+	if (result) {
+		waitpid(pid, NULL, 0);
+		return result;
+	}
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	*started = (struct started){
+		.pid = pid,
+		.netns = stat(path, &netns) ? 0 : netns.st_ino,
+		.notify_fd = take_fd(&notify_fd),
+	};
+	return 0;
+}

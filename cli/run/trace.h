@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* --trace: what a program binds, and the configuration that would serve it. */
+#ifndef SOCKETBOX_CLI_RUN_TRACE_H
+#define SOCKETBOX_CLI_RUN_TRACE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "cli/run/link.h"
+#include "cli/run/target.h"
+
+struct trace; /* what has been seen so far */
+
+/* The service's name in the YAML is the program's. NULL without memory. */
+struct trace *trace_new(const char *program);
+void trace_free(struct trace *trace);
+
+/* Prints the bind on stderr, and remembers it if a route could serve it. */
+void trace_note(struct trace *trace, const struct target *target, const struct link_bind *bind,
+	bool servable);
+
+/* Prints services and routes as YAML. */
+void trace_print(const struct trace *trace, FILE *out);
+
+#endif

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// socketbox status: what the daemon says of itself, for people or as JSON.
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/control.h"
+#include "cli/verbs.h"
+
+static const char *text_at(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static json_int_t number_at(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static void print_engine(const json_t *status)
+{
+	const json_t *engine = json_object_get(status, "engine");
+	time_t loaded = (time_t)number_at(status, "loaded");
+	char when[32] = "";
+
+	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime(&loaded));
+	printf("socketboxd %s, pid %" JSON_INTEGER_FORMAT ", configuration of %s\n",
+		text_at(status, "version"), number_at(status, "pid"), when);
+	printf("engine %s: %s, Linux %s%s\n", text_at(engine, "name"), text_at(engine, "reason"),
+		text_at(engine, "kernel"),
+		json_is_true(json_object_get(engine, "adopted"))
+			? ", adopted from an earlier daemon"
+			: "");
+	if (text_at(engine, "pins")[0])
+		printf("pinned in %s: services go on without the daemon\n",
+			text_at(engine, "pins"));
+	else
+		printf("WARNING: not pinned, so steering ends with the daemon: %s\n",
+			text_at(engine, "pins_fault"));
+}
+
+static void print_claim(const json_t *claim)
+{
+	const json_t *claimant, *backlog = json_object_get(claim, "backlog");
+	size_t i;
+
+	printf("  %s %s", text_at(claim, "protocol"), text_at(claim, "address"));
+	if (json_is_true(json_object_get(claim, "v6only")))
+		printf(" ipv6only");
+	if (json_is_true(json_object_get(claim, "reuseport")))
+		printf(" reuseport, %" JSON_INTEGER_FORMAT " sockets", number_at(claim, "sockets"));
+	printf(": %s", text_at(claim, "state"));
+	json_array_foreach(json_object_get(claim, "claimants"), i, claimant)
+		printf("%s pid %" JSON_INTEGER_FORMAT " (user %" JSON_INTEGER_FORMAT ")",
+			i ? "," : " by", number_at(claimant, "pid"), number_at(claimant, "uid"));
+	if (json_object_get(claim, "hold_left_ms"))
+		printf(" for %.1f s more", (double)number_at(claim, "hold_left_ms") / 1000);
+	if (json_integer_value(backlog) > 0)
+		printf(", %" JSON_INTEGER_FORMAT " connections wait", json_integer_value(backlog));
+	printf("\n");
+}
+
+static void print_services(const json_t *status)
+{
+	const json_t *service, *claim;
+	size_t s, c;
+
+	json_array_foreach(json_object_get(status, "services"), s, service)
+	{
+		const json_t *claims = json_object_get(service, "claims");
+
+		printf("\nservice %s%s\n", text_at(service, "name"),
+			json_array_size(claims) ? "" : ": nobody has claimed a socket");
+		json_array_foreach(claims, c, claim) print_claim(claim);
+	}
+}
+
+static void print_routes(const json_t *status)
+{
+	const json_t *route;
+	size_t r;
+
+	printf("\n%5s %12s %12s  %s\n", "route", "decided", "unserved", "text");
+	json_array_foreach(json_object_get(status, "routes"), r, route)
+		printf("%5" JSON_INTEGER_FORMAT " %12" JSON_INTEGER_FORMAT
+		       " %12" JSON_INTEGER_FORMAT "  %s  (%s:%" JSON_INTEGER_FORMAT ")\n",
+			number_at(route, "number"), number_at(route, "lookups"),
+			number_at(route, "unserved"), text_at(route, "text"),
+			text_at(route, "file"), number_at(route, "line"));
+}
+
+int status_main(int argc, char **argv, struct err *err)
+{
+	struct wire_header request = control_header(WIRE_STATUS, sizeof(request));
+	bool as_json = false;
+	const char *path;
+	json_t *status;
+
+	if (control_options(argc, argv, &path, &as_json, err))
+		return VERB_MISUSED;
+	if (control_ask_json(path, &request, &status, err))
+		return VERB_FAILED;
+	if (as_json) {
+		json_dumpf(status, stdout, JSON_INDENT(2));
+		printf("\n");
+	} else {
+		print_engine(status);
+		print_services(status);
+		print_routes(status);
+	}
+	json_decref(status);
+	return VERB_DONE;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The verbs of socketbox, one file each. A verb gets its own name as argv[0] and returns the exit
+ * status: 0 done, 1 failed, 2 called wrongly. Failures go into *err for main to print; text of its
+ * own that a verb has printed already leaves err->text empty.
+ */
+#ifndef SOCKETBOX_CLI_VERBS_H
+#define SOCKETBOX_CLI_VERBS_H
+
+#include "common/err.h"
+
+enum { VERB_DONE = 0, VERB_FAILED = 1, VERB_MISUSED = 2 };
+
+int check_main(int argc, char **argv, struct err *err);
+int explain_main(int argc, char **argv, struct err *err);
+int reload_main(int argc, char **argv, struct err *err);
+int run_main(int argc, char **argv, struct err *err);
+int status_main(int argc, char **argv, struct err *err);
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Route matching, written once for the kernel engine (compiled into BPF) and for user space: tuple
+ * space search over one immutable array of 64-byte cells.
+ *
+ *   cell 0                the header
+ *   shapes                which bits of a packet a group of routes tests, lowest route number first
+ *   routes                what to do, by route number
+ *   buckets               per shape a power of two of them: an open-addressed hash table
+ *
+ * A lookup masks the packet's key with each shape, probes that shape's table, and keeps the lowest
+ * route number; it stops at the first shape whose lowest route is above the best found. The cost
+ * grows with the number of shapes, not of routes. daemon/table.c builds the array and guarantees
+ * what the loops here rely on: at most MATCH_MAX_SHAPES shapes and MATCH_MAX_PROBES probes.
+ */
+#ifndef SOCKETBOX_COMMON_MATCH_H
+#define SOCKETBOX_COMMON_MATCH_H
+
+#include <linux/types.h>
+
+#define MATCH_VERSION	 1
+#define MATCH_MAX_SHAPES 192
+#define MATCH_MAX_PROBES 16
+#define MATCH_WORDS	 5
+#define MATCH_NONE	 0xffffffffu /* no route; also what marks an empty bucket */
+
+/*
+ * What a packet is matched by, and what a bucket holds: the local address, the remote address, and
+ * one word made by match_ports_word. Addresses are 16 bytes in network order (IPv4 as
+ * ::ffff:a.b.c.d), copied into the words as they are: masks are made the same way, so byte order
+ * never matters.
+ */
+struct match_key {
+	__u64 word[MATCH_WORDS];
+};
+
+struct match_header {
+	__u32 version;
+	__u32 shape_count;
+	__u32 route_base; /* index of the first route cell */
+	__u32 route_count;
+	__u32 bucket_base;
+	__u32 bucket_count;
+	__u32 counters; /* which of the two counter arrays counts for this table */
+	__u32 generation;
+};
+
+struct match_shape {
+	struct match_key mask;
+	__u32 base;	   /* index of the shape's first bucket cell */
+	__u32 slot_mask;   /* number of its buckets less one */
+	__u32 first_route; /* the lowest route number in it */
+	__u32 probes;	   /* the longest probe sequence in it */
+};
+
+struct match_bucket {
+	struct match_key key;
+	__u32 route; /* number, or MATCH_NONE */
+	__u32 pad;
+};
+
+enum match_action {
+	MATCH_PASS,    /* the host's own sockets */
+	MATCH_SERVICE, /* a service's socket; refused if it has none */
+	MATCH_RESET,   /* refuse with RST or ICMP port unreachable */
+	MATCH_SILENT,  /* refuse by dropping */
+};
+
+struct match_route {
+	__u32 action;
+	__u32 service;	   /* identifier, see service_id() */
+	__u16 target_port; /* host order; 0: the packet's own */
+	__u16 pad;
+	__u32 pad2;
+	__u64 identity; /* hash of what the route says: counters follow it across reloads */
+};
+
+union match_cell {
+	struct match_header header;
+	struct match_shape shape;
+	struct match_route route;
+	struct match_bucket bucket;
+	__u8 size[64];
+};
+
+_Static_assert(sizeof(union match_cell) == 64, "cells are part of the pinned map's layout");
+
+#ifdef __bpf__
+/* The table is an array map there. */
+static __always_inline union match_cell *match_cell(void *table, __u32 index)
+{
+	return bpf_map_lookup_elem(table, &index);
+}
+#else
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+static __always_inline union match_cell *match_cell(void *table, __u32 index)
+{
+	return (union match_cell *)table + index;
+}
+#endif
+
+/* family is 4 or 6, so that "::/0" does not match IPv4; port is in host order. */
+static __always_inline __u64 match_ports_word(__u16 port, __u8 protocol, __u8 family)
+{
+	return (__u64)port | (__u64)protocol << 16 | (__u64)family << 24;
+}
+
+static __always_inline __u32 match_hash(const struct match_key *key)
+{
+	__u64 hash = 0;
+
+	for (int i = 0; i < MATCH_WORDS; i++) {
+		hash = (hash ^ key->word[i]) * 0x9e3779b97f4a7c15ull;
+		hash ^= hash >> 29;
+	}
+	hash *= 0xbf58476d1ce4e5b9ull;
+	return (__u32)(hash >> 32);
+}
+
+static __always_inline int match_key_equal(const struct match_key *a, const struct match_key *b)
+{
+	__u64 different = 0;
+
+	for (int i = 0; i < MATCH_WORDS; i++)
+		different |= a->word[i] ^ b->word[i];
+	return !different;
+}
+
+/* The number of the first route that matches, or MATCH_NONE. */
+static __always_inline __u32 match_find(void *table, const struct match_key *packet)
+{
+	union match_cell *header = match_cell(table, 0);
+	__u32 best = MATCH_NONE;
+
+	if (!header)
+		return MATCH_NONE;
+	for (__u32 s = 0; s < MATCH_MAX_SHAPES; s++) {
+		union match_cell *cell;
+		struct match_shape *shape;
+		struct match_key key;
+		__u32 slot;
+
+		if (s >= header->header.shape_count)
+			break;
+		cell = match_cell(table, 1 + s);
+		if (!cell)
+			break;
+		shape = &cell->shape;
+		if (shape->first_route >= best)
+			break;
+		for (int i = 0; i < MATCH_WORDS; i++)
+			key.word[i] = packet->word[i] & shape->mask.word[i];
+		slot = match_hash(&key);
+		for (__u32 probe = 0; probe < MATCH_MAX_PROBES; probe++) {
+			union match_cell *bucket;
+
+			if (probe >= shape->probes)
+				break;
+			bucket = match_cell(
+				table, shape->base + ((slot + probe) & shape->slot_mask));
+			if (!bucket || bucket->bucket.route == MATCH_NONE)
+				break;
+			if (match_key_equal(&bucket->bucket.key, &key)) {
+				if (bucket->bucket.route < best)
+					best = bucket->bucket.route;
+				break;
+			}
+		}
+	}
+	return best;
+}
+
+/* The route cell of a number that match_find returned; NULL only in BPF, for the verifier. */
+static __always_inline struct match_route *match_route(void *table, __u32 number)
+{
+	union match_cell *header = match_cell(table, 0);
+	union match_cell *cell;
+
+	if (!header || number >= header->header.route_count)
+		return 0;
+	cell = match_cell(table, header->header.route_base + number);
+	return cell ? &cell->route : 0;
+}
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The registry of claims: which socket each service holds, who holds it, and how long it is kept
+ * for a successor. Two kinds:
+ *
+ *   lone    one socket, of which the registry keeps a copy: while the service restarts, connections
+ * wait in its backlog, and the next claim gets the same socket. group   SO_REUSEPORT: every claim
+ * gets a socket of its own, of which no copy is kept (a copy would go on taking its share of
+ * connections after the program closed its own). For TCP the registry adds a keeper to the group:
+ * steered to only while no member lives, it becomes the first member of the next start, and
+ * inherits the backlogs of closing members.
+ */
+#ifndef SOCKETBOX_DAEMON_CLAIMS_H
+#define SOCKETBOX_DAEMON_CLAIMS_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/coverage.h"
+#include "daemon/engine.h"
+#include "daemon/peer.h"
+
+struct claims;
+
+struct claims_grant {
+	int fd; /* the caller's to close */
+	uint64_t cookie;
+	struct addr_endpoint bound;
+	bool shared; /* the socket existed before */
+};
+
+/* What status shows of one claim. Pointers are valid during the visit. */
+struct claims_view {
+	uint32_t service;
+	struct coverage_bind bind;
+	struct addr_endpoint bound;
+	bool group;
+	uint64_t cookie;  /* of a lone socket, else 0 */
+	uint32_t members; /* living sockets */
+	const struct peer *const *claimants;
+	size_t claimant_count;
+	int64_t hold_left_ms; /* -1: claimed */
+	int32_t backlog;      /* connections that wait in the kept socket; -1: none is kept */
+};
+
+/* Neither argument is owned. NULL without memory. */
+struct claims *claims_new(struct event_base *base, struct engine *engine);
+
+/* Closes every kept socket. */
+void claims_free(struct claims *claims);
+
+/* Tells which configuration is in force; it must outlive the registry or the next call. Sockets
+ * that are really bound to addresses which their service no longer has go deaf until it has them
+ * again. */
+void claims_configure(struct claims *claims, const struct config *config);
+
+/*
+ * Gives the claimant the socket that bind asks for. The claimant is known by its peer record, which
+ * stays the caller's and must live until claims_release. -ENOENT: no route covers it (the text has
+ * the line that would); -EADDRINUSE, -EMFILE and others from the kernel.
+ */
+int claims_claim(struct claims *claims, const struct config_service *service,
+	const struct peer *claimant, const struct coverage_bind *bind, bool reuseport,
+	struct claims_grant *grant, struct err *err);
+
+/* Takes over a claim that a claimant got from an earlier daemon; fd is the lone socket or, for a
+ * group, -1. The grant's fd is -1. -ESTALE if the socket is not, or no longer, the one in force. */
+int claims_register(struct claims *claims, const struct config_service *service,
+	const struct peer *claimant, const struct coverage_bind *bind, int fd,
+	struct claims_grant *grant, struct err *err);
+
+/* The claimant is gone: what nobody else claims is kept for the service's hold time. */
+void claims_release(struct claims *claims, const struct peer *claimant);
+
+void claims_visit(struct claims *claims,
+	void (*visit)(const struct claims_view *view, void *context), void *context);
+
+#endif

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// SO_REUSEPORT groups: their members' slots, and the keeper.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "daemon/claims_private.h"
+#include "daemon/log.h"
+#include "daemon/sockets.h"
+
+/* A service that is just exiting closes its sockets one after the other; its keeper's connections
+ * move on only after this, so that they do not follow from one closing socket to the next. */
+static const struct timeval rotate_after = {.tv_usec = 100 * 1000};
+
+/* The first family that the group takes packets of: its slots are the same for both. */
+static int first_family(const struct claim *claim)
+{
+	return coverage_takes(&claim->bind, 4) ? 4 : 6;
+}
+
+static bool slot_lives(const struct claim *claim, uint32_t slot)
+{
+	struct steer_key key;
+	uint64_t cookie;
+
+	claims_key(claim, first_family(claim), &key);
+	key.slot = slot;
+	return !engine_steered(claim->claims->engine, &key, &cookie);
+}
+
+uint32_t claims_group_living(const struct claim *claim)
+{
+	uint32_t living = 0;
+
+	for (uint32_t slot = 1; slot <= STEER_MAX_MEMBERS; slot++)
+		living += slot_lives(claim, slot);
+	return living;
+}
+
+static int steer_slot(struct claim *claim, uint32_t slot, int fd, struct err *err)
+{
+	for (int family = 4; family <= 6; family += 2) {
+		struct steer_key key;
+		int result;
+
+		if (!coverage_takes(&claim->bind, family))
+			continue;
+		claims_key(claim, family, &key);
+		key.slot = slot;
+		result = engine_steer(claim->claims->engine, &key, fd, err);
+		if (result)
+			return result;
+	}
+	return 0;
+}
+
+static int set_members(struct claim *claim, uint32_t members, struct err *err)
+{
+	for (int family = 4; family <= 6; family += 2) {
+		struct steer_key key;
+		int result;
+
+		if (!coverage_takes(&claim->bind, family))
+			continue;
+		claims_key(claim, family, &key);
+		result = engine_set_members(claim->claims->engine, &key, members, err);
+		if (result)
+			return result;
+	}
+	return 0;
+}
+
+/* Gives the socket the lowest slot that no living one has. The count of slots, which balancing
+ * divides by, becomes that of the highest living one. */
+static int add_member(struct claim *claim, int fd, struct err *err)
+{
+	uint32_t slot = 1, highest = STEER_MAX_MEMBERS;
+	int result;
+
+	while (slot <= STEER_MAX_MEMBERS && slot_lives(claim, slot))
+		slot++;
+	if (slot > STEER_MAX_MEMBERS)
+		return err_set(err, -ENOSPC,
+			"the SO_REUSEPORT group has %d sockets already, the most that can share connections",
+			STEER_MAX_MEMBERS);
+	result = steer_slot(claim, slot, fd, err);
+	if (result)
+		return result;
+	while (highest > slot && !slot_lives(claim, highest))
+		highest--;
+	return set_members(claim, highest, err);
+}
+
+static int make_socket(struct claim *claim, int *fd, struct err *err)
+{
+	struct sockets_request request = {
+		.service = claim->service,
+		.protocol = claim->bind.protocol,
+		.domain = claim->bind.family == 4 ? AF_INET : AF_INET6,
+		.v6only = claim->bind.v6only,
+		.reuseport = true,
+		.anchored = claim->bind.protocol == IPPROTO_TCP,
+		.endpoint = claim->bind.endpoint,
+	};
+	cleanup_close int made = -1;
+	int result;
+
+	/* All members have to be where the first one is, to be a group for the kernel too. */
+	if (claim->bound.port) {
+		request.anchored = false;
+		request.endpoint = claim->bound;
+	}
+	result = sockets_make(&request, &made, &claim->bound, err);
+	if (!result && claim->bind.protocol == IPPROTO_TCP)
+		result = engine_migrate(claim->claims->engine, made, err);
+	if (!result && claim->bind.protocol == IPPROTO_UDP)
+		result = engine_guard(claim->claims->engine, made, claim->service, err);
+	if (!result)
+		*fd = take_fd(&made);
+	return result;
+}
+
+/* The keeper has a connection. If members live, one of them can have it: closing the keeper moves
+ * its backlog to them. If none does, it waits for the next claim. */
+static void on_keeper(evutil_socket_t fd, short what, void *context)
+{
+	struct claim *claim = context;
+
+	(void)fd;
+	(void)what;
+	if (claims_group_living(claim))
+		evtimer_add(claim->rotate, &rotate_after);
+}
+
+static void on_rotate(evutil_socket_t fd, short what, void *context)
+{
+	struct claim *claim = context;
+	cleanup_close int old = -1;
+	struct err err;
+
+	(void)fd;
+	(void)what;
+	if (!claims_group_living(claim))
+		return;
+	/* The new one first: should the members close meanwhile, the connections are its. */
+	old = take_fd(&claim->fd);
+	if (claims_group_keep(claim, &err)) {
+		claim->fd = take_fd(&old);
+		log_warning("waiting connections stay where they are: %s", err.text);
+	}
+}
+
+static int watch_keeper(struct claim *claim)
+{
+	struct event_base *base = claim->claims->base;
+
+	if (claim->keeper)
+		event_free(claim->keeper);
+	claim->keeper = event_new(base, claim->fd, EV_READ, on_keeper, claim);
+	if (!claim->rotate)
+		claim->rotate = evtimer_new(base, on_rotate, claim);
+	if (!claim->keeper || !claim->rotate || event_add(claim->keeper, NULL))
+		return -ENOMEM;
+	return 0;
+}
+
+int claims_group_keep(struct claim *claim, struct err *err)
+{
+	cleanup_close int fd = -1;
+	int result;
+
+	if (claim->fd >= 0 || claim->bind.protocol != IPPROTO_TCP)
+		return 0;
+	result = make_socket(claim, &fd, err);
+	if (result)
+		return result;
+	result = steer_slot(claim, STEER_SLOT_KEEPER, fd, err);
+	if (result)
+		return result;
+	claim->fd = take_fd(&fd);
+	result = watch_keeper(claim);
+	return result ? err_errno(err, result, "watching the group's keeper") : 0;
+}
+
+int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct err *err)
+{
+	cleanup_close int fd = -1;
+	bool keeper = claim->fd >= 0 && !claims_group_living(claim);
+	int result = 0;
+
+	if (keeper)
+		fd = fcntl(claim->fd, F_DUPFD_CLOEXEC, 0);
+	else
+		result = make_socket(claim, &fd, err);
+	if (result)
+		return result;
+	if (fd < 0)
+		return err_errno(err, -errno, "giving the group's socket");
+	result = add_member(claim, fd, err);
+	if (result)
+		return result;
+	if (keeper) {
+		event_free(claim->keeper);
+		claim->keeper = NULL;
+		cleanup_close_fd(&claim->fd);
+	}
+	result = claims_group_keep(claim, err);
+	if (result)
+		return result;
+	/* Armed anew: now that a member lives, what waits in the keeper can move. */
+	if (claim->keeper)
+		event_add(claim->keeper, NULL);
+	*grant = (struct claims_grant){.cookie = sockets_cookie(fd),
+		.bound = claim->bound,
+		.shared = keeper,
+		.fd = take_fd(&fd)};
+	return 0;
+}
+
+int claims_group_from_lone(struct claim *claim, struct err *err)
+{
+	cleanup_close int fd = take_fd(&claim->fd);
+	int result;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)))
+		result = err_errno(err, -errno, "SO_REUSEPORT");
+	else if (claim->claimant_count)
+		result = add_member(claim, fd, err);
+	else
+		result = steer_slot(claim, STEER_SLOT_KEEPER, fd, err);
+	if (result) {
+		claim->fd = take_fd(&fd);
+		return result;
+	}
+	for (int family = 4; family <= 6; family += 2) {
+		struct steer_key key;
+
+		claims_key(claim, family, &key);
+		if (coverage_takes(&claim->bind, family))
+			engine_unsteer(claim->claims->engine, &key);
+	}
+	claim->group = true;
+	claim->cookie = 0;
+	if (claim->claimant_count || claim->bind.protocol != IPPROTO_TCP)
+		return claims_group_keep(claim, err);
+	claim->fd = take_fd(&fd);
+	result = watch_keeper(claim);
+	return result ? err_errno(err, result, "watching the group's keeper") : 0;
+}
+
+int claims_group_to_lone(struct claim *claim, struct err *err)
+{
+	int result = set_members(claim, 0, err);
+
+	if (result)
+		return result;
+	if (claim->keeper)
+		event_free(claim->keeper);
+	claim->keeper = NULL;
+	claim->group = false;
+	claim->cookie = claim->fd < 0 ? 0 : sockets_cookie(claim->fd);
+	return 0;
+}
+
+void claims_group_drop(struct claim *claim)
+{
+	struct err ignored;
+
+	if (!claims_group_living(claim))
+		set_members(claim, 0, &ignored);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One claim, shared by claims.c (lone sockets, lifetimes) and claims_group.c (SO_REUSEPORT) only.
+ */
+#ifndef SOCKETBOX_DAEMON_CLAIMS_PRIVATE_H
+#define SOCKETBOX_DAEMON_CLAIMS_PRIVATE_H
+
+#include "daemon/claims.h"
+
+struct claim {
+	struct claims *claims;
+	struct claim *next;
+	uint32_t service;
+	struct coverage_bind bind;
+	struct addr_endpoint bound;
+	bool group;
+	bool deaf;
+	int fd; /* the lone socket, or a TCP group's keeper; -1: none */
+	uint64_t cookie;
+	const struct peer **claimants;
+	size_t claimant_count, claimant_room;
+	struct event *hold;   /* pending while nobody claims it */
+	struct event *keeper; /* a connection waits in the keeper */
+	struct event *rotate; /* pending while the keeper's connections are about to move on */
+};
+
+struct claims {
+	struct event_base *base;
+	struct engine *engine;
+	const struct config *config;
+	struct claim *first;
+};
+
+/* The steering key of a claim for packets of a family (4 or 6), slot 0. */
+void claims_key(const struct claim *claim, int family, struct steer_key *key);
+
+/* Removes the claim and closes what is kept of it. */
+void claims_forget(struct claim *claim);
+
+/* Gives the next socket of the group. */
+int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct err *err);
+
+/* Makes a keeper for a TCP group that has none and steers to it. */
+int claims_group_keep(struct claim *claim, struct err *err);
+
+/* Turns a lone claim into a group: its socket becomes a member, or the keeper if nobody claims it.
+ */
+int claims_group_from_lone(struct claim *claim, struct err *err);
+
+/* Turns a group without living members into a lone claim with the keeper's socket; the caller
+ * steers. */
+int claims_group_to_lone(struct claim *claim, struct err *err);
+
+/* How many members of the group live. */
+uint32_t claims_group_living(const struct claim *claim);
+
+/* Stops steering to the group. */
+void claims_group_drop(struct claim *claim);
+
+#endif

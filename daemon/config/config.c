@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Reads files, in order, into one configuration.
+#include "daemon/config/config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "daemon/config/reader.h"
+
+#define MAX_FILE_SIZE (64 * 1024 * 1024)
+
+uint32_t service_id(const char *name)
+{
+	uint32_t hash = 0x811c9dc5u;
+
+	for (; *name; name++)
+		hash = (hash ^ (uint8_t)*name) * 0x01000193u;
+	return hash ? hash : 1;
+}
+
+const struct config_service *config_service_by_id(const struct config *config, uint32_t id)
+{
+	for (size_t s = 0; s < config->service_count; s++) {
+		if (config->services[s].id == id)
+			return &config->services[s];
+	}
+	return NULL;
+}
+
+const struct config_service *config_service_find(const struct config *config, const char *name)
+{
+	const struct config_service *service = config_service_by_id(config, service_id(name));
+
+	return service && !strcmp(service->name, name) ? service : NULL;
+}
+
+void config_free(struct config *config)
+{
+	if (!config)
+		return;
+	for (size_t r = 0; r < config->route_count; r++) {
+		free(config->routes[r].to);
+		free(config->routes[r].from);
+		free(config->routes[r].ports);
+		free(config->routes[r].text);
+	}
+	for (size_t s = 0; s < config->service_count; s++) {
+		free(config->services[s].name);
+		free(config->services[s].users);
+		free(config->services[s].groups);
+	}
+	for (size_t f = 0; f < config->file_count; f++)
+		free(config->files[f]);
+	free(config->routes);
+	free(config->services);
+	free(config->files);
+	free(config);
+}
+
+static void read_engine(struct reader *reader, const struct yaml_node *node, void *target)
+{
+	const char *text = reader_text(reader, node, "'engine'");
+
+	(void)target;
+	if (!text)
+		return;
+	if (!strcmp(text, "auto"))
+		reader->config->engine = CONFIG_ENGINE_AUTO;
+	else if (!strcmp(text, "kernel"))
+		reader->config->engine = CONFIG_ENGINE_KERNEL;
+	else
+		reader_error(reader, node, "'%s' is not an engine; write auto or kernel", text);
+}
+
+/* Notes the file's name, which places point to. */
+static bool add_file(struct reader *reader, const char *name)
+{
+	struct config *config = reader->config;
+	char **files = reallocarray(config->files, config->file_count + 1, sizeof(*files));
+
+	if (files)
+		config->files = files;
+	if (!files || !(files[config->file_count] = strdup(name))) {
+		reader_no_memory(reader);
+		return false;
+	}
+	reader->file = files[config->file_count++];
+	return true;
+}
+
+static void read_text(struct reader *reader, const char *name, const char *text, size_t length)
+{
+	static const struct reader_key keys[] = {
+		{"services", services_read},
+		{"routes", routes_read},
+		{"engine", read_engine},
+	};
+	struct yaml *yaml = NULL;
+
+	if (!add_file(reader, name) ||
+		yaml_parse(reader->file, text, length, &yaml, reader->complaints))
+		return;
+	if (yaml_root(yaml))
+		reader_mapping(reader, yaml_root(yaml), "the configuration", keys,
+			sizeof(keys) / sizeof(*keys), NULL);
+	yaml_free(yaml);
+}
+
+/* Reads a whole regular file; the caller frees *text. */
+static int slurp(const char *path, char **text_out, size_t *length_out)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	cleanup_free char *text = NULL;
+	size_t length = 0;
+	struct stat file;
+
+	if (fd < 0 || fstat(fd, &file))
+		return -errno;
+	if (!S_ISREG(file.st_mode))
+		return S_ISDIR(file.st_mode) ? -EISDIR : -EINVAL;
+	if (file.st_size > MAX_FILE_SIZE)
+		return -EFBIG;
+	text = malloc((size_t)file.st_size + 1);
+	if (!text)
+		return -ENOMEM;
+	while (length < (size_t)file.st_size) {
+		ssize_t got = read(fd, text + length, (size_t)file.st_size - length);
+
+		if (got < 0)
+			return -errno;
+		if (!got)
+			break;
+		length += (size_t)got;
+	}
+	text[length] = '\0';
+	*text_out = take_ptr(&text);
+	*length_out = length;
+	return 0;
+}
+
+static int read_file(struct reader *reader, const char *path)
+{
+	cleanup_free char *text = NULL;
+	size_t length = 0;
+	int result = slurp(path, &text, &length);
+
+	if (result) {
+		complaints_error(reader->complaints, path, 0, 0, "%s",
+			result == -EINVAL ? "this is not a regular file" : strerror(-result));
+		return result;
+	}
+	read_text(reader, path, text, length);
+	return 0;
+}
+
+static int is_yaml(const struct dirent *entry)
+{
+	size_t length = strlen(entry->d_name);
+
+	return length > 5 && entry->d_name[0] != '.' &&
+	       !strcmp(entry->d_name + length - 5, ".yaml");
+}
+
+static int in_c_order(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* Reads services.d beside the main file, if it is there. */
+static int read_directory(struct reader *reader, const char *main_path)
+{
+	char directory[PATH_MAX], path[PATH_MAX];
+	const char *slash = strrchr(main_path, '/');
+	int head = slash ? (int)(slash - main_path + 1) : 0;
+	struct dirent **entries;
+	int count, result = 0;
+
+	if (snprintf(directory, sizeof(directory), "%.*sservices.d", head, main_path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	count = scandir(directory, &entries, is_yaml, in_c_order);
+	if (count < 0) {
+		if (errno == ENOENT)
+			return 0;
+		result = -errno;
+		complaints_error(reader->complaints, directory, 0, 0, "%s", strerror(errno));
+		return result;
+	}
+	for (int i = 0; i < count; i++) {
+		int read = -ENAMETOOLONG;
+
+		if (snprintf(path, sizeof(path), "%s/%s", directory, entries[i]->d_name) < PATH_MAX)
+			read = read_file(reader, path);
+		if (!result)
+			result = read;
+		free(entries[i]);
+	}
+	free(entries);
+	return result;
+}
+
+/* Ends the reading: gives the configuration away, or frees it if anything was wrong. */
+static int finish(struct reader *reader, int result, struct config **out)
+{
+	routes_resolve(reader);
+	for (size_t r = 0; r < reader->config->route_count; r++)
+		free(reader->wanted[r]);
+	free(reader->wanted);
+	duplicates_free(reader->duplicates);
+	if (!result && reader->complaints->errors)
+		result = reader->out_of_memory ? -ENOMEM : -EINVAL;
+	if (result)
+		config_free(reader->config);
+	else
+		*out = reader->config;
+	return result;
+}
+
+int config_load(const char *path, struct config **out, struct complaints *complaints)
+{
+	struct reader reader = {
+		.config = calloc(1, sizeof(*reader.config)), .complaints = complaints};
+	int result, more;
+
+	if (!reader.config) {
+		reader_no_memory(&reader);
+		return -ENOMEM;
+	}
+	result = read_file(&reader, path);
+	more = read_directory(&reader, path);
+	return finish(&reader, result ? result : more, out);
+}
+
+int config_parse(const char *name, const char *text, size_t length, struct config **out,
+	struct complaints *complaints)
+{
+	struct reader reader = {
+		.config = calloc(1, sizeof(*reader.config)), .complaints = complaints};
+
+	if (!reader.config) {
+		reader_no_memory(&reader);
+		return -ENOMEM;
+	}
+	read_text(&reader, name, text, length);
+	return finish(&reader, 0, out);
+}

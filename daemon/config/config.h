@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configuration as the daemon uses it: services and routes, parsed, checked and immutable.
+ * Reading it never changes anything: a configuration either loads whole or is not there.
+ */
+#ifndef SOCKETBOX_DAEMON_CONFIG_H
+#define SOCKETBOX_DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/addr.h"
+#include "common/match.h"
+#include "daemon/config/complaints.h"
+
+#define CONFIG_DEFAULT_PATH    "/etc/socketbox/socketbox.yaml"
+#define CONFIG_DEFAULT_HOLD_MS 10000u
+#define CONFIG_MAX_SERVICES    65535u
+
+/* Where something stands; lines and columns count from 1. file belongs to the config. */
+struct config_place {
+	const char *file;
+	unsigned line, column;
+};
+
+struct config_service {
+	char *name;  /* 1 to 63 characters of [A-Za-z0-9._-], the first a letter or digit */
+	uint32_t id; /* service_id(name): the same in every run, unique in a config, never 0 */
+	struct config_place place;
+	/* Who may claim. Both empty: root and the daemon's own user, who may always. */
+	uid_t *users;
+	size_t user_count;
+	gid_t *groups;
+	size_t group_count;
+	uint32_t hold_ms;
+};
+
+/* Ports first to last, both included, in host order. 0 to 65535 is any port. */
+struct config_ports {
+	uint16_t first, last;
+};
+
+/* Matches a packet whose protocol, local address, local port and remote address are each in its
+ * list. No list is empty: a key that the file left out is one element that holds everything. */
+struct config_route {
+	struct config_place place;
+	char *text; /* the route in canonical one-line YAML, for people and as its identity */
+	struct addr_prefix *to, *from;
+	size_t to_count, from_count;
+	struct config_ports *ports;
+	size_t port_count;
+	bool tcp, udp;
+	enum match_action action;
+	const struct config_service *service; /* NULL unless action is MATCH_SERVICE */
+	uint16_t target_port;		      /* 0: the packet's own */
+};
+
+enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_KERNEL };
+
+struct config {
+	char **files; /* in the order they were read */
+	size_t file_count;
+	enum config_engine engine;
+	struct config_service *services;
+	size_t service_count;
+	struct config_route
+		*routes; /* the main file's first, then each services.d file's by name */
+	size_t route_count;
+};
+
+/*
+ * Reads the file at path and, if there is one, the directory services.d beside it (files ending in
+ * .yaml, by name in C order). On success *out is the caller's, to be freed with config_free, and
+ * complaints holds warnings at most. On failure returns -EINVAL (or the errno of a file that cannot
+ * be read) and complaints holds every fault found in every file.
+ */
+int config_load(const char *path, struct config **out, struct complaints *complaints);
+
+/* The same from memory, as one file with that name and no services.d; what the fuzzer drives. */
+int config_parse(const char *name, const char *text, size_t length, struct config **out,
+	struct complaints *complaints);
+
+void config_free(struct config *config); /* NULL is allowed */
+
+const struct config_service *config_service_find(const struct config *config, const char *name);
+const struct config_service *config_service_by_id(const struct config *config, uint32_t id);
+
+/* FNV-1a of the name: services keep their identifier in pinned kernel maps across restarts. */
+uint32_t service_id(const char *name);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the parts of the configuration reader share: the configuration in the making, complaints
+ * with a node's place, and mappings read by tables of keys. Every reader complains for itself and
+ * goes on, so that all faults of a file are told at once.
+ */
+#ifndef SOCKETBOX_DAEMON_READER_H
+#define SOCKETBOX_DAEMON_READER_H
+
+#include "daemon/config/config.h"
+#include "daemon/config/yaml.h"
+
+struct duplicates;
+
+struct reader {
+	struct config *config;
+	struct complaints *complaints;
+	const char *file; /* the one being read; owned by config */
+	size_t service_room, route_room;
+	char **wanted; /* by route: the name of its service until all services are known, or NULL */
+	struct duplicates *duplicates;
+	bool out_of_memory;
+};
+
+struct reader_key {
+	const char *name;
+	void (*read)(struct reader *reader, const struct yaml_node *value, void *target);
+};
+
+void reader_error(struct reader *reader, const struct yaml_node *node, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void reader_warning(struct reader *reader, const struct yaml_node *node, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void reader_no_memory(struct reader *reader);
+struct config_place reader_place(const struct reader *reader, const struct yaml_node *node);
+
+/* Reads a mapping by its table of keys: unknown keys and repeated ones are complained about. An
+ * empty value is an empty mapping. `what` names the mapping in complaints ("a route"). */
+void reader_mapping(struct reader *reader, const struct yaml_node *node, const char *what,
+	const struct reader_key *keys, size_t key_count, void *target);
+
+/* Calls read for each element of a sequence, or for the node itself if it is none. */
+void reader_each(struct reader *reader, const struct yaml_node *node, const char *what,
+	void (*read)(struct reader *reader, const struct yaml_node *element, void *target),
+	void *target);
+
+/* The scalar's text; NULL after a complaint if the node is a list, a mapping or empty. */
+const char *reader_text(struct reader *reader, const struct yaml_node *node, const char *what);
+
+/* A whole decimal number in least..most; false after a complaint, or if text is none (no
+ * complaint). */
+bool reader_number(const char *text, unsigned long least, unsigned long most, unsigned long *out);
+
+/* "10s", "500ms", "2m" or "0" in milliseconds, at most an hour; false after a complaint. */
+bool reader_duration(struct reader *reader, const struct yaml_node *node, uint32_t *out_ms);
+
+/* The name among candidates that was probably meant, or NULL. */
+const char *reader_suggest(const char *text, const char *(*candidate)(const void *list, size_t i),
+	const void *list, size_t count);
+
+/* The top-level keys; services.c and routes.c. */
+void services_read(struct reader *reader, const struct yaml_node *node, void *target);
+void routes_read(struct reader *reader, const struct yaml_node *node, void *target);
+
+/* After all files: resolves each route's service, warns of services without a route. */
+void routes_resolve(struct reader *reader);
+
+/* Complains if the route matches exactly what an earlier one does (duplicates.c). */
+void duplicates_check(struct reader *reader, const struct yaml_node *node, size_t route);
+void duplicates_free(struct duplicates *duplicates);
+
+#endif

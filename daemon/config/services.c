@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Reads the `services:` mapping.
+#include <ctype.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/wire.h"
+#include "daemon/config/reader.h"
+
+/* uid_t and gid_t are the same type on Linux, so one list serves both. */
+_Static_assert(sizeof(uid_t) == sizeof(gid_t), "ids");
+
+struct id_list {
+	uid_t **list;
+	size_t *count;
+	const char *what;
+	bool (*find)(const char *name, uid_t *id);
+};
+
+static bool find_user(const char *name, uid_t *id)
+{
+	struct passwd *user = getpwnam(name);
+
+	if (user)
+		*id = user->pw_uid;
+	return user != NULL;
+}
+
+static bool find_group(const char *name, uid_t *id)
+{
+	struct group *group = getgrnam(name);
+
+	if (group)
+		*id = group->gr_gid;
+	return group != NULL;
+}
+
+static void read_id(struct reader *reader, const struct yaml_node *node, void *target)
+{
+	struct id_list *ids = target;
+	const char *text = reader_text(reader, node, ids->what);
+	unsigned long number;
+	uid_t id, *list;
+
+	if (!text)
+		return;
+	if (reader_number(text, 0, 0xfffffffe, &number)) {
+		id = (uid_t)number;
+	} else if (!ids->find(text, &id)) {
+		reader_error(reader, node,
+			"there is no %s '%s' on this machine; create it, or write its number",
+			ids->what, text);
+		return;
+	}
+	list = reallocarray(*ids->list, *ids->count + 1, sizeof(*list));
+	if (!list) {
+		reader_no_memory(reader);
+		return;
+	}
+	*ids->list = list;
+	list[(*ids->count)++] = id;
+}
+
+static void read_user(struct reader *reader, const struct yaml_node *node, void *target)
+{
+	struct config_service *service = target;
+	struct id_list ids = {&service->users, &service->user_count, "user", find_user};
+
+	reader_each(reader, node, "user", read_id, &ids);
+}
+
+static void read_group(struct reader *reader, const struct yaml_node *node, void *target)
+{
+	struct config_service *service = target;
+	struct id_list ids = {&service->groups, &service->group_count, "group", find_group};
+
+	reader_each(reader, node, "group", read_id, &ids);
+}
+
+static void read_allow(struct reader *reader, const struct yaml_node *node, void *target)
+{
+	static const struct reader_key keys[] = {{"user", read_user}, {"group", read_group}};
+
+	reader_mapping(reader, node, "'allow'", keys, sizeof(keys) / sizeof(*keys), target);
+}
+
+static void read_hold(struct reader *reader, const struct yaml_node *node, void *target)
+{
+	struct config_service *service = target;
+
+	reader_duration(reader, node, &service->hold_ms);
+}
+
+static bool name_is_good(const char *name)
+{
+	size_t length = strlen(name);
+
+	if (!length || length >= WIRE_NAME_SIZE || !isalnum((unsigned char)name[0]))
+		return false;
+	for (; *name; name++) {
+		if (!isalnum((unsigned char)*name) && !strchr("._-", *name))
+			return false;
+	}
+	return true;
+}
+
+/* Looks for a service of the same name, or, which no two chosen names will have by chance, the same
+ * identifier. */
+static bool is_taken(struct reader *reader, const struct yaml_node *key)
+{
+	const struct config_service *other =
+		config_service_by_id(reader->config, service_id(key->text));
+
+	if (!other)
+		return false;
+	if (!strcmp(other->name, key->text))
+		reader_error(reader, key, "service '%s' is defined already in %s:%u", key->text,
+			other->place.file, other->place.line);
+	else
+		reader_error(reader, key,
+			"service '%s' has the same identifier as '%s' in %s:%u; rename one of them",
+			key->text, other->name, other->place.file, other->place.line);
+	return true;
+}
+
+static struct config_service *add_service(struct reader *reader, const struct yaml_node *key)
+{
+	struct config *config = reader->config;
+	struct config_service *service;
+	char *name = strdup(key->text);
+
+	if (config->service_count == reader->service_room) {
+		size_t room = reader->service_room ? reader->service_room * 2 : 16;
+		struct config_service *list = reallocarray(config->services, room, sizeof(*list));
+
+		if (list) {
+			config->services = list;
+			reader->service_room = room;
+		}
+	}
+	if (!name || config->service_count == reader->service_room) {
+		free(name);
+		reader_no_memory(reader);
+		return NULL;
+	}
+	service = &config->services[config->service_count++];
+	*service = (struct config_service){
+		.name = name,
+		.id = service_id(name),
+		.place = reader_place(reader, key),
+		.hold_ms = CONFIG_DEFAULT_HOLD_MS,
+	};
+	return service;
+}
+
+static void read_service(struct reader *reader, const struct yaml_node *key)
+{
+	static const struct reader_key keys[] = {{"allow", read_allow}, {"hold", read_hold}};
+	struct config_service *service;
+
+	if (!name_is_good(key->text)) {
+		reader_error(reader, key,
+			"'%s' cannot be a service's name: use 1 to %d letters, digits, '.', '_' and '-', a letter or digit first",
+			key->text, WIRE_NAME_SIZE - 1);
+		return;
+	}
+	if (is_taken(reader, key))
+		return;
+	if (reader->config->service_count == CONFIG_MAX_SERVICES) {
+		reader_error(reader, key, "there are more than %u services", CONFIG_MAX_SERVICES);
+		return;
+	}
+	service = add_service(reader, key);
+	if (service)
+		reader_mapping(reader, key->next, "a service", keys, sizeof(keys) / sizeof(*keys),
+			service);
+}
+
+void services_read(struct reader *reader, const struct yaml_node *node, void *target)
+{
+	(void)target;
+	if (yaml_is_null(node))
+		return;
+	if (node->kind != YAML_MAPPING) {
+		reader_error(
+			reader, node, "'services' must be a mapping of names, such as 'blog: {}'");
+		return;
+	}
+	for (const struct yaml_node *key = node->first; key; key = key->next->next)
+		read_service(reader, key);
+}

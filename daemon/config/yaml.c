@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Builds the tree from libfyaml's events.
+#include "daemon/config/yaml.h"
+
+#include <errno.h>
+#include <libfyaml.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_DEPTH  16
+#define BLOCK_SIZE (256 * 1024)
+
+/* Nodes and texts live in blocks that are freed together. */
+struct block {
+	struct block *next;
+	size_t used, size;
+	char data[] __attribute__((aligned(16)));
+};
+
+struct yaml {
+	struct block *blocks;
+	struct yaml_node *root;
+};
+
+struct builder {
+	struct yaml *yaml;
+	const char *file;
+	struct complaints *complaints;
+	struct yaml_node *open[MAX_DEPTH];  /* the containers around the next node */
+	struct yaml_node **link[MAX_DEPTH]; /* where each one's next child goes */
+	size_t children[MAX_DEPTH];
+	unsigned depth;
+	unsigned documents;
+	bool failed;
+};
+
+static void *allocate(struct yaml *yaml, size_t size)
+{
+	struct block *block = yaml->blocks;
+	void *piece;
+
+	size = (size + 15) & ~(size_t)15;
+	if (!block || block->size - block->used < size) {
+		size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+
+		block = malloc(sizeof(*block) + room);
+		if (!block)
+			return NULL;
+		*block = (struct block){.next = yaml->blocks, .size = room};
+		yaml->blocks = block;
+	}
+	piece = block->data + block->used;
+	block->used += size;
+	return piece;
+}
+
+void yaml_free(struct yaml *yaml)
+{
+	if (!yaml)
+		return;
+	while (yaml->blocks) {
+		struct block *block = yaml->blocks;
+
+		yaml->blocks = block->next;
+		free(block);
+	}
+	free(yaml);
+}
+
+const struct yaml_node *yaml_root(const struct yaml *yaml)
+{
+	return yaml->root;
+}
+
+bool yaml_is_null(const struct yaml_node *node)
+{
+	return node->kind == YAML_SCALAR && !node->quoted &&
+	       (!node->text[0] || !strcmp(node->text, "~") || !strcmp(node->text, "null"));
+}
+
+static void complain(struct builder *builder, unsigned line, unsigned column, const char *text)
+{
+	complaints_error(builder->complaints, builder->file, line, column, "%s", text);
+	builder->failed = true;
+}
+
+static struct yaml_node *new_node(
+	struct builder *builder, struct fy_event *event, enum yaml_kind kind)
+{
+	const struct fy_mark *mark = fy_event_start_mark(event);
+	struct yaml_node *node = allocate(builder->yaml, sizeof(*node));
+
+	if (!node) {
+		complain(builder, 0, 0, "out of memory");
+		return NULL;
+	}
+	*node = (struct yaml_node){
+		.kind = kind,
+		.line = mark ? (unsigned)mark->line + 1 : 1,
+		.column = mark ? (unsigned)mark->column + 1 : 1,
+	};
+	return node;
+}
+
+/* Hangs the node where the document expects the next one. */
+static void attach(struct builder *builder, struct yaml_node *node)
+{
+	unsigned level = builder->depth - 1;
+
+	if (!builder->depth) {
+		builder->yaml->root = node;
+		return;
+	}
+	if (builder->open[level]->kind == YAML_MAPPING && builder->children[level] % 2 == 0 &&
+		node->kind != YAML_SCALAR)
+		complain(builder, node->line, node->column,
+			"a key must be a word, not a list or mapping");
+	builder->children[level]++;
+	*builder->link[level] = node;
+	builder->link[level] = &node->next;
+}
+
+static void open_container(struct builder *builder, struct fy_event *event, enum yaml_kind kind)
+{
+	struct yaml_node *node = new_node(builder, event, kind);
+
+	if (!node)
+		return;
+	attach(builder, node);
+	if (builder->depth == MAX_DEPTH) {
+		complain(builder, node->line, node->column,
+			"lists and mappings are nested too deeply");
+		return;
+	}
+	builder->open[builder->depth] = node;
+	builder->link[builder->depth] = &node->first;
+	builder->children[builder->depth] = 0;
+	builder->depth++;
+}
+
+static void add_scalar(struct builder *builder, struct fy_event *event)
+{
+	struct yaml_node *node = new_node(builder, event, YAML_SCALAR);
+	size_t length = 0;
+	const char *text = fy_token_get_text(event->scalar.value, &length);
+	char *copy;
+
+	if (!node)
+		return;
+	copy = allocate(builder->yaml, length + 1);
+	if (!copy) {
+		complain(builder, 0, 0, "out of memory");
+		return;
+	}
+	if (length)
+		memcpy(copy, text, length);
+	copy[length] = '\0';
+	node->text = copy;
+	node->quoted = fy_token_scalar_style(event->scalar.value) != FYSS_PLAIN;
+	if (memchr(copy, '\0', length))
+		complain(builder, node->line, node->column,
+			"a NUL character cannot stand in a value");
+	attach(builder, node);
+}
+
+/* Anchors and tags are part of YAML that no configuration needs. */
+static void refuse_extras(struct builder *builder, struct fy_event *event)
+{
+	struct fy_token *anchor = NULL, *tag = NULL;
+	const struct fy_mark *mark = fy_event_start_mark(event);
+
+	if (event->type == FYET_SCALAR) {
+		anchor = event->scalar.anchor;
+		tag = event->scalar.tag;
+	} else if (event->type == FYET_SEQUENCE_START) {
+		anchor = event->sequence_start.anchor;
+		tag = event->sequence_start.tag;
+	} else if (event->type == FYET_MAPPING_START) {
+		anchor = event->mapping_start.anchor;
+		tag = event->mapping_start.tag;
+	} else if (event->type == FYET_ALIAS) {
+		anchor = event->alias.anchor;
+	}
+	if (anchor || tag)
+		complain(builder, mark ? (unsigned)mark->line + 1 : 0,
+			mark ? (unsigned)mark->column + 1 : 0,
+			"anchors, aliases and tags are not supported; write the value out");
+}
+
+static void take_event(struct builder *builder, struct fy_event *event)
+{
+	const struct fy_mark *mark = fy_event_start_mark(event);
+
+	refuse_extras(builder, event);
+	if (builder->failed)
+		return;
+	switch (event->type) {
+	case FYET_DOCUMENT_START:
+		if (builder->documents++)
+			complain(builder, mark ? (unsigned)mark->line + 1 : 0, 1,
+				"a second document starts here; one file holds one");
+		break;
+	case FYET_SCALAR:
+		add_scalar(builder, event);
+		break;
+	case FYET_SEQUENCE_START:
+		open_container(builder, event, YAML_SEQUENCE);
+		break;
+	case FYET_MAPPING_START:
+		open_container(builder, event, YAML_MAPPING);
+		break;
+	case FYET_SEQUENCE_END:
+	case FYET_MAPPING_END:
+		builder->depth--;
+		break;
+	default:
+		break;
+	}
+}
+
+static void report_syntax(struct builder *builder, struct fy_diag *diag)
+{
+	struct fy_diag_error *error;
+	void *iterator = NULL;
+
+	while ((error = fy_diag_errors_iterate(diag, &iterator)))
+		complaints_error(builder->complaints, builder->file, (unsigned)error->line,
+			(unsigned)error->column, "YAML: %s", error->msg);
+	if (!builder->complaints->errors)
+		complain(builder, 0, 0, "this is not YAML");
+	builder->failed = true;
+}
+
+static void build(struct builder *builder, struct fy_diag *diag, const char *text, size_t length)
+{
+	struct fy_parse_cfg config = {
+		.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2,
+		.diag = diag};
+	struct fy_parser *parser = fy_parser_create(&config);
+	struct fy_event *event;
+
+	if (!parser || fy_parser_set_string(parser, text, length)) {
+		complain(builder, 0, 0, "out of memory");
+	} else {
+		while (!builder->failed && (event = fy_parser_parse(parser))) {
+			take_event(builder, event);
+			fy_parser_event_free(parser, event);
+		}
+		if (fy_parser_get_stream_error(parser) || fy_diag_got_error(diag))
+			report_syntax(builder, diag);
+	}
+	if (parser)
+		fy_parser_destroy(parser);
+}
+
+int yaml_parse(const char *file, const char *text, size_t length, struct yaml **out,
+	struct complaints *complaints)
+{
+	struct builder builder = {
+		.yaml = calloc(1, sizeof(struct yaml)), .file = file, .complaints = complaints};
+	struct fy_diag_cfg diag_config;
+	struct fy_diag *diag;
+
+	fy_diag_cfg_default(&diag_config);
+	diag_config.fp = NULL;
+	diag_config.colorize = false;
+	diag = fy_diag_create(&diag_config);
+	if (!builder.yaml || !diag) {
+		complain(&builder, 0, 0, "out of memory");
+	} else {
+		fy_diag_set_collect_errors(diag, true);
+		/* libfyaml takes an empty string for an unset one. */
+		if (length)
+			build(&builder, diag, text, length);
+	}
+	if (diag)
+		fy_diag_destroy(diag);
+	if (builder.failed) {
+		yaml_free(builder.yaml);
+		return -EINVAL;
+	}
+	*out = builder.yaml;
+	return 0;
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Connections of the control socket: their lives and limits. What messages mean is in requests.c.
+#include "daemon/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "common/cleanup.h"
+#include "daemon/log.h"
+#include "daemon/requests.h"
+
+/* A connection that has not said whose it is by then is closed: launchers greet at once. */
+static const struct timeval greeting_time = {.tv_sec = 10};
+
+/* When that many connections of one user have not greeted, the oldest of them makes room. */
+#define MAX_UNGREETED 256
+
+struct connection {
+	struct control *control;
+	struct connection *next;
+	struct event *readable;
+	struct event *greeting;
+	struct requests_peer peer;
+};
+
+struct control {
+	struct event_base *base;
+	struct daemon_state *state;
+	struct event *acceptable;
+	struct event *resume;	  /* pending while accepting pauses for want of descriptors */
+	struct connection *first; /* newest first */
+	int fd;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+};
+
+static void close_connection(struct connection *connection)
+{
+	struct connection **link = &connection->control->first;
+
+	while (*link != connection)
+		link = &(*link)->next;
+	*link = connection->next;
+	claims_release(connection->control->state->claims, &connection->peer.credentials);
+	peer_fini(&connection->peer.credentials);
+	if (connection->readable)
+		event_free(connection->readable);
+	if (connection->greeting)
+		event_free(connection->greeting);
+	cleanup_close_fd(&connection->peer.fd);
+	free(connection);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	struct connection *connection = context;
+
+	(void)fd;
+	(void)what;
+	if (requests_serve(connection->control->state, &connection->peer))
+		close_connection(connection);
+	else if (connection->peer.service[0] && connection->greeting)
+		event_del(connection->greeting);
+}
+
+static void on_silence(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	close_connection(context);
+}
+
+/* Closes the oldest silent connection of the user if there are too many. */
+static void limit_silent(struct control *control, uid_t uid)
+{
+	struct connection *oldest = NULL;
+	unsigned count = 0;
+
+	for (struct connection *connection = control->first; connection;
+		connection = connection->next) {
+		if (connection->peer.credentials.uid != uid || connection->peer.service[0])
+			continue;
+		oldest = connection;
+		count++;
+	}
+	if (count > MAX_UNGREETED)
+		close_connection(oldest);
+}
+
+static int add_connection(struct control *control, int fd, struct err *err)
+{
+	struct connection *connection = calloc(1, sizeof(*connection));
+
+	if (!connection) {
+		close(fd);
+		return err_errno(err, -ENOMEM, "a control connection");
+	}
+	connection->control = control;
+	connection->peer.fd = fd;
+	connection->next = control->first;
+	control->first = connection;
+	if (peer_read(fd, &connection->peer.credentials, err)) {
+		close_connection(connection);
+		return err->code;
+	}
+	connection->readable =
+		event_new(control->base, fd, EV_READ | EV_PERSIST, on_readable, connection);
+	connection->greeting = evtimer_new(control->base, on_silence, connection);
+	if (!connection->readable || !connection->greeting ||
+		event_add(connection->readable, NULL) ||
+		event_add(connection->greeting, &greeting_time)) {
+		close_connection(connection);
+		return err_errno(err, -ENOMEM, "a control connection");
+	}
+	limit_silent(control, connection->peer.credentials.uid);
+	return 0;
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *context)
+{
+	struct control *control = context;
+
+	(void)fd;
+	(void)what;
+	event_add(control->acceptable, NULL);
+}
+
+/* Accepts one connection per call, so that a flood of them does not keep the others waiting. */
+static void on_acceptable(evutil_socket_t listener, short what, void *context)
+{
+	static const struct timeval pause = {.tv_usec = 200 * 1000};
+	struct control *control = context;
+	struct err err;
+	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)what;
+	if (fd >= 0) {
+		if (add_connection(control, fd, &err))
+			log_warning("%s", err.text);
+		return;
+	}
+	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		log_warning("control connections wait: accept: %s", strerror(errno));
+		event_del(control->acceptable);
+		evtimer_add(control->resume, &pause);
+	}
+}
+
+/* Removes a socket that nobody listens on any more; a live one, or another kind of file, stays. */
+static int clear_path(const char *path, const struct sockaddr_un *address, struct err *err)
+{
+	cleanup_close int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct stat file;
+
+	if (probe < 0)
+		return err_errno(err, -errno, "socket");
+	if (lstat(path, &file))
+		return errno == ENOENT ? 0 : err_errno(err, -errno, "%s", path);
+	if (!S_ISSOCK(file.st_mode))
+		return err_set(err, -EEXIST,
+			"%s exists and is no socket; remove it or name another with --control",
+			path);
+	if (!connect(probe, (const struct sockaddr *)address, sizeof(*address)))
+		return err_set(err, -EADDRINUSE,
+			"another socketboxd answers on %s; stop it or name another path with --control",
+			path);
+	if (unlink(path))
+		return err_errno(err, -errno, "removing the stale socket %s", path);
+	return 0;
+}
+
+static int listen_at(struct control *control, const char *path, struct err *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int result;
+
+	if (fd < 0)
+		return err_errno(err, -errno, "socket");
+	if (strlen(path) >= sizeof(address.sun_path))
+		return err_set(err, -ENAMETOOLONG,
+			"the control path %s has more than %zu characters", path,
+			sizeof(address.sun_path) - 1);
+	strcpy(address.sun_path, path);
+	result = clear_path(path, &address, err);
+	if (result)
+		return result;
+	/* Everyone may connect: who may do what is judged by credentials. */
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || chmod(path, 0666))
+		return err_errno(err, -errno, "binding the control socket %s", path);
+	if (listen(fd, SOMAXCONN))
+		return err_errno(err, -errno, "listening on %s", path);
+	strcpy(control->path, path);
+	control->fd = take_fd(&fd);
+	return 0;
+}
+
+int control_open(struct event_base *base, struct daemon_state *state, const char *path,
+	struct control **out, struct err *err)
+{
+	struct control *control = calloc(1, sizeof(*control));
+	int result;
+
+	if (!control)
+		return err_errno(err, -ENOMEM, "the control socket");
+	control->base = base;
+	control->state = state;
+	control->fd = -1;
+	result = listen_at(control, path, err);
+	if (!result) {
+		control->acceptable =
+			event_new(base, control->fd, EV_READ | EV_PERSIST, on_acceptable, control);
+		control->resume = evtimer_new(base, on_resume, control);
+		if (!control->acceptable || !control->resume ||
+			event_add(control->acceptable, NULL))
+			result = err_errno(err, -ENOMEM, "the control socket");
+	}
+	if (result) {
+		control_close(control);
+		return result;
+	}
+	*out = control;
+	return 0;
+}
+
+void control_close(struct control *control)
+{
+	if (!control)
+		return;
+	while (control->first)
+		close_connection(control->first);
+	if (control->acceptable)
+		event_free(control->acceptable);
+	if (control->resume)
+		event_free(control->resume);
+	if (control->fd >= 0)
+		unlink(control->path);
+	cleanup_close_fd(&control->fd);
+	free(control);
+}

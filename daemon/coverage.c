@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Compares binds with routes.
+#include "daemon/coverage.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+bool coverage_takes(const struct coverage_bind *bind, int family)
+{
+	if (bind->family == 4)
+		return family == 4;
+	if (!addr_is_wildcard(&bind->endpoint.addr))
+		return family == (addr_is_v4(&bind->endpoint.addr) ? 4 : 6);
+	return family == 6 || !bind->v6only;
+}
+
+static bool prefix_meets(const struct addr_prefix *prefix, const struct coverage_bind *bind)
+{
+	if (!addr_is_wildcard(&bind->endpoint.addr))
+		return addr_prefix_contains(prefix, &bind->endpoint.addr);
+	return !prefix->family || coverage_takes(bind, prefix->family == AF_INET ? 4 : 6);
+}
+
+static bool address_meets(const struct config_route *route, const struct coverage_bind *bind)
+{
+	for (size_t i = 0; i < route->to_count; i++) {
+		if (prefix_meets(&route->to[i], bind))
+			return true;
+	}
+	return false;
+}
+
+static bool port_meets(const struct config_route *route, uint16_t port)
+{
+	for (size_t i = 0; i < route->port_count; i++) {
+		if (port >= route->ports[i].first && port <= route->ports[i].last)
+			return true;
+	}
+	return false;
+}
+
+static bool protocol_meets(const struct config_route *route, uint8_t protocol)
+{
+	return protocol == IPPROTO_TCP ? route->tcp : route->udp;
+}
+
+bool coverage_allows(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind)
+{
+	for (size_t r = 0; r < config->route_count; r++) {
+		const struct config_route *route = &config->routes[r];
+		uint16_t port = bind->endpoint.port;
+
+		if (route->service == service && protocol_meets(route, bind->protocol) &&
+			address_meets(route, bind) &&
+			(route->target_port ? route->target_port == port : port_meets(route, port)))
+			return true;
+	}
+	return false;
+}
+
+static bool from_any(const struct config_route *route, const struct addr *to)
+{
+	for (size_t i = 0; i < route->from_count; i++) {
+		const struct addr_prefix *from = &route->from[i];
+
+		if (!from->family || (from->family == addr_family(to) &&
+					     from->length == (from->family == AF_INET ? 96 : 0)))
+			return true;
+	}
+	return false;
+}
+
+bool coverage_is_exclusive(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind)
+{
+	const struct addr_endpoint *endpoint = &bind->endpoint;
+
+	for (size_t r = 0; r < config->route_count; r++) {
+		const struct config_route *route = &config->routes[r];
+
+		if (!protocol_meets(route, bind->protocol) || !address_meets(route, bind) ||
+			!port_meets(route, endpoint->port))
+			continue;
+		if (route->service != service ||
+			(route->target_port && route->target_port != endpoint->port))
+			return false;
+		if (from_any(route, &endpoint->addr))
+			return true;
+	}
+	return false;
+}
+
+static void fill_endpoint(struct wire_endpoint *out, const struct addr_prefix *to,
+	const struct config_ports *ports, uint8_t protocol, uint16_t target_port)
+{
+	*out = (struct wire_endpoint){
+		.prefix_length = to->length,
+		.family = to->family == AF_INET	   ? 4
+			  : to->family == AF_INET6 ? 6
+						   : 0,
+		.protocol = protocol,
+		.port_first = ports->first,
+		.port_last = ports->last,
+		.target_port = target_port,
+	};
+	memcpy(out->address, to->addr.bytes, sizeof(out->address));
+}
+
+int coverage_endpoints(const struct config *config, const struct config_service *service,
+	struct wire_endpoint **list_out, size_t *count_out)
+{
+	cleanup_free struct wire_endpoint *list = NULL;
+	size_t count = 0;
+
+	for (size_t r = 0; r < config->route_count; r++) {
+		const struct config_route *route = &config->routes[r];
+		size_t pairs = route->to_count * route->port_count;
+		struct wire_endpoint *more;
+
+		if (route->service != service)
+			continue;
+		more = reallocarray(list, count + 2 * pairs, sizeof(*list));
+		if (!more)
+			return -ENOMEM;
+		list = more;
+		for (size_t pair = 0; pair < pairs; pair++) {
+			const struct addr_prefix *to = &route->to[pair / route->port_count];
+			const struct config_ports *ports = &route->ports[pair % route->port_count];
+
+			if (route->tcp)
+				fill_endpoint(
+					&list[count++], to, ports, IPPROTO_TCP, route->target_port);
+			if (route->udp)
+				fill_endpoint(
+					&list[count++], to, ports, IPPROTO_UDP, route->target_port);
+		}
+	}
+	*list_out = take_ptr(&list);
+	*count_out = count;
+	return 0;
+}

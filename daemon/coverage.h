@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a service's routes let it bind. Pure. */
+#ifndef SOCKETBOX_DAEMON_COVERAGE_H
+#define SOCKETBOX_DAEMON_COVERAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "common/wire.h"
+#include "daemon/config/config.h"
+
+/* A bind(2) as a program asks for it. */
+struct coverage_bind {
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	uint8_t family;	  /* of the socket: 4 or 6 */
+	bool v6only;
+	struct addr_endpoint endpoint; /* a wildcard may be :: or 0.0.0.0 */
+};
+
+/* True if the socket would take packets of this family (4 or 6): an AF_INET6 wildcard socket
+ * without IPV6_V6ONLY takes both, one bound to ::ffff:a.b.c.d takes IPv4. */
+bool coverage_takes(const struct coverage_bind *bind, int family);
+
+/* True if some route gives the service connections or packets that such a socket would take. */
+bool coverage_allows(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind);
+
+/* True if every packet that the normal lookup would deliver to a socket bound to this specific
+ * address is one that the routes give to the service: only then may it really be bound there. */
+bool coverage_is_exclusive(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind);
+
+/* What the service's routes cover, in their order; *list is the caller's to free. -ENOMEM. */
+int coverage_endpoints(const struct config *config, const struct config_service *service,
+	struct wire_endpoint **list, size_t *count);
+
+#endif

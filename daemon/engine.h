@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kernel engine: the route table, the sockets and the programs of bpf/steer.bpf.c as one
+ * object. Everything it needs to go on deciding is pinned, so it works on while no daemon runs, and
+ * the next engine_open adopts it. One thread only.
+ */
+#ifndef SOCKETBOX_DAEMON_ENGINE_H
+#define SOCKETBOX_DAEMON_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/maps.h"
+#include "common/err.h"
+#include "daemon/table.h"
+
+struct engine;
+
+struct engine_facts {
+	bool adopted;  /* an earlier daemon's programs and maps were running and were taken over */
+	bool migrates; /* a closing SO_REUSEPORT socket's backlog moves on (Linux >= 5.14) */
+	const char *pin_dir;   /* NULL: nothing is pinned */
+	const char *pin_fault; /* why nothing is, else NULL */
+};
+
+/* Loads the programs, adopting what is pinned under run_dir/bpf (mounted if need be). A failure to
+ * pin is not an error but a fact. -EPERM, -ENOSYS and others with what is missing and the remedy.
+ */
+int engine_open(const char *run_dir, struct engine **out, struct err *err);
+
+/* Frees the object; what is pinned goes on deciding. NULL is allowed. */
+void engine_close(struct engine *engine);
+
+/* Removes what is pinned under run_dir: the machine is as if socketbox had never run. */
+int engine_remove(const char *run_dir, struct err *err);
+
+void engine_facts(const struct engine *engine, struct engine_facts *facts);
+
+/* Puts the table in force with one pointer swap; counters of routes that the old table had too go
+ * on. Sets the table's header fields that are the engine's. On failure the old table stays in
+ * force. */
+int engine_install(struct engine *engine, struct table *table, struct err *err);
+
+/* Starts deciding for this process's network namespace; call after the first engine_install. Where
+ * an adopted link decides already, its program is replaced by this daemon's in one step. */
+int engine_attach(struct engine *engine, struct err *err);
+
+/* Adds or replaces the socket of a key. TCP sockets must listen, UDP sockets be bound. */
+int engine_steer(struct engine *engine, const struct steer_key *key, int fd, struct err *err);
+void engine_unsteer(struct engine *engine, const struct steer_key *key);
+
+/* The cookie of the living socket of a key; -ENOENT if there is none. */
+int engine_steered(struct engine *engine, const struct steer_key *key, uint64_t *cookie);
+
+/* How many slots the SO_REUSEPORT group of a key (slot 0) uses; setting 0 removes the group. */
+int engine_set_members(
+	struct engine *engine, const struct steer_key *key, uint32_t members, struct err *err);
+uint32_t engine_members(struct engine *engine, const struct steer_key *key);
+
+/* Makes the kernel move the backlog of a closing socket of this listening socket's group. */
+int engine_migrate(struct engine *engine, int fd, struct err *err);
+
+/* Drops what arrives at a UDP socket without a route to the service. */
+int engine_guard(struct engine *engine, int fd, uint32_t service, struct err *err);
+void engine_unguard(struct engine *engine, uint64_t cookie);
+
+/* Runs the engine's own decision on a made-up packet. *cookie is that of the socket it found,
+ * *passed whether the packet would be let through (to that socket, or to the host's own). */
+int engine_explain(struct engine *engine, const struct table_packet *packet,
+	struct steer_verdict *verdict, uint64_t *cookie, bool *passed, struct err *err);
+
+/* Time of one decision in nanoseconds, averaged over `repeat` in-kernel runs; for the benchmark. */
+int engine_time(struct engine *engine, const struct table_packet *packet, uint32_t repeat,
+	uint32_t *nanoseconds, struct err *err);
+
+/* The counts of route `number` of the table in force, summed over all CPUs. */
+int engine_count(struct engine *engine, uint32_t number, struct steer_count *count);
+
+#endif

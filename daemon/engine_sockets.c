@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Which socket takes what: fills the kernel engine's socket maps and asks it for its decisions.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "daemon/engine.h"
+#include "daemon/engine_private.h"
+#include "daemon/sockets.h"
+#include "steer.skel.h"
+
+int engine_steer(struct engine *engine, const struct steer_key *key, int fd, struct err *err)
+{
+	uint64_t value = (uint64_t)fd;
+
+	if (!bpf_map_update_elem(bpf_map__fd(engine->skeleton->maps.sockets), key, &value, BPF_ANY))
+		return 0;
+	if (errno == E2BIG || errno == ENOSPC)
+		return err_set(
+			err, -errno, "the socket map is full (%d sockets)", STEER_MAX_SOCKETS);
+	return err_errno(err, -errno, "adding the socket to the kernel's socket map");
+}
+
+void engine_unsteer(struct engine *engine, const struct steer_key *key)
+{
+	bpf_map_delete_elem(bpf_map__fd(engine->skeleton->maps.sockets), key);
+}
+
+int engine_steered(struct engine *engine, const struct steer_key *key, uint64_t *cookie)
+{
+	if (bpf_map_lookup_elem(bpf_map__fd(engine->skeleton->maps.sockets), key, cookie))
+		return -errno;
+	return 0;
+}
+
+int engine_set_members(
+	struct engine *engine, const struct steer_key *key, uint32_t members, struct err *err)
+{
+	int map = bpf_map__fd(engine->skeleton->maps.groups);
+
+	if (!members) {
+		bpf_map_delete_elem(map, key);
+		return 0;
+	}
+	if (bpf_map_update_elem(map, key, &members, BPF_ANY))
+		return err_errno(
+			err, -errno, "adding a SO_REUSEPORT group (%d at most)", STEER_MAX_GROUPS);
+	return 0;
+}
+
+uint32_t engine_members(struct engine *engine, const struct steer_key *key)
+{
+	uint32_t members;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(engine->skeleton->maps.groups), key, &members))
+		return 0;
+	return members;
+}
+
+int engine_migrate(struct engine *engine, int fd, struct err *err)
+{
+	int program;
+
+	if (!engine->migrates)
+		return 0;
+	program = bpf_program__fd(engine->skeleton->progs.migrate);
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program, sizeof(program)))
+		return err_errno(err, -errno, "SO_ATTACH_REUSEPORT_EBPF");
+	return 0;
+}
+
+int engine_guard(struct engine *engine, int fd, uint32_t service, struct err *err)
+{
+	int program = bpf_program__fd(engine->skeleton->progs.guard);
+	uint64_t cookie = sockets_cookie(fd);
+
+	if (bpf_map_update_elem(
+		    bpf_map__fd(engine->skeleton->maps.guards), &cookie, &service, BPF_ANY))
+		return err_errno(err, -errno, "guarding a UDP socket");
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)))
+		return err_errno(err, -errno, "SO_ATTACH_BPF");
+	return 0;
+}
+
+void engine_unguard(struct engine *engine, uint64_t cookie)
+{
+	bpf_map_delete_elem(bpf_map__fd(engine->skeleton->maps.guards), &cookie);
+}
+
+/* One hole per protocol and family; its filter drops everything before TCP or UDP can answer. */
+int engine_open_holes(struct engine *engine, struct err *err)
+{
+	static const struct {
+		uint8_t protocol, family;
+	} kinds[ENGINE_HOLES] = {
+		{IPPROTO_TCP, 4}, {IPPROTO_TCP, 6}, {IPPROTO_UDP, 4}, {IPPROTO_UDP, 6}};
+	int result;
+
+	for (size_t i = 0; i < ENGINE_HOLES; i++)
+		engine->holes[i] = -1;
+	for (size_t i = 0; i < ENGINE_HOLES; i++) {
+		struct sockets_request request = {
+			.protocol = kinds[i].protocol,
+			.domain = kinds[i].family == 4 ? AF_INET : AF_INET6,
+			.v6only = kinds[i].family == 6,
+			.anchored = true,
+		};
+		struct steer_key key = {.protocol = kinds[i].protocol, .family = kinds[i].family};
+		struct addr_endpoint bound;
+
+		result = sockets_make(&request, &engine->holes[i], &bound, err);
+		if (!result)
+			result = sockets_deafen(engine->holes[i], true, err);
+		if (!result)
+			result = engine_steer(engine, &key, engine->holes[i], err);
+		if (result)
+			return err_prefix(err, "making the sockets for silent refusals");
+	}
+	return 0;
+}
+
+void engine_close_holes(struct engine *engine)
+{
+	for (size_t i = 0; i < ENGINE_HOLES; i++)
+		cleanup_close_fd(&engine->holes[i]);
+}
+
+static void fill_context(const struct table_packet *packet, struct bpf_sk_lookup *context)
+{
+	memset(context, 0, sizeof(*context));
+	context->protocol = packet->protocol;
+	context->local_port = packet->local.port;
+	context->remote_port = htons(packet->remote.port);
+	if (addr_is_v4(&packet->local.addr)) {
+		context->family = AF_INET;
+		memcpy(&context->local_ip4, packet->local.addr.bytes + 12, 4);
+		memcpy(&context->remote_ip4, packet->remote.addr.bytes + 12, 4);
+	} else {
+		context->family = AF_INET6;
+		memcpy(&context->local_ip6, packet->local.addr.bytes, 16);
+		memcpy(&context->remote_ip6, packet->remote.addr.bytes, 16);
+	}
+}
+
+/* BPF_PROG_TEST_RUN of sk_lookup programs: Linux 5.13. */
+static int test_run(struct engine *engine, const struct table_packet *packet, uint32_t repeat,
+	struct bpf_sk_lookup *context, struct bpf_test_run_opts *options, struct err *err)
+{
+	fill_context(packet, context);
+	options->ctx_in = context;
+	options->ctx_size_in = sizeof(*context);
+	options->ctx_out = context;
+	options->ctx_size_out = sizeof(*context);
+	options->repeat = (int)repeat;
+	if (bpf_prog_test_run_opts(bpf_program__fd(engine->skeleton->progs.explain), options))
+		return err_errno(err, -errno, "asking the kernel engine (needs Linux 5.13)");
+	return 0;
+}
+
+int engine_explain(struct engine *engine, const struct table_packet *packet,
+	struct steer_verdict *verdict, uint64_t *cookie, bool *passed, struct err *err)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options);
+	struct bpf_sk_lookup context;
+	uint32_t zero = 0;
+	int result = test_run(engine, packet, 1, &context, &options, err);
+
+	if (result)
+		return result;
+	if (bpf_map_lookup_elem(bpf_map__fd(engine->skeleton->maps.verdicts), &zero, verdict))
+		return err_errno(err, -errno, "reading the kernel engine's verdict");
+	*cookie = context.cookie;
+	*passed = options.retval == SK_PASS;
+	return 0;
+}
+
+int engine_time(struct engine *engine, const struct table_packet *packet, uint32_t repeat,
+	uint32_t *nanoseconds, struct err *err)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options);
+	struct bpf_sk_lookup context;
+	int result = test_run(engine, packet, repeat, &context, &options, err);
+
+	if (result)
+		return result;
+	*nanoseconds = options.duration;
+	return 0;
+}

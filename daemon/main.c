@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// socketboxd: reads its options, brings the parts up in order, and runs the event loop.
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "build_info.h"
+#include "common/cleanup.h"
+#include "daemon/control.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+#include "daemon/state.h"
+
+#define DEFAULT_RUN_DIR "/run/socketbox"
+
+struct options {
+	const char *config, *control, *run_dir;
+	bool debug, detach;
+};
+
+static const char usage[] =
+	"usage: socketboxd [--config FILE] [--run-dir DIR] [--control PATH] [--debug]\n"
+	"       socketboxd --detach [--run-dir DIR]\n"
+	"  --config FILE   configuration (" CONFIG_DEFAULT_PATH ")\n"
+	"  --run-dir DIR   control socket, lock and pinned BPF objects (" DEFAULT_RUN_DIR ")\n"
+	"  --control PATH  control socket (DIR/control.sock)\n"
+	"  --debug         log more\n"
+	"  --detach        with no daemon running: stop steering, remove what is pinned, and exit\n"
+	"  --version       print the version and exit\n";
+
+static int parse_options(int argc, char **argv, struct options *options)
+{
+	static const struct option names[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"run-dir", required_argument, NULL, 'r'},
+		{"control", required_argument, NULL, 's'},
+		{"debug", no_argument, NULL, 'd'},
+		{"detach", no_argument, NULL, 'D'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int option;
+
+	*options = (struct options){.config = CONFIG_DEFAULT_PATH, .run_dir = DEFAULT_RUN_DIR};
+	while ((option = getopt_long(argc, argv, "c:h", names, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			options->config = optarg;
+			break;
+		case 'r':
+			options->run_dir = optarg;
+			break;
+		case 's':
+			options->control = optarg;
+			break;
+		case 'd':
+			options->debug = true;
+			break;
+		case 'D':
+			options->detach = true;
+			break;
+		case 'V':
+			puts("socketboxd " SOCKETBOX_BUILD_VERSION);
+			exit(0);
+		case 'h':
+			fputs(usage, stdout);
+			exit(0);
+		default:
+			return -EINVAL;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "socketboxd: unexpected argument '%s'\n", argv[optind]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* One daemon per run directory. The lock is released by the kernel when the process ends. */
+static int lock_run_dir(const char *run_dir, int *fd_out, struct err *err)
+{
+	char path[PATH_MAX], holder[32] = "";
+	cleanup_close int fd = -1;
+
+	if (mkdir(run_dir, 0755) && errno != EEXIST)
+		return err_errno(err, -errno, "cannot make the run directory %s", run_dir);
+	if (snprintf(path, sizeof(path), "%s/lock", run_dir) >= (int)sizeof(path))
+		return err_errno(err, -ENAMETOOLONG, "%s", run_dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return err_errno(err, -errno, "cannot open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK)
+			return err_errno(err, -errno, "cannot lock %s", path);
+		if (read(fd, holder, sizeof(holder) - 1) > 0)
+			holder[strcspn(holder, "\n")] = '\0';
+		return err_set(err, -EADDRINUSE,
+			"socketboxd runs on %s already (pid %s); stop it, or give this one its own --run-dir",
+			run_dir, holder[0] ? holder : "unknown");
+	}
+	/* The pid is for people; a full disk must not keep the daemon from starting. */
+	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0)
+		log_debug("cannot write %s: %s", path, strerror(errno));
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+/* Every held socket and control connection is a descriptor. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		log_warning("cannot raise the descriptor limit: %s", strerror(errno));
+}
+
+static int load(struct daemon_state *state)
+{
+	struct complaints complaints = {0};
+	int result = state_load(state, &complaints);
+
+	for (size_t i = 0; i < complaints.count; i++)
+		log_warning("%s", complaints.lines[i]);
+	complaints_fini(&complaints);
+	return result;
+}
+
+static void on_hangup(evutil_socket_t signal, short what, void *context)
+{
+	struct daemon_state *state = context;
+
+	(void)signal;
+	(void)what;
+	notify_reloading();
+	if (load(state))
+		log_error("reload refused: the old configuration stays in force");
+	else
+		log_info("reloaded: %zu services, %zu routes", state->config->service_count,
+			state->config->route_count);
+	notify_ready();
+}
+
+static void on_stop(evutil_socket_t signal, short what, void *context)
+{
+	(void)signal;
+	(void)what;
+	event_base_loopbreak(context);
+}
+
+static void log_engine(struct daemon_state *state)
+{
+	struct engine_facts facts;
+
+	engine_facts(state->engine, &facts);
+	log_info("engine kernel (%s): %zu services, %zu routes; %s",
+		facts.adopted ? "adopted from an earlier daemon" : "attached",
+		state->config->service_count, state->config->route_count, state->control_path);
+	if (facts.pin_fault)
+		log_warning(
+			"nothing is pinned, so services stop receiving connections whenever this daemon ends: %s",
+			facts.pin_fault);
+	if (!facts.migrates)
+		log_warning(
+			"this kernel (before 5.14) resets what waits in a closing SO_REUSEPORT socket");
+}
+
+/* Attaches last: until the first table is in force, packets go where they went. */
+static int start(struct daemon_state *state, const struct options *options, struct event_base *base,
+	struct err *err)
+{
+	int result = engine_open(options->run_dir, &state->engine, err);
+
+	if (result)
+		return result;
+	state->claims = claims_new(base, state->engine);
+	if (!state->claims)
+		return err_errno(err, -ENOMEM, "starting");
+	result = load(state);
+	if (result)
+		return err_set(err, result, "the configuration has errors; nothing was changed");
+	result = engine_attach(state->engine, err);
+	if (!result)
+		log_engine(state);
+	return result;
+}
+
+static int run(struct daemon_state *state, struct event_base *base, struct err *err)
+{
+	struct event *hangup = evsignal_new(base, SIGHUP, on_hangup, state);
+	struct event *terminate = evsignal_new(base, SIGTERM, on_stop, base);
+	struct event *interrupt = evsignal_new(base, SIGINT, on_stop, base);
+	struct control *control = NULL;
+	int result;
+
+	if (!hangup || !terminate || !interrupt || event_add(hangup, NULL) ||
+		event_add(terminate, NULL) || event_add(interrupt, NULL))
+		return err_errno(err, -ENOMEM, "catching signals");
+	result = control_open(base, state, state->control_path, &control, err);
+	if (!result) {
+		notify_ready();
+		event_base_dispatch(base);
+		log_info("stopping; claimed services go on serving");
+	}
+	control_close(control);
+	event_free(hangup);
+	event_free(terminate);
+	event_free(interrupt);
+	return result;
+}
+
+static int serve(const struct options *options, struct err *err)
+{
+	char control_path[PATH_MAX];
+	struct daemon_state state = {
+		.config_path = options->config,
+		.control_path = options->control,
+		.started = time(NULL),
+	};
+	struct event_base *base = event_base_new();
+	int result;
+
+	if (!base)
+		return err_errno(err, -ENOMEM, "starting the event loop");
+	if (!options->control) {
+		snprintf(control_path, sizeof(control_path), "%s/control.sock", options->run_dir);
+		state.control_path = control_path;
+	}
+	raise_fd_limit();
+	result = start(&state, options, base, err);
+	if (!result)
+		result = run(&state, base, err);
+	state_fini(&state);
+	event_base_free(base);
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	cleanup_close int lock = -1;
+	struct err err;
+	int result;
+
+	if (parse_options(argc, argv, &options)) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	log_open(options.debug);
+	signal(SIGPIPE, SIG_IGN);
+	result = lock_run_dir(options.run_dir, &lock, &err);
+	if (!result)
+		result = options.detach ? engine_remove(options.run_dir, &err)
+					: serve(&options, &err);
+	if (result)
+		log_error("%s", err.text);
+	return result ? 1 : 0;
+}

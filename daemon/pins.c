@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Mounts, finds and removes the bpffs that holds the pins.
+#include "daemon/pins.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#include "bpf/maps.h"
+
+int pins_path(const char *directory, const char *name, char path[PATH_MAX])
+{
+	return snprintf(path, PATH_MAX, "%s/%s", directory, name) < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+static bool is_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && (unsigned long)fs.f_type == BPF_FS_MAGIC;
+}
+
+static int make_directory(const char *path, struct err *err)
+{
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return err_errno(err, -errno, "cannot make the folder %s", path);
+	return 0;
+}
+
+int pins_open(const char *run_dir, char directory[PATH_MAX], struct err *err)
+{
+	char mount_point[PATH_MAX];
+	int result;
+
+	if (pins_path(run_dir, "bpf", mount_point) ||
+		pins_path(mount_point, STEER_LAYOUT, directory))
+		return err_errno(err, -ENAMETOOLONG, "%s", run_dir);
+	if (!is_bpffs(mount_point)) {
+		result = make_directory(mount_point, err);
+		if (result)
+			return result;
+		if (mount("bpf", mount_point, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+			return err_errno(err, -errno,
+				"cannot mount a bpf file system on %s (needs CAP_SYS_ADMIN; or mount one there beforehand)",
+				mount_point);
+	}
+	return make_directory(directory, err);
+}
+
+int pins_remove(const char *run_dir, struct err *err)
+{
+	char mount_point[PATH_MAX];
+
+	if (pins_path(run_dir, "bpf", mount_point))
+		return err_errno(err, -ENAMETOOLONG, "%s", run_dir);
+	while (is_bpffs(mount_point)) {
+		if (umount2(mount_point, MNT_DETACH))
+			return err_errno(err, -errno, "cannot unmount %s", mount_point);
+	}
+	return 0;
+}

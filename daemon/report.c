@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Turns the daemon's state into JSON.
+#include "daemon/report.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "build_info.h"
+
+static const char *const action_names[] = {
+	[MATCH_PASS] = "pass",
+	[MATCH_SERVICE] = "service",
+	[MATCH_RESET] = "reset",
+	[MATCH_SILENT] = "silent",
+};
+
+static const char *protocol_name(uint8_t protocol)
+{
+	return protocol == IPPROTO_TCP ? "tcp" : "udp";
+}
+
+static json_t *report_engine(struct daemon_state *state)
+{
+	struct engine_facts facts;
+	struct utsname name = {0};
+	json_t *object;
+
+	uname(&name);
+	engine_facts(state->engine, &facts);
+	object = json_pack("{s:s, s:s, s:s, s:b, s:b, s:s?, s:s?}", "name", "kernel", "reason",
+		state->config->engine == CONFIG_ENGINE_KERNEL
+			? "the configuration says engine: kernel"
+			: "BPF is available",
+		"kernel", name.release, "adopted", facts.adopted, "migrates", facts.migrates,
+		"pins", facts.pin_dir, "pins_fault", facts.pin_fault);
+	return object;
+}
+
+static json_t *claim_object(const struct claims_view *view)
+{
+	char endpoint[ADDR_TEXT_SIZE], bound[ADDR_TEXT_SIZE];
+	json_t *claimants = json_array(), *object;
+
+	for (size_t i = 0; i < view->claimant_count; i++)
+		json_array_append_new(
+			claimants, json_pack("{s:i, s:i}", "pid", (int)view->claimants[i]->pid,
+					   "uid", (int)view->claimants[i]->uid));
+	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:i, s:I, s:o}", "protocol",
+		protocol_name(view->bind.protocol), "family",
+		view->bind.family == 4 ? "ipv4" : "ipv6", "address",
+		addr_endpoint_format(&view->bind.endpoint, endpoint), "bound",
+		addr_endpoint_format(&view->bound, bound), "state",
+		view->claimant_count ? "claimed" : "held", "v6only", view->bind.v6only, "reuseport",
+		view->group, "sockets", (int)view->members, "cookie", (json_int_t)view->cookie,
+		"claimants", claimants);
+	if (object && view->hold_left_ms >= 0)
+		json_object_set_new(object, "hold_left_ms", json_integer(view->hold_left_ms));
+	if (object && view->backlog >= 0)
+		json_object_set_new(object, "backlog", json_integer(view->backlog));
+	return object;
+}
+
+struct claim_list {
+	uint32_t service;
+	json_t *array;
+};
+
+static void append_claim(const struct claims_view *view, void *context)
+{
+	struct claim_list *list = context;
+
+	if (view->service == list->service)
+		json_array_append_new(list->array, claim_object(view));
+}
+
+static json_t *ids(const unsigned *list, size_t count)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(array, json_integer(list[i]));
+	return array;
+}
+
+static json_t *report_services(struct daemon_state *state)
+{
+	json_t *array = json_array();
+
+	for (size_t s = 0; s < state->config->service_count; s++) {
+		const struct config_service *service = &state->config->services[s];
+		struct claim_list list = {.service = service->id, .array = json_array()};
+
+		claims_visit(state->claims, append_claim, &list);
+		json_array_append_new(array,
+			json_pack("{s:s, s:i, s:{s:o, s:o}, s:o}", "name", service->name, "hold_ms",
+				(int)service->hold_ms, "allow", "users",
+				ids(service->users, service->user_count), "groups",
+				ids(service->groups, service->group_count), "claims", list.array));
+	}
+	return array;
+}
+
+static json_t *route_object(const struct config_route *route, uint32_t number)
+{
+	return json_pack("{s:i, s:s, s:i, s:s, s:s, s:s?}", "number", (int)number, "file",
+		route->place.file, "line", (int)route->place.line, "text", route->text, "action",
+		action_names[route->action], "service",
+		route->service ? route->service->name : NULL);
+}
+
+static json_t *report_routes(struct daemon_state *state)
+{
+	json_t *array = json_array();
+
+	for (size_t r = 0; r < state->config->route_count; r++) {
+		json_t *object = route_object(&state->config->routes[r], (uint32_t)r);
+		struct steer_count count;
+
+		if (object && !engine_count(state->engine, (uint32_t)r, &count)) {
+			json_object_set_new(
+				object, "lookups", json_integer((json_int_t)count.lookups));
+			json_object_set_new(
+				object, "unserved", json_integer((json_int_t)count.unserved));
+		}
+		json_array_append_new(array, object);
+	}
+	return array;
+}
+
+json_t *report_status(struct daemon_state *state)
+{
+	json_t *files = json_array();
+
+	for (size_t i = 0; i < state->config->file_count; i++)
+		json_array_append_new(files, json_string(state->config->files[i]));
+	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:o, s:o, s:i, s:o, s:o}", "version",
+		SOCKETBOX_BUILD_VERSION, "pid", (int)getpid(), "control", state->control_path,
+		"started", (json_int_t)state->started, "loaded", (json_int_t)state->loaded,
+		"reloads", (int)state->reloads, "files", files, "engine", report_engine(state),
+		"shapes", (int)state->shapes, "services", report_services(state), "routes",
+		report_routes(state));
+}
+
+json_t *report_reload(int result, const struct complaints *complaints)
+{
+	json_t *lines = json_array();
+
+	for (size_t i = 0; i < complaints->count; i++)
+		json_array_append_new(lines, json_string(complaints->lines[i]));
+	return json_pack("{s:b, s:o}", "ok", !result, "complaints", lines);
+}
+
+/* Finds the claim that a socket cookie belongs to. */
+struct socket_search {
+	uint64_t cookie;
+	json_t *claim;
+};
+
+static void find_socket(const struct claims_view *view, void *context)
+{
+	struct socket_search *search = context;
+
+	if (view->cookie == search->cookie && !search->claim)
+		search->claim = claim_object(view);
+}
+
+static json_t *socket_object(
+	struct daemon_state *state, const struct steer_verdict *verdict, uint64_t cookie)
+{
+	struct socket_search search = {.cookie = cookie};
+	json_t *object = json_pack("{s:I, s:s, s:s}", "cookie", (json_int_t)cookie, "found_by",
+		verdict->wildcard ? "wildcard" : "address", "kind",
+		verdict->slot == STEER_SLOT_LONE     ? "lone"
+		: verdict->slot == STEER_SLOT_KEEPER ? "keeper"
+						     : "reuseport");
+
+	claims_visit(state->claims, find_socket, &search);
+	if (object && search.claim)
+		json_object_set_new(object, "claim", search.claim);
+	return object;
+}
+
+static const char *outcome(const struct steer_verdict *verdict, bool passed)
+{
+	if (verdict->action == MATCH_SERVICE)
+		return passed ? "served" : "refused: the service has no socket";
+	if (verdict->action == MATCH_RESET)
+		return "refused with a reset";
+	if (verdict->action == MATCH_SILENT)
+		return "dropped in silence";
+	return "the host's own sockets";
+}
+
+json_t *report_explain(
+	struct daemon_state *state, const struct table_packet *packet, struct err *err)
+{
+	char local[ADDR_TEXT_SIZE], remote[ADDR_TEXT_SIZE];
+	struct steer_verdict verdict;
+	uint64_t cookie;
+	json_t *object;
+	bool passed;
+
+	if (engine_explain(state->engine, packet, &verdict, &cookie, &passed, err))
+		return NULL;
+	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "engine", "kernel", "protocol",
+		protocol_name(packet->protocol), "local",
+		addr_endpoint_format(&packet->local, local), "remote",
+		addr_endpoint_format(&packet->remote, remote), "action",
+		action_names[verdict.action], "outcome", outcome(&verdict, passed));
+	if (!object) {
+		err_errno(err, -ENOMEM, "explaining");
+		return NULL;
+	}
+	if (verdict.route < state->config->route_count)
+		json_object_set_new(object, "route",
+			route_object(&state->config->routes[verdict.route], verdict.route));
+	if (verdict.found)
+		json_object_set_new(object, "socket", socket_object(state, &verdict, cookie));
+	return object;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the daemon tells people, as JSON: status, explain and the outcome of a reload.
+ * docs/protocol.md describes the keys.
+ */
+#ifndef SOCKETBOX_DAEMON_REPORT_H
+#define SOCKETBOX_DAEMON_REPORT_H
+
+#include <jansson.h>
+
+#include "daemon/state.h"
+
+/* Each returns an object that the caller owns, or NULL without memory. */
+json_t *report_status(struct daemon_state *state);
+json_t *report_reload(int result, const struct complaints *complaints);
+
+/* Asks the engine what it would do with the packet. NULL with *err set if it cannot say. */
+json_t *report_explain(
+	struct daemon_state *state, const struct table_packet *packet, struct err *err);
+
+#endif

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Reads, checks and answers control messages. A malformed message is answered with what is wrong
+// with it; nothing of it is carried out.
+#include "daemon/requests.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "daemon/log.h"
+#include "daemon/report.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+/* Every message that a peer may send. */
+union message {
+	struct wire_header header;
+	struct wire_hello hello;
+	struct wire_claim claim;
+	struct wire_explain explain;
+	char bytes[256];
+};
+
+struct request {
+	struct daemon_state *state;
+	struct requests_peer *peer;
+	union message message;
+	int fd; /* what came with it, or -1 */
+};
+
+static int send_with_fd(struct requests_peer *peer, const void *message, size_t length, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec data = {.iov_base = (void *)message, .iov_len = length};
+	struct msghdr envelope = {.msg_iov = &data, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		envelope.msg_control = &control;
+		envelope.msg_controllen = sizeof(control);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	}
+	return sendmsg(peer->fd, &envelope, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static struct wire_header reply_header(
+	const struct request *request, enum wire_type type, size_t length)
+{
+	return (struct wire_header){
+		.magic = WIRE_MAGIC,
+		.version = WIRE_VERSION,
+		.type = (uint16_t)type,
+		.length = (uint32_t)length,
+		.request = request->message.header.request,
+	};
+}
+
+static int reply_error(const struct request *request, const struct err *err)
+{
+	struct wire_error error = {
+		.header = reply_header(request, WIRE_ERROR, sizeof(error)),
+		.code = -err->code,
+	};
+
+	snprintf(error.text, sizeof(error.text), "%s", err->text);
+	return send_with_fd(request->peer, &error, sizeof(error), -1);
+}
+
+/* A sealed file with these contents: any size, and the reader can trust it not to change. */
+static int make_file(const void *data, size_t size, int *fd_out, struct err *err)
+{
+	cleanup_close int fd = memfd_create("socketbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	size_t done = 0;
+
+	if (fd < 0)
+		return err_errno(err, -errno, "memfd_create");
+	while (done < size) {
+		ssize_t written = write(fd, (const char *)data + done, size - done);
+
+		if (written < 0)
+			return err_errno(err, -errno, "writing an answer");
+		done += (size_t)written;
+	}
+	if (lseek(fd, 0, SEEK_SET) ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL))
+		return err_errno(err, -errno, "sealing an answer");
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+/* Answers with the JSON object, which it frees. */
+static int reply_json(const struct request *request, json_t *object, struct err *err)
+{
+	cleanup_free char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	struct wire_text reply = {.header = reply_header(request, WIRE_TEXT, sizeof(reply))};
+	cleanup_close int fd = -1;
+	int result;
+
+	json_decref(object);
+	if (!text)
+		return err_errno(err, -ENOMEM, "writing an answer");
+	reply.size = strlen(text);
+	result = make_file(text, reply.size, &fd, err);
+	if (result)
+		return result;
+	send_with_fd(request->peer, &reply, sizeof(reply), fd);
+	return 0;
+}
+
+static int find_service(const struct request *request, const char *name,
+	const struct config_service **out, struct err *err)
+{
+	*out = config_service_find(request->state->config, name);
+	if (!*out)
+		return err_set(err, -ESRCH,
+			"there is no service '%s' in %s; add it under 'services:' and run 'socketbox reload'",
+			name, request->state->config_path);
+	if (!peer_may_claim(&request->peer->credentials, *out))
+		return err_set(err, -EACCES,
+			"user %u may not claim service '%s'; allow it with 'allow: {user: %u}' in %s:%u",
+			(unsigned)request->peer->credentials.uid, name,
+			(unsigned)request->peer->credentials.uid, (*out)->place.file,
+			(*out)->place.line);
+	return 0;
+}
+
+static int serve_hello(struct request *request, struct err *err)
+{
+	struct wire_welcome reply = {.header = reply_header(request, WIRE_WELCOME, sizeof(reply))};
+	const char *name = request->message.hello.service;
+	cleanup_free struct wire_endpoint *endpoints = NULL;
+	const struct config_service *service;
+	cleanup_close int fd = -1;
+	size_t count = 0;
+	int result;
+
+	if (!memchr(name, '\0', WIRE_NAME_SIZE))
+		return err_set(err, -EINVAL, "the service name has no NUL within %d bytes",
+			WIRE_NAME_SIZE);
+	if (request->peer->service[0] && strcmp(request->peer->service, name))
+		return err_set(err, -EISCONN,
+			"this connection is service '%s' already; open another one",
+			request->peer->service);
+	result = find_service(request, name, &service, err);
+	if (result)
+		return result;
+	result = coverage_endpoints(request->state->config, service, &endpoints, &count);
+	if (result)
+		return err_errno(err, result, "listing the endpoints of '%s'", name);
+	result = make_file(endpoints, count * sizeof(*endpoints), &fd, err);
+	if (result)
+		return result;
+	reply.hold_ms = service->hold_ms;
+	reply.endpoint_count = (uint32_t)count;
+	strcpy(request->peer->service, service->name);
+	send_with_fd(request->peer, &reply, sizeof(reply), fd);
+	return 0;
+}
+
+/* Checks the numbers of a claim and says what it asks for. */
+static int read_claim(const struct wire_claim *claim, struct coverage_bind *bind, struct err *err)
+{
+	struct addr address;
+
+	memcpy(address.bytes, claim->address, sizeof(address.bytes));
+	if (claim->family != 4 && claim->family != 6)
+		return err_set(err, -EINVAL, "family is %u, not 4 or 6", claim->family);
+	if (claim->protocol != IPPROTO_TCP && claim->protocol != IPPROTO_UDP &&
+		claim->protocol != IPPROTO_MPTCP)
+		return err_set(err, -EPROTONOSUPPORT,
+			"protocol is %u, not TCP (6), UDP (17) or MPTCP (262)", claim->protocol);
+	if (!claim->port)
+		return err_set(err, -EINVAL, "port is 0; a claim names its port");
+	if (claim->flags & ~(uint32_t)(WIRE_CLAIM_V6ONLY | WIRE_CLAIM_REUSEPORT))
+		return err_set(err, -EINVAL, "flags 0x%x are unknown", claim->flags);
+	if (claim->family == 4 && !addr_is_v4(&address))
+		return err_set(err, -EINVAL, "family is 4, but the address is not ::ffff:a.b.c.d");
+	*bind = (struct coverage_bind){
+		/* The kernel cannot steer to MPTCP sockets; programs that ask for one take TCP. */
+		.protocol = claim->protocol == IPPROTO_UDP ? IPPROTO_UDP : IPPROTO_TCP,
+		.family = claim->family,
+		.v6only = claim->family == 6 && claim->flags & WIRE_CLAIM_V6ONLY,
+		.endpoint = {.addr = address, .port = claim->port},
+	};
+	return 0;
+}
+
+static int serve_claim(struct request *request, struct err *err)
+{
+	const struct wire_claim *claim = &request->message.claim;
+	bool registers = claim->header.type == WIRE_REGISTER;
+	bool reuseport = claim->flags & WIRE_CLAIM_REUSEPORT;
+	struct claims *claims = request->state->claims;
+	const struct config_service *service;
+	struct coverage_bind bind;
+	struct claims_grant grant;
+	int result;
+
+	if (!request->peer->service[0])
+		return err_set(err, -ENOTCONN, "say which service this is first (HELLO)");
+	if (registers && (request->fd < 0) != reuseport)
+		return err_set(err, -EBADF,
+			reuseport ? "a group is registered without its socket"
+				  : "the socket to register is missing");
+	result = read_claim(claim, &bind, err);
+	if (!result)
+		result = find_service(request, request->peer->service, &service, err);
+	if (result)
+		return result;
+	if (registers)
+		result = claims_register(claims, service, &request->peer->credentials, &bind,
+			request->fd, &grant, err);
+	else
+		result = claims_claim(claims, service, &request->peer->credentials, &bind,
+			reuseport, &grant, err);
+	if (result)
+		return result;
+	struct wire_claimed reply = {
+		.header = reply_header(request, WIRE_CLAIMED, sizeof(reply)),
+		.cookie = grant.cookie,
+		.bound_port = grant.bound.port,
+		.shared = grant.shared,
+	};
+	memcpy(reply.bound_address, grant.bound.addr.bytes, sizeof(reply.bound_address));
+	result = send_with_fd(request->peer, &reply, sizeof(reply), grant.fd);
+	cleanup_close_fd(&grant.fd);
+	if (result)
+		log_debug("service '%s': the claimant did not take its socket: %s",
+			request->peer->service, strerror(-result));
+	return 0;
+}
+
+static int serve_status(struct request *request, struct err *err)
+{
+	return reply_json(request, report_status(request->state), err);
+}
+
+static int serve_explain(struct request *request, struct err *err)
+{
+	const struct wire_explain *explain = &request->message.explain;
+	struct table_packet packet = {
+		.protocol = (uint8_t)explain->protocol,
+		.local.port = explain->local_port,
+		.remote.port = explain->remote_port,
+	};
+	json_t *object;
+
+	if (explain->protocol != IPPROTO_TCP && explain->protocol != IPPROTO_UDP)
+		return err_set(err, -EPROTONOSUPPORT, "protocol is %u, not TCP (6) or UDP (17)",
+			explain->protocol);
+	memcpy(packet.local.addr.bytes, explain->local, sizeof(explain->local));
+	memcpy(packet.remote.addr.bytes, explain->remote, sizeof(explain->remote));
+	if (addr_is_v4(&packet.local.addr) != addr_is_v4(&packet.remote.addr))
+		return err_set(
+			err, -EINVAL, "the local and remote addresses are of different families");
+	object = report_explain(request->state, &packet, err);
+	return object ? reply_json(request, object, err) : err->code;
+}
+
+static int serve_reload(struct request *request, struct err *err)
+{
+	struct complaints complaints = {0};
+	int result;
+
+	if (!peer_may_manage(&request->peer->credentials))
+		return err_set(err, -EACCES, "only root and the daemon's own user may reload it");
+	result = state_load(request->state, &complaints);
+	for (size_t i = 0; i < complaints.count; i++)
+		log_warning("%s", complaints.lines[i]);
+	log_info(result ? "reload refused: the old configuration stays in force" : "reloaded");
+	result = reply_json(request, report_reload(result, &complaints), err);
+	complaints_fini(&complaints);
+	return result;
+}
+
+static const struct {
+	enum wire_type type;
+	size_t length;
+	bool takes_fd;
+	int (*serve)(struct request *request, struct err *err);
+} kinds[] = {
+	{WIRE_HELLO, sizeof(struct wire_hello), false, serve_hello},
+	{WIRE_CLAIM, sizeof(struct wire_claim), false, serve_claim},
+	{WIRE_REGISTER, sizeof(struct wire_claim), true, serve_claim},
+	{WIRE_STATUS, sizeof(struct wire_header), false, serve_status},
+	{WIRE_EXPLAIN, sizeof(struct wire_explain), false, serve_explain},
+	{WIRE_RELOAD, sizeof(struct wire_header), false, serve_reload},
+};
+
+static int dispatch(struct request *request, size_t length, struct err *err)
+{
+	const struct wire_header *header = &request->message.header;
+
+	if (length < sizeof(*header) || header->magic != WIRE_MAGIC)
+		return err_set(
+			err, -EPROTO, "this is no message of the socketbox control protocol");
+	if (header->version != WIRE_VERSION)
+		return err_set(err, -EPROTONOSUPPORT,
+			"protocol version %u is not spoken here, only %u; are socketboxd and socketbox of the same release?",
+			header->version, WIRE_VERSION);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		if (kinds[i].type != header->type)
+			continue;
+		if (length != kinds[i].length || header->length != length)
+			return err_set(err, -EMSGSIZE,
+				"a message of type %u has %zu bytes, not %zu (its header says %u)",
+				header->type, kinds[i].length, length, header->length);
+		if (request->fd >= 0 && !kinds[i].takes_fd)
+			return err_set(err, -EBADMSG,
+				"no descriptor goes with a message of type %u", header->type);
+		return kinds[i].serve(request, err);
+	}
+	return err_set(err, -EBADRQC, "message type %u is unknown", header->type);
+}
+
+/* Reads a message and at most one descriptor; what more there is, is closed. */
+static ssize_t receive(struct requests_peer *peer, struct request *request)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(16 * sizeof(int))];
+	} control;
+	struct iovec data = {.iov_base = &request->message, .iov_len = sizeof(request->message)};
+	struct msghdr envelope = {.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control)};
+	ssize_t length = recvmsg(peer->fd, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
+
+	if (length < 0)
+		return -errno;
+	for (struct cmsghdr *item = CMSG_FIRSTHDR(&envelope); item;
+		item = CMSG_NXTHDR(&envelope, item)) {
+		size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(item) + i * sizeof(int), sizeof(fd));
+			if (request->fd < 0)
+				request->fd = fd;
+			else
+				close(fd);
+		}
+	}
+	return length;
+}
+
+int requests_serve(struct daemon_state *state, struct requests_peer *peer)
+{
+	struct request request = {.state = state, .peer = peer, .fd = -1};
+	ssize_t length = receive(peer, &request);
+	struct err err;
+	int result;
+
+	if (length == -EAGAIN || length == -EINTR)
+		return 0;
+	if (length <= 0)
+		return 1;
+	result = dispatch(&request, (size_t)length, &err);
+	cleanup_close_fd(&request.fd);
+	if (!result)
+		return 0;
+	log_debug("peer %d of user %u: %s", (int)peer->credentials.pid,
+		(unsigned)peer->credentials.uid, err.text);
+	if (reply_error(&request, &err))
+		return 1;
+	return result == -EPROTO;
+}

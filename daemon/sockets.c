@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Creates, binds and mutes the sockets that are given away.
+#include "daemon/sockets.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+#define ANCHOR_TRIES 16u
+
+/* <linux/in6.h> has it, but cannot stand beside <netinet/in.h>. */
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
+#endif
+
+static const uint8_t v6_anchor_prefix[8] = {0x01};
+
+static void anchor_address(const struct sockets_request *request, unsigned try, struct addr *out)
+{
+	uint32_t service = request->service;
+
+	memset(out, 0, sizeof(*out));
+	if (request->domain == AF_INET || !request->v6only) {
+		out->bytes[10] = out->bytes[11] = 0xff;
+		out->bytes[12] = 127;
+		out->bytes[13] = (uint8_t)(77 + try);
+		out->bytes[14] = (uint8_t)(service >> 8);
+		out->bytes[15] = (uint8_t)service;
+		return;
+	}
+	memcpy(out->bytes, v6_anchor_prefix, sizeof(v6_anchor_prefix));
+	out->bytes[9] = (uint8_t)(77 + try);
+	for (int i = 0; i < 4; i++)
+		out->bytes[12 + i] = (uint8_t)(service >> (24 - 8 * i));
+}
+
+bool sockets_is_anchor(const struct addr *addr)
+{
+	if (addr_is_v4(addr))
+		return addr->bytes[12] == 127 && addr->bytes[13] >= 77 &&
+		       addr->bytes[13] < 77 + ANCHOR_TRIES;
+	return !memcmp(addr->bytes, v6_anchor_prefix, sizeof(v6_anchor_prefix));
+}
+
+static int set_option(int fd, int level, int name, int value, const char *text, struct err *err)
+{
+	if (setsockopt(fd, level, name, &value, sizeof(value)))
+		return err_errno(err, -errno, "setsockopt %s", text);
+	return 0;
+}
+
+static int set_freebind(int fd, int domain, int value, struct err *err)
+{
+	if (domain == AF_INET)
+		return set_option(fd, IPPROTO_IP, IP_FREEBIND, value, "IP_FREEBIND", err);
+	return set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, value, "IPV6_FREEBIND", err);
+}
+
+static int set_options(int fd, const struct sockets_request *request, struct err *err)
+{
+	int result = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR", err);
+
+	if (!result && request->reuseport)
+		result = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT", err);
+	if (!result && request->domain == AF_INET6)
+		result = set_option(
+			fd, IPPROTO_IPV6, IPV6_V6ONLY, request->v6only, "IPV6_V6ONLY", err);
+	return result;
+}
+
+static int bind_to(int fd, int domain, const struct addr_endpoint *endpoint)
+{
+	struct sockaddr_storage address;
+	socklen_t length = addr_to_sockaddr(endpoint, domain, &address);
+
+	return bind(fd, (struct sockaddr *)&address, length) ? -errno : 0;
+}
+
+static int bind_anchor(int fd, const struct sockets_request *request, struct addr_endpoint *bound)
+{
+	int result = -EADDRINUSE;
+
+	bound->port = request->endpoint.port;
+	for (unsigned try = 0; result == -EADDRINUSE && try < ANCHOR_TRIES; try++) {
+		anchor_address(request, try, &bound->addr);
+		result = bind_to(fd, request->domain, bound);
+	}
+	return result;
+}
+
+static int explain_bind(int code, const struct sockets_request *request, struct err *err)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	addr_endpoint_format(&request->endpoint, text);
+	if (code == -EADDRINUSE)
+		return err_set(err, code,
+			"the host has a socket on %s %s already; stop the program that holds it (see 'ss -lnp')",
+			request->protocol == IPPROTO_TCP ? "tcp" : "udp", text);
+	if (code == -EACCES)
+		return err_set(err, code,
+			"socketboxd may not bind port %u: it lacks CAP_NET_BIND_SERVICE",
+			request->endpoint.port);
+	return err_errno(err, code, "binding %s", text);
+}
+
+int sockets_make(const struct sockets_request *request, int *fd_out, struct addr_endpoint *bound,
+	struct err *err)
+{
+	int type = request->protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
+	cleanup_close int fd =
+		socket(request->domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, request->protocol);
+	int result;
+
+	if (fd < 0)
+		return err_errno(err, -errno, "socket");
+	result = set_options(fd, request, err);
+	if (!result)
+		result = set_freebind(fd, request->domain, 1, err);
+	if (result)
+		return result;
+	if (request->anchored) {
+		result = bind_anchor(fd, request, bound);
+	} else {
+		*bound = request->endpoint;
+		result = bind_to(fd, request->domain, bound);
+	}
+	if (result)
+		return explain_bind(result, request, err);
+	result = set_freebind(fd, request->domain, 0, err);
+	if (result)
+		return result;
+	if (type == SOCK_STREAM && listen(fd, SOMAXCONN))
+		return err_errno(err, -errno, "listen");
+	*fd_out = take_fd(&fd);
+	return 0;
+}
+
+int sockets_deafen(int fd, bool deaf, struct err *err)
+{
+	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog program = {.len = 1, .filter = &drop};
+
+	if (deaf && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
+		return err_errno(err, -errno, "SO_ATTACH_FILTER");
+	if (!deaf && setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int)) &&
+		errno != ENOENT)
+		return err_errno(err, -errno, "SO_DETACH_FILTER");
+	return 0;
+}
+
+uint64_t sockets_cookie(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+
+	getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
+	return cookie;
+}
+
+static bool get_flag(int fd, int name)
+{
+	int value = 0;
+	socklen_t length = sizeof(value);
+
+	return !getsockopt(fd, SOL_SOCKET, name, &value, &length) && value;
+}
+
+bool sockets_listens(int fd)
+{
+	return get_flag(fd, SO_ACCEPTCONN);
+}
+
+bool sockets_reuseport(int fd)
+{
+	return get_flag(fd, SO_REUSEPORT);
+}

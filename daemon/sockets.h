@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Makes the sockets that the daemon gives away: where they are bound, and the few things done to
+ * them afterwards. TCP sockets listen already, since only listening sockets can be steered to; the
+ * program's own listen() then sets its backlog.
+ */
+#ifndef SOCKETBOX_DAEMON_SOCKETS_H
+#define SOCKETBOX_DAEMON_SOCKETS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "common/err.h"
+
+struct sockets_request {
+	uint32_t service; /* picks the anchor */
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	int domain;	  /* AF_INET or AF_INET6 */
+	bool v6only;
+	bool reuseport;
+	bool anchored; /* bind to an anchor with the endpoint's port, not to its address */
+	struct addr_endpoint endpoint;
+};
+
+/*
+ * An anchor is an address that no packet of the network reaches: 127.77.x.y, as ::ffff:127.77.x.y
+ * for an AF_INET6 socket, which then still takes both families; or, for an IPv6-only socket, one in
+ * 100::/64 (discard-only, RFC 6666): binding to any other IPv6 address would make it IPv6-only. The
+ * address ends in the service's identifier. Steering finds the socket by itself, so the anchor only
+ * keeps unrouted traffic away, which a wildcard bind would let in. Where an anchor's port is taken,
+ * the next of 16 is tried.
+ *
+ * *fd is the caller's. *bound is where it is. -EADDRINUSE with who may be in the way.
+ */
+int sockets_make(const struct sockets_request *request, int *fd, struct addr_endpoint *bound,
+	struct err *err);
+
+/* Makes a socket drop all that comes new, or hear again; established connections are untouched. */
+int sockets_deafen(int fd, bool deaf, struct err *err);
+
+bool sockets_is_anchor(const struct addr *addr);
+uint64_t sockets_cookie(int fd); /* SO_COOKIE; 0 for what is no socket */
+bool sockets_listens(int fd);	 /* SO_ACCEPTCONN: false once a holder has shut it down */
+bool sockets_reuseport(int fd);	 /* SO_REUSEPORT is set */
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the daemon is made of, and the one thing that changes all of it at once: a reload. */
+#ifndef SOCKETBOX_DAEMON_STATE_H
+#define SOCKETBOX_DAEMON_STATE_H
+
+#include <time.h>
+
+#include "daemon/claims.h"
+#include "daemon/config/config.h"
+#include "daemon/engine.h"
+
+struct daemon_state {
+	const char *config_path;
+	const char *control_path;
+	struct config *config;
+	struct engine *engine;
+	struct claims *claims;
+	time_t started, loaded; /* seconds since the epoch */
+	unsigned reloads;	/* successful ones */
+	size_t shapes;		/* of the table in force, see common/match.h */
+};
+
+/* Reads the configuration and puts it in force, or changes nothing. Returns 0 or a negative errno
+ * with at least one error among the complaints, which the caller frees either way. */
+int state_load(struct daemon_state *state, struct complaints *complaints);
+
+void state_fini(struct daemon_state *state);
+
+#endif

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fixtures of all Python tests. Each test gets a world of its own, so that tests run in parallel."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from support import require  # noqa: E402
+from support.world import Daemon, Service, World  # noqa: E402
+
+
+@pytest.fixture
+def world(tmp_path):
+    require.root()
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def daemon(world):
+    """Starts daemons: daemon(config, **options)."""
+    return lambda config, **options: Daemon(world, config, **options)
+
+
+@pytest.fixture
+def service(world):
+    """Starts services: service(daemon, name, command, *options, **more)."""
+    return lambda daemon, name, command, *options, **more: Service(world, daemon, name, command, *options, **more)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Shows what the test's processes have logged, where it failed."""
+    report = (yield).get_result()
+    world = getattr(item, "funcargs", {}).get("world")
+    if call.when == "call" and report.failed and world:
+        for process in world.processes:
+            report.sections.append((f"log of {process.log_path.name}", process.log()[-4000:]))

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Where the programs under test are: $SOCKETBOX_BUILD, by default the build folder of this tree."""
+import os
+import pathlib
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("SOCKETBOX_BUILD", SOURCE / "build")).resolve()
+DAEMON = BUILD / "daemon" / "socketboxd"
+CLI = BUILD / "cli" / "socketbox"
+PROGRAMS = BUILD / "tests" / "integration"
+LOAD = BUILD / "tests" / "support" / "load"
+EXAMPLES = SOURCE / "examples"

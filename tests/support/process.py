@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Processes of a test: their output goes to files, and they end with the test."""
+import signal
+import subprocess
+import time
+
+
+class Process:
+    """A program in the background. Its log holds stdout and stderr."""
+
+    def __init__(self, command, log, netns=None, env=None, cwd=None):
+        self.log_path = log
+        prefix = ["nsenter", f"--net=/run/netns/{netns}"] if netns else []
+        self.command = prefix + [str(word) for word in command]
+        with open(log, "ab") as output:
+            self.popen = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=cwd)
+
+    @property
+    def pid(self):
+        return self.popen.pid  # nsenter executes the program in its own process
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def send(self, number):
+        self.popen.send_signal(number)
+
+    def wait(self, timeout=10):
+        return self.popen.wait(timeout)
+
+    def stop(self, number=signal.SIGTERM, timeout=10):
+        """Ends the program, by force if it does not go; returns its status."""
+        if self.running():
+            self.send(number)
+            try:
+                self.popen.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.popen.kill()
+                self.popen.wait()
+        return self.popen.returncode
+
+
+def until(condition, timeout=10, what="condition"):
+    """Waits until condition() is true, and returns its value."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {timeout} s")
+        time.sleep(0.02)

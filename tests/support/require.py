@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Requirements of tests. One that is not met skips the test, but fails it in CI ($CI is set)."""
+import os
+import shutil
+
+import pytest
+
+
+def unmet(reason):
+    if os.environ.get("CI"):
+        pytest.fail(f"not met in CI: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def root():
+    if os.geteuid() != 0:
+        unmet("needs root")
+
+
+def command(name):
+    found = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if not found:
+        unmet(f"needs the command {name} (tools/install-deps compat)")
+    return found

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Two machines in two network namespaces: the host, where the daemon runs, and a client."""
+import itertools
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+
+from . import paths
+from .process import Process, until
+
+# What the host serves. The client is .100 and ::100.
+V4, V6 = "192.0.2.1", "2001:db8::1"
+CLIENT_V4, CLIENT_V6 = "192.0.2.100", "2001:db8::100"
+PREFIX_V6 = "2001:db8:1::/64"  # all of it is local to the host
+
+_numbers = itertools.count()
+
+
+def _ip(*words):
+    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+
+
+class World:
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        name = f"sb{os.getpid()}x{next(_numbers)}"
+        self.host, self.client = f"{name}h", f"{name}c"
+        self.processes = []
+        self.run_dirs = []
+        for namespace in (self.host, self.client):
+            _ip("netns", "add", namespace)
+            _ip("-n", namespace, "link", "set", "lo", "up")
+        _ip("link", "add", "veth0", "netns", self.host, "type", "veth", "peer", "name", "veth0",
+            "netns", self.client)
+        self._address(self.host, V4 + "/24", V6 + "/64")
+        self._address(self.client, CLIENT_V4 + "/24", CLIENT_V6 + "/64")
+        _ip("-n", self.client, "-6", "route", "add", "2001:db8::/32", "via", V6)
+        _ip("-n", self.client, "route", "add", "198.51.100.0/24", "via", V4)
+        _ip("-n", self.host, "-6", "route", "add", "local", PREFIX_V6, "dev", "lo")
+        _ip("-n", self.host, "route", "add", "local", "198.51.100.0/24", "dev", "lo")
+
+    @staticmethod
+    def _address(namespace, v4, v6):
+        _ip("-n", namespace, "addr", "add", v4, "dev", "veth0")
+        _ip("-n", namespace, "-6", "addr", "add", v6, "dev", "veth0", "nodad")
+        _ip("-n", namespace, "link", "set", "veth0", "up")
+
+    def start(self, command, name, **options):
+        """A process that ends with the world. Options are those of Process."""
+        process = Process(command, self.folder / f"{name}.log", **options)
+        self.processes.append(process)
+        return process
+
+    def run(self, command, netns=None, check=True, timeout=30, env=None):
+        """Runs a command to its end, in the client's namespace unless another is named."""
+        words = ["nsenter", f"--net=/run/netns/{netns or self.client}", *map(str, command)]
+        result = subprocess.run(words, capture_output=True, text=True, timeout=timeout, env=env, check=False)
+        if check and result.returncode:
+            raise AssertionError(f"{command} exited {result.returncode}: {result.stderr}{result.stdout}")
+        return result
+
+    def curl(self, url, *options, check=True, timeout=5):
+        """The body of a page, as the client gets it."""
+        return self.run(["curl", "-sS", "-g", "--noproxy", "*", "-m", timeout, *options, url], check=check).stdout
+
+    def close(self):
+        for process in reversed(self.processes):
+            process.stop(signal.SIGKILL if "socketboxd" in str(process.command) else signal.SIGTERM)
+        for run_dir in self.run_dirs:
+            while subprocess.run(["umount", "-l", run_dir / "bpf"], capture_output=True, check=False).returncode == 0:
+                pass
+            shutil.rmtree(run_dir, ignore_errors=True)
+        for namespace in (self.host, self.client):
+            subprocess.run(["ip", "netns", "del", namespace], capture_output=True, check=False)
+
+
+class Daemon:
+    """socketboxd in the host's namespace."""
+
+    def __init__(self, world, config, name="daemon", run_dir=None, wait=True, options=()):
+        self.world, self.name = world, name
+        self.run_dir = pathlib.Path(run_dir or world.folder / f"{name}.run")
+        self.config = world.folder / f"{name}.yaml"
+        self.control = self.run_dir / "control.sock"
+        self.options = options
+        world.run_dirs.append(self.run_dir)
+        self.write(config)
+        self.start(wait)
+
+    def write(self, config):
+        """Writes the configuration: YAML, or the same as lists and dictionaries."""
+        self.config.write_text(config if isinstance(config, str) else json.dumps(config))
+
+    def start(self, wait=True):
+        self.process = self.world.start(
+            [paths.DAEMON, "--config", self.config, "--run-dir", self.run_dir, *self.options],
+            self.name, netns=self.world.host)
+        if wait:
+            until(self.answers, what=f"{self.name} answers")
+
+    def answers(self):
+        if not self.process.running():
+            raise AssertionError(f"socketboxd ended: {self.process.log()}")
+        return self.cli("status", check=False).returncode == 0
+
+    def cli(self, *words, check=True):
+        """socketbox VERB WORDS, asked of this daemon."""
+        result = subprocess.run([paths.CLI, words[0], "--control", self.control, *words[1:]],
+                                capture_output=True, text=True, timeout=30, check=False)
+        if check and result.returncode:
+            raise AssertionError(f"socketbox {words} exited {result.returncode}: {result.stderr}")
+        return result
+
+    def status(self):
+        return json.loads(self.cli("status", "--json").stdout)
+
+    def claims(self, service):
+        return next(s["claims"] for s in self.status()["services"] if s["name"] == service)
+
+    def explain(self, *words):
+        return json.loads(self.cli("explain", "--json", *words).stdout)
+
+    def reload(self, config=None, check=True):
+        if config is not None:
+            self.write(config)
+        return self.cli("reload", check=check)
+
+    def kill(self):
+        """As a crash does."""
+        self.process.stop(signal.SIGKILL)
+
+    def restart(self):
+        self.kill()
+        self.start()
+
+
+class Service:
+    """A program under `socketbox run`."""
+
+    def __init__(self, world, daemon, service, command, *options, name=None, isolate=True, prefix=(), env=None):
+        self.world, self.daemon = world, daemon
+        self.name = name or service
+        self.words = [*prefix, paths.CLI, "run", service, "--control", daemon.control,
+                      *(["--isolate"] if isolate else []), *options, "--", *command]
+        self.env = dict(os.environ, **(env or {}))
+        self.start()
+
+    def start(self):
+        self.process = self.world.start(self.words, f"service-{self.name}", env=self.env, netns=self.world.host)
+
+    def stop(self, number=signal.SIGTERM, timeout=15):
+        return self.process.stop(number, timeout)
+
+    def restart(self, number=signal.SIGTERM):
+        self.stop(number)
+        self.start()
+
+    def log(self):
+        return self.process.log()
+
+    def ready(self, url, timeout=15):
+        """Waits until the client gets an answer from the URL."""
+        def answers():
+            if not self.process.running():
+                raise AssertionError(f"{self.name} ended with {self.process.popen.returncode}: {self.log()}")
+            return self.world.curl(url, "-k", check=False)
+        return until(answers, timeout, f"{self.name} answers on {url} ({self.log()})")

@@ -120,7 +120,7 @@ static bool same_bits(const struct addr *a, const struct addr *b, unsigned lengt
 {
 	unsigned whole = length / 8, rest = length % 8;
 
-	if (memcmp(a->bytes, b->bytes, whole))
+	if (memcmp(a->bytes, b->bytes, whole) != 0)
 		return false;
 	return !rest || !((a->bytes[whole] ^ b->bytes[whole]) >> (8 - rest));
 }

@@ -24,7 +24,8 @@
 
 static const char *const map_names[] = {"tables", "counters", "sockets", "groups", "guards"};
 
-static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int print_libbpf(
+	enum libbpf_print_level level, const char *format, va_list args)
 {
 	char line[512];
 

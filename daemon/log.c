@@ -18,7 +18,8 @@ void log_open(bool debug)
 	print_priority = getenv("JOURNAL_STREAM") != NULL;
 }
 
-static void write_line(int priority, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void write_line(
+	int priority, const char *format, va_list args)
 {
 	int saved = errno, used = 0;
 	char line[1200];

@@ -148,7 +148,7 @@ static int serve_hello(struct request *request, struct err *err)
 	if (!memchr(name, '\0', WIRE_NAME_SIZE))
 		return err_set(err, -EINVAL, "the service name has no NUL within %d bytes",
 			WIRE_NAME_SIZE);
-	if (request->peer->service[0] && strcmp(request->peer->service, name))
+	if (request->peer->service[0] && strcmp(request->peer->service, name) != 0)
 		return err_set(err, -EISCONN,
 			"this connection is service '%s' already; open another one",
 			request->peer->service);

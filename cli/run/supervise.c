@@ -199,7 +199,7 @@ static bool step(struct supervisor *supervisor)
 	else if (fds[1].revents & (POLLHUP | POLLERR))
 		cleanup_close_fd(&context->notify_fd); /* no process uses the filter any more */
 	/* The daemon only ever speaks when asked: what is readable now is its end. */
-	if (fds[2].revents && context->link->fd == fds[2].fd)
+	if (fds[2].revents && context->link && context->link->fd == fds[2].fd)
 		daemon_is_away(supervisor);
 	try_daemon(supervisor);
 	take_waiting(supervisor);

@@ -23,8 +23,9 @@ static void append(struct complaints *complaints, char *line)
 	complaints->lines[complaints->count++] = line;
 }
 
-static void add(struct complaints *complaints, const char *file, unsigned line, unsigned column,
-	const char *kind, const char *format, va_list args)
+__attribute__((format(printf, 6, 0))) static void add(struct complaints *complaints,
+	const char *file, unsigned line, unsigned column, const char *kind, const char *format,
+	va_list args)
 {
 	cleanup_free char *text = NULL;
 	char place[32] = "", *whole;

@@ -22,13 +22,18 @@ struct yaml {
 	struct yaml_node *root;
 };
 
+/* A list or mapping that has begun. */
+struct level {
+	enum yaml_kind kind;
+	struct yaml_node **link; /* where its next child goes */
+	size_t children;
+};
+
 struct builder {
 	struct yaml *yaml;
 	const char *file;
 	struct complaints *complaints;
-	struct yaml_node *open[MAX_DEPTH];  /* the containers around the next node */
-	struct yaml_node **link[MAX_DEPTH]; /* where each one's next child goes */
-	size_t children[MAX_DEPTH];
+	struct level levels[MAX_DEPTH]; /* the containers around the next node */
 	unsigned depth;
 	unsigned documents;
 	bool failed;
@@ -105,19 +110,19 @@ static struct yaml_node *new_node(
 /* Hangs the node where the document expects the next one. */
 static void attach(struct builder *builder, struct yaml_node *node)
 {
-	unsigned level = builder->depth - 1;
+	struct level *level;
 
 	if (!builder->depth) {
 		builder->yaml->root = node;
 		return;
 	}
-	if (builder->open[level]->kind == YAML_MAPPING && builder->children[level] % 2 == 0 &&
-		node->kind != YAML_SCALAR)
+	level = &builder->levels[builder->depth - 1];
+	if (level->kind == YAML_MAPPING && level->children % 2 == 0 && node->kind != YAML_SCALAR)
 		complain(builder, node->line, node->column,
 			"a key must be a word, not a list or mapping");
-	builder->children[level]++;
-	*builder->link[level] = node;
-	builder->link[level] = &node->next;
+	level->children++;
+	*level->link = node;
+	level->link = &node->next;
 }
 
 static void open_container(struct builder *builder, struct fy_event *event, enum yaml_kind kind)
@@ -132,10 +137,7 @@ static void open_container(struct builder *builder, struct fy_event *event, enum
 			"lists and mappings are nested too deeply");
 		return;
 	}
-	builder->open[builder->depth] = node;
-	builder->link[builder->depth] = &node->first;
-	builder->children[builder->depth] = 0;
-	builder->depth++;
+	builder->levels[builder->depth++] = (struct level){.kind = kind, .link = &node->first};
 }
 
 static void add_scalar(struct builder *builder, struct fy_event *event)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The commands of this project; meson and ninja do the work. Each installs what it needs (Debian).
+BUILD ?= build
+SANITIZED ?= build-sanitize
+export SOCKETBOX_BUILD := $(abspath $(BUILD))
+PYTEST = /usr/bin/python3 -m pytest
+JOBS ?= $(shell nproc)
+MESON_OPTIONS ?=
+
+.PHONY: all build run check unit integration compat bench sanitize fuzz lint test install clean
+
+all: build
+
+$(BUILD)/build.ninja:
+	tools/install-deps build test
+	meson setup $(BUILD) $(MESON_OPTIONS)
+
+build: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+# Starts the daemon and two isolated servers, and shows them answering.
+run: build
+	tools/install-deps demo
+	tools/demo
+
+# All tests, fast ones first.
+check: unit lint integration compat
+
+# No root, a few seconds.
+unit: build
+	tools/install-deps test
+	meson test -C $(BUILD) --suite unit --print-errorlogs
+
+integration: build
+	tools/install-deps test
+	tools/as-root $(PYTEST) -q -n $(JOBS) tests/integration
+
+# Real servers. Writes docs/compatibility.md.
+compat: build
+	tools/install-deps test compat
+	tools/as-root $(PYTEST) -q -n $(JOBS) tests/compat
+
+# One test file: make test FILE=tests/integration/test_claim.py
+test: build
+	tools/as-root $(PYTEST) $(FILE)
+
+# Everything again under AddressSanitizer and UBSan.
+sanitize:
+	$(MAKE) BUILD=$(SANITIZED) MESON_OPTIONS='-Db_sanitize=address,undefined -Db_lundef=false' unit integration
+
+# Each fuzzer for SECONDS (60).
+fuzz:
+	tools/install-deps build test
+	tools/fuzz
+
+bench: build
+	tools/install-deps bench
+	tools/as-root bench/run
+
+lint: build
+	tools/install-deps lint
+	tools/lint $(BUILD)
+
+install: build
+	meson install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD) $(SANITIZED)

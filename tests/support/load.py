@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The load generator (load.c), in the client's namespace."""
+import json
+import subprocess
+
+from . import paths
+
+
+class Load:
+    """Short connections from now on; result() waits for their end."""
+
+    def __init__(self, world, address, port=80, seconds=None, count=None, concurrency=16, expect="", request=None):
+        words = [paths.LOAD, "--concurrency", concurrency, "--expect", expect]
+        words += ["--count", count] if count else ["--seconds", seconds or 1]
+        words += ["--request", request] if request else []
+        self.popen = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{world.client}", *map(str, words), address, str(port)],
+            stdout=subprocess.PIPE, text=True)
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def result(self):
+        return json.loads(self.popen.communicate(timeout=120)[0])
+
+
+def lost(result):
+    """Everything that did not go well, for assertions that show it."""
+    return {key: value for key, value in result.items() if key not in ("started", "ok") and value}

@@ -153,7 +153,8 @@ static enum decision decide(struct attempt *attempt)
 		return CONTINUE;
 	if (is_bound(attempt->own)) {
 		/* Ours already: a signal made the kernel repeat the bind that we answered. */
-		return context->link && link_knows(context->link, cookie_of(attempt->own))
+		return context->link && link_knows(context->link, cookie_of(attempt->own),
+						&attempt->bind)
 			       ? DONE
 			       : CONTINUE;
 	}

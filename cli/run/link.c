@@ -76,20 +76,20 @@ void link_close(struct link *link)
 	cleanup_close_fd(&link->fd);
 }
 
-bool link_knows(const struct link *link, uint64_t cookie)
-{
-	for (size_t i = 0; i < link->claim_count; i++) {
-		if (link->claims[i].cookie == cookie)
-			return true;
-	}
-	return false;
-}
-
 static bool same_bind(const struct link_bind *a, const struct link_bind *b)
 {
 	return a->protocol == b->protocol && a->family == b->family && a->v6only == b->v6only &&
 	       a->endpoint.port == b->endpoint.port &&
 	       addr_equal(&a->endpoint.addr, &b->endpoint.addr);
+}
+
+bool link_knows(const struct link *link, uint64_t cookie, const struct link_bind *bind)
+{
+	for (size_t i = 0; i < link->claim_count; i++) {
+		if (link->claims[i].cookie == cookie && same_bind(&link->claims[i].bind, bind))
+			return true;
+	}
+	return false;
 }
 
 /* Remembers a claim. A lone one replaces what the same bind got before. */

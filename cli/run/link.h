@@ -46,8 +46,8 @@ void link_close(struct link *link);
  * -ENOENT: no route covers it; others are the daemon's refusal. */
 int link_claim(struct link *link, const struct link_bind *bind, int *fd, struct err *err);
 
-/* True if the socket with this cookie came from here. */
-bool link_knows(const struct link *link, uint64_t cookie);
+/* True if the socket with this cookie came from here, for the same bind. */
+bool link_knows(const struct link *link, uint64_t cookie, const struct link_bind *bind);
 
 /* Connects again and registers all claims; 0 once that is done. What the daemon does not take back
  * is said on stderr. */

@@ -19,8 +19,14 @@
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 
-/* Sends what happened, with the notifier if fd is not -1. */
-static void tell(int channel, const struct err *what, int fd)
+/* What the child tells: a failure, or that it is ready to become the program. */
+struct message {
+	struct err err; /* code 0: none */
+	ino_t netns;
+};
+
+/* Sends a message, with the notifier if fd is not -1. */
+static void tell(int channel, const struct message *what, int fd)
 {
 	union {
 		struct cmsghdr header;
@@ -65,6 +71,13 @@ static int pass_fds(const struct start *start, struct err *err)
 	return setenv("LISTEN_PID", number, 1) ? err_errno(err, -errno, "passing sockets") : 0;
 }
 
+static ino_t own_netns(void)
+{
+	struct stat file;
+
+	return stat("/proc/self/ns/net", &file) ? 0 : file.st_ino;
+}
+
 static int prepare(const struct start *start, int *channel, struct err *err)
 {
 	int result = 0;
@@ -85,26 +98,26 @@ static int prepare(const struct start *start, int *channel, struct err *err)
 
 		result = filter_install(&notify_fd, err);
 		if (!result)
-			tell(*channel, &(struct err){0}, notify_fd);
+			tell(*channel, &(struct message){.netns = own_netns()}, notify_fd);
 	}
 	return result;
 }
 
 static _Noreturn void be_child(const struct start *start, int channel)
 {
-	struct err err = {0};
+	struct message failure = {0};
 
-	if (!prepare(start, &channel, &err)) {
+	if (!prepare(start, &channel, &failure.err)) {
 		sigprocmask(SIG_SETMASK, start->mask, NULL);
 		execvp(start->command[0], start->command);
-		err_errno(&err, -errno, "cannot execute %s", start->command[0]);
+		err_errno(&failure.err, -errno, "cannot execute %s", start->command[0]);
 	}
-	tell(channel, &err, -1);
+	tell(channel, &failure, -1);
 	_exit(127);
 }
 
 /* Reads one message of the child. 1: there is one; 0: the program runs; or negative errno. */
-static int listen_to(int channel, struct err *what, int *notify_fd)
+static int listen_to(int channel, struct message *what, int *notify_fd)
 {
 	union {
 		struct cmsghdr header;
@@ -132,9 +145,8 @@ static int listen_to(int channel, struct err *what, int *notify_fd)
 int start_program(const struct start *start, struct started *started, struct err *err)
 {
 	cleanup_close int notify_fd = -1;
-	char path[64];
 	int channel[2], result;
-	struct stat netns;
+	ino_t netns = 0;
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel))
@@ -150,12 +162,14 @@ int start_program(const struct start *start, struct started *started, struct err
 		return err_errno(err, -errno, "fork");
 	}
 	do {
-		struct err what = {0};
+		struct message what = {0};
 
 		result = listen_to(channel[0], &what, &notify_fd);
-		if (result > 0 && what.code) {
-			*err = what;
-			result = what.code;
+		if (result > 0 && what.netns)
+			netns = what.netns;
+		if (result > 0 && what.err.code) {
+			*err = what.err;
+			result = what.err.code;
 		}
 	} while (result > 0);
 	close(channel[0]);
@@ -163,10 +177,9 @@ int start_program(const struct start *start, struct started *started, struct err
 		waitpid(pid, NULL, 0);
 		return result;
 	}
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
 	*started = (struct started){
 		.pid = pid,
-		.netns = stat(path, &netns) ? 0 : netns.st_ino,
+		.netns = netns,
 		.notify_fd = take_fd(&notify_fd),
 	};
 	return 0;

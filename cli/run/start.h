@@ -25,7 +25,7 @@ struct start {
 struct started {
 	pid_t pid;
 	int notify_fd; /* the caller's; -1 without filter */
-	ino_t netns;   /* the program's network namespace */
+	ino_t netns;   /* the program's network namespace when it started; 0 without filter */
 };
 
 /* Returns when the program has been executed; a failure on the way, such as a program that does not

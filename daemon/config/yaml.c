@@ -22,7 +22,7 @@ struct yaml {
 	struct yaml_node *root;
 };
 
-/* A list or mapping that has begun. */
+/* The document, or a list or mapping that has begun. */
 struct level {
 	enum yaml_kind kind;
 	struct yaml_node **link; /* where its next child goes */
@@ -33,7 +33,8 @@ struct builder {
 	struct yaml *yaml;
 	const char *file;
 	struct complaints *complaints;
-	struct level levels[MAX_DEPTH]; /* the containers around the next node */
+	struct level
+		levels[MAX_DEPTH + 1]; /* the document, and the containers around the next node */
 	unsigned depth;
 	unsigned documents;
 	bool failed;
@@ -110,13 +111,8 @@ static struct yaml_node *new_node(
 /* Hangs the node where the document expects the next one. */
 static void attach(struct builder *builder, struct yaml_node *node)
 {
-	struct level *level;
+	struct level *level = &builder->levels[builder->depth];
 
-	if (!builder->depth) {
-		builder->yaml->root = node;
-		return;
-	}
-	level = &builder->levels[builder->depth - 1];
 	if (level->kind == YAML_MAPPING && level->children % 2 == 0 && node->kind != YAML_SCALAR)
 		complain(builder, node->line, node->column,
 			"a key must be a word, not a list or mapping");
@@ -137,7 +133,7 @@ static void open_container(struct builder *builder, struct fy_event *event, enum
 			"lists and mappings are nested too deeply");
 		return;
 	}
-	builder->levels[builder->depth++] = (struct level){.kind = kind, .link = &node->first};
+	builder->levels[++builder->depth] = (struct level){.kind = kind, .link = &node->first};
 }
 
 static void add_scalar(struct builder *builder, struct fy_event *event)
@@ -271,6 +267,8 @@ int yaml_parse(const char *file, const char *text, size_t length, struct yaml **
 		complain(&builder, 0, 0, "out of memory");
 	} else {
 		fy_diag_set_collect_errors(diag, true);
+		builder.levels[0] =
+			(struct level){.kind = YAML_SEQUENCE, .link = &builder.yaml->root};
 		/* libfyaml takes an empty string for an unset one. */
 		if (length)
 			build(&builder, diag, text, length);

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// signal_storm COUNT: binds that many sockets, one after the other, while a thread sends signals to
+// the binding one without pause; prints how many binds failed, and then how many signals were
+// handled.
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "serve.h"
+
+static pthread_t binder;
+static atomic_bool done;
+static volatile sig_atomic_t handled;
+
+static void on_signal(int number)
+{
+	(void)number;
+	handled++;
+}
+
+static void *storm(void *unused)
+{
+	(void)unused;
+	while (!done) {
+		pthread_kill(binder, SIGUSR1);
+		usleep(20);
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	int count = argc > 1 ? atoi(argv[1]) : 100, failed = 0, error = 0;
+	pthread_t thread;
+
+	binder = pthread_self();
+	sigaction(SIGUSR1, &action, NULL);
+	if (pthread_create(&thread, NULL, storm, NULL))
+		die("thread");
+	for (int i = 0; i < count; i++) {
+		int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+		if (bind_wildcard(fd, AF_INET6, PORT + i)) {
+			failed++;
+			error = errno;
+		}
+		close(fd);
+	}
+	done = true;
+	pthread_join(thread, NULL);
+	printf("failed %d of %d (%s), signals %s\n", failed, count,
+		failed ? strerror(error) : "none", handled > count / 4 ? "many" : "few");
+	return 0;
+}

@@ -5,6 +5,7 @@
 #include "cli/run/bind.h"
 
 #include <errno.h>
+#include <linux/audit.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,11 +24,14 @@
 #define IPPROTO_MPTCP 262
 #endif
 
+#define I386_SOCKETCALL 102
+
 /* One bind while it is looked at. */
 struct attempt {
 	struct bind_context *context;
 	const struct seccomp_notif *notification;
 	struct target target;
+	int fd;	     /* what the program binds */
 	int own;     /* our copy of the program's socket */
 	ino_t inode; /* of it */
 	struct link_bind bind;
@@ -41,57 +45,64 @@ static void respond(struct bind_context *context, uint64_t id, int error, uint32
 	ioctl(context->notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
-/* Says a thing once: servers that cannot bind try again and again. */
-static void say_once(struct bind_context *context, const char *text)
-{
-	char **list;
+/* What bind(2) was called with. */
+struct arguments {
+	int fd;
+	uint64_t address;
+	socklen_t length;
+};
 
-	for (size_t i = 0; i < context->warned_count; i++) {
-		if (!strcmp(context->warned[i], text))
-			return;
+/* 32-bit programs of glibc and Go bind by socketcall(2), whose arguments are in memory. */
+static int read_arguments(const struct attempt *attempt, struct arguments *out)
+{
+	const struct seccomp_data *data = &attempt->notification->data;
+	uint32_t words[3];
+	int result;
+
+	if (data->arch != AUDIT_ARCH_I386 || data->nr != I386_SOCKETCALL) {
+		*out = (struct arguments){
+			(int)data->args[0], data->args[1], (socklen_t)data->args[2]};
+		return 0;
 	}
-	fprintf(stderr, "socketbox run: %s\n", text);
-	list = reallocarray(context->warned, context->warned_count + 1, sizeof(*list));
-	if (!list)
-		return;
-	context->warned = list;
-	list[context->warned_count] = strdup(text);
-	if (list[context->warned_count])
-		context->warned_count++;
+	result = target_read(&attempt->target, data->args[1], words, sizeof(words));
+	if (!result)
+		*out = (struct arguments){(int)words[0], words[1], words[2]};
+	return result;
 }
 
-void bind_context_fini(struct bind_context *context)
+/* Reads the address that the program passed. -EAFNOSUPPORT, -EINVAL: it is none of ours. */
+static int read_address(struct attempt *attempt, struct addr_endpoint *endpoint, int *family)
 {
-	for (size_t i = 0; i < context->warned_count; i++)
-		free(context->warned[i]);
-	free(context->warned);
-}
-
-/* Reads the address that the program passed. False: it is none of ours. */
-static bool read_address(struct attempt *attempt, struct addr_endpoint *endpoint, int *family)
-{
-	const __u64 *args = attempt->notification->data.args;
 	struct sockaddr_storage address = {0};
-	socklen_t length = (socklen_t)args[2];
+	struct arguments arguments;
+	int result = read_arguments(attempt, &arguments);
 
-	if (length > sizeof(address) || target_read(&attempt->target, args[1], &address, length))
-		return false;
+	if (!result && arguments.length > sizeof(address))
+		result = -EINVAL;
+	if (!result)
+		result = target_read(
+			&attempt->target, arguments.address, &address, arguments.length);
+	if (result)
+		return result;
+	attempt->fd = arguments.fd;
 	/* The kernel takes this for AF_INET too (inet_bind, for programs of the BSD era). */
 	if (address.ss_family == AF_UNSPEC && !((struct sockaddr_in *)&address)->sin_addr.s_addr)
 		address.ss_family = AF_INET;
 	*family = address.ss_family;
-	return !addr_from_sockaddr(&address, length, endpoint);
+	return addr_from_sockaddr(&address, arguments.length, endpoint);
 }
 
-/* Looks at the socket. False: it is not one that can be claimed. */
-static bool read_socket(struct attempt *attempt, int family)
+/* Looks at the socket. -ENOTSUP: it is not one that can be claimed. */
+static int read_socket(struct attempt *attempt, int family)
 {
 	int domain, type, protocol;
 	struct stat file;
 
-	attempt->own = target_get_fd(&attempt->target, (int)attempt->notification->data.args[0]);
-	if (attempt->own < 0 || fstat(attempt->own, &file))
-		return false;
+	attempt->own = target_get_fd(&attempt->target, attempt->fd);
+	if (attempt->own < 0)
+		return attempt->own;
+	if (fstat(attempt->own, &file))
+		return -errno;
 	attempt->inode = file.st_ino;
 	domain = options_get(attempt->own, SOL_SOCKET, SO_DOMAIN, 0);
 	type = options_get(attempt->own, SOL_SOCKET, SO_TYPE, 0);
@@ -99,13 +110,13 @@ static bool read_socket(struct attempt *attempt, int family)
 	if (domain != family ||
 		!((type == SOCK_STREAM && (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP)) ||
 			(type == SOCK_DGRAM && protocol == IPPROTO_UDP)))
-		return false;
+		return -ENOTSUP;
 	attempt->bind.protocol = (uint32_t)protocol;
 	attempt->bind.family = domain == AF_INET ? 4 : 6;
 	attempt->bind.v6only =
 		domain == AF_INET6 && options_get(attempt->own, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 	attempt->bind.reuseport = options_get(attempt->own, SOL_SOCKET, SO_REUSEPORT, 0);
-	return true;
+	return 0;
 }
 
 /* Addresses that stay within the program's namespace, or mean nothing elsewhere. Port 0 on a
@@ -114,8 +125,7 @@ static bool is_local(const struct addr_endpoint *endpoint)
 {
 	const uint8_t *bytes = endpoint->addr.bytes;
 	bool v4 = addr_is_v4(&endpoint->addr);
-	bool link_local = v4 ? bytes[12] == 169 && bytes[13] == 254
-			     : bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
+	bool link_local = !v4 && bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
 	bool multicast = v4 ? (bytes[12] & 0xf0) == 0xe0 : bytes[0] == 0xff;
 
 	return !endpoint->port || addr_is_loopback(&endpoint->addr) || link_local || multicast;
@@ -142,15 +152,37 @@ static bool is_bound(int fd)
 
 enum decision { CONTINUE, DONE, CLAIM };
 
+/* A bind that cannot be looked into stays the program's own, which is not what the user wanted. */
+static void warn_unread(struct bind_context *context, const struct target *target, int result)
+{
+	char text[256], name[16];
+
+	if (result != -EPERM && result != -EMFILE && result != -ENFILE && result != -ENOMEM)
+		return;
+	target_name(target, name);
+	snprintf(text, sizeof(text), "a bind of %s was not claimed: %s%s", name, strerror(-result),
+		result == -EPERM
+			? ": this user may not look into the process (it is not dumpable, or runs as another user); start socketbox run as root"
+			: "");
+	say_once(&context->said, text);
+}
+
 static enum decision decide(struct attempt *attempt)
 {
 	const struct bind_context *context = attempt->context;
-	int family;
+	ino_t netns = 0;
+	int family, result = target_netns(&attempt->target, &netns);
 
-	if (target_netns(&attempt->target) != context->netns ||
-		!read_address(attempt, &attempt->bind.endpoint, &family) ||
-		!read_socket(attempt, family))
+	if (!result && netns != context->netns)
 		return CONTINUE;
+	if (!result)
+		result = read_address(attempt, &attempt->bind.endpoint, &family);
+	if (!result)
+		result = read_socket(attempt, family);
+	if (result) {
+		warn_unread(attempt->context, &attempt->target, result);
+		return CONTINUE;
+	}
 	if (is_bound(attempt->own)) {
 		/* Ours already: a signal made the kernel repeat the bind that we answered. */
 		return context->link && link_knows(context->link, cookie_of(attempt->own),
@@ -178,7 +210,7 @@ static int claim(struct attempt *attempt, struct err *err)
 	options_copy(attempt->own, socket);
 	cleanup_close_fd(&attempt->own);
 	return replace_socket(context->notify_fd, attempt->notification->id, &attempt->target,
-		(int)attempt->notification->data.args[0], attempt->inode, socket, err);
+		attempt->fd, attempt->inode, socket, err);
 }
 
 static int carry_out(struct attempt *attempt, bool last)
@@ -191,10 +223,11 @@ static int carry_out(struct attempt *attempt, bool last)
 	if (result == -EPIPE && !last)
 		return -EAGAIN;
 	if (result == -EPIPE) {
-		say_once(context, "socketboxd did not come back: bind fails with EADDRNOTAVAIL");
+		say_once(&context->said,
+			"socketboxd did not come back: bind fails with EADDRNOTAVAIL");
 		result = -EADDRNOTAVAIL;
 	} else if (result) {
-		say_once(context, err.text);
+		say_once(&context->said, err.text);
 	}
 	if (result == -ENOENT)
 		respond(context, id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
@@ -209,7 +242,9 @@ int bind_answer(struct bind_context *context, const struct seccomp_notif *notifi
 	enum decision decision;
 	int result = 0;
 
-	if (target_open((pid_t)notification->pid, &attempt.target, NULL)) {
+	result = target_open((pid_t)notification->pid, &attempt.target, NULL);
+	if (result) {
+		warn_unread(context, &(struct target){.thread = (pid_t)notification->pid}, result);
 		respond(context, notification->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 		return 0;
 	}

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "cli/run/link.h"
+#include "cli/run/say.h"
 
 struct trace;
 
@@ -16,8 +17,7 @@ struct bind_context {
 	ino_t netns;	     /* of the program; binds in others are not ours */
 	struct link *link;   /* NULL with --trace */
 	struct trace *trace; /* NULL without */
-	char **warned;	     /* what has been said already */
-	size_t warned_count;
+	struct said said;
 };
 
 /*
@@ -26,7 +26,5 @@ struct bind_context {
  * daemon is needed for with EADDRNOTAVAIL.
  */
 int bind_answer(struct bind_context *context, const struct seccomp_notif *notification, bool last);
-
-void bind_context_fini(struct bind_context *context);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/net.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <seccomp.h>
@@ -38,6 +39,12 @@ static int add_rules(scmp_filter_ctx context)
 	if (!result)
 		result = seccomp_rule_add(
 			context, SCMP_ACT_NOTIFY, SCMP_SYS(bind), 1, SCMP_A2(SCMP_CMP_GE, 16));
+#ifdef __x86_64__
+	/* The other way of 32-bit programs, where the length cannot be seen from here. */
+	if (!result)
+		result = seccomp_rule_add(context, SCMP_ACT_NOTIFY, SCMP_SYS(socketcall), 1,
+			SCMP_A0(SCMP_CMP_EQ, SYS_BIND));
+#endif
 	if (!result)
 		result = seccomp_rule_add(context, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
 			SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, SIOCGSKNS));

@@ -100,10 +100,36 @@ static int add_address(int netlink, unsigned lo, const struct addr *addr)
 		       : 0;
 }
 
+/* New namespaces are born without IPv6 where the kernel was booted with ipv6.disable_ipv6=1. */
+static int enable_ipv6(void)
+{
+	cleanup_close int fd =
+		open("/proc/sys/net/ipv6/conf/lo/disable_ipv6", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, "0", 1) != 1 ? -errno : 0;
+}
+
+static int add_or_explain(int netlink, unsigned lo, const struct addr *addr, struct err *err)
+{
+	int result = add_address(netlink, lo, addr);
+	char text[ADDR_TEXT_SIZE];
+
+	if (result == -EACCES && !addr_is_v4(addr) && !enable_ipv6())
+		result = add_address(netlink, lo, addr);
+	if (!result)
+		return 0;
+	addr_format(addr, text);
+	if (!addr_is_v4(addr) && (result == -EACCES || result == -EOPNOTSUPP))
+		return err_set(err, result,
+			"cannot put %s on the new namespace's lo: IPv6 is disabled on this machine; boot without ipv6.disable=1, or use --no-addresses",
+			text);
+	return err_errno(
+		err, result, "putting %s on the new namespace's lo (see --no-addresses)", text);
+}
+
 int isolate_enter(const struct addr *addresses, size_t count, struct err *err)
 {
 	cleanup_close int netlink = -1;
-	char text[ADDR_TEXT_SIZE];
 	int result = unshare_network(err);
 
 	if (!result)
@@ -116,11 +142,9 @@ int isolate_enter(const struct addr *addresses, size_t count, struct err *err)
 	for (size_t i = 0; i < count; i++) {
 		if (addr_is_loopback(&addresses[i]) || addr_is_wildcard(&addresses[i]))
 			continue;
-		result = add_address(netlink, if_nametoindex("lo"), &addresses[i]);
+		result = add_or_explain(netlink, if_nametoindex("lo"), &addresses[i], err);
 		if (result)
-			return err_errno(err, result,
-				"putting %s on the new namespace's lo (see --no-addresses)",
-				addr_format(&addresses[i], text));
+			return result;
 	}
 	return 0;
 }

@@ -85,36 +85,42 @@ static bool same_bind(const struct link_bind *a, const struct link_bind *b)
 
 bool link_knows(const struct link *link, uint64_t cookie, const struct link_bind *bind)
 {
-	for (size_t i = 0; i < link->claim_count; i++) {
-		if (link->claims[i].cookie == cookie && same_bind(&link->claims[i].bind, bind))
+	for (size_t i = 0; cookie && i < LINK_GIFTS; i++) {
+		if (link->gifts[i].cookie == cookie && same_bind(&link->gifts[i].bind, bind))
 			return true;
 	}
 	return false;
 }
 
-/* Remembers a claim. A lone one replaces what the same bind got before. */
+/* Remembers a claim; it takes the place of an earlier one of the same bind. */
 static int remember(struct link *link, const struct link_bind *bind, uint64_t cookie, int fd)
 {
-	struct link_claim *claim = NULL, *list;
-	int copy = bind->reuseport ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	struct link_claim *claim = NULL;
+	cleanup_close int copy = -1;
 
+	if (!bind->reuseport) {
+		copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		if (copy < 0)
+			return -errno;
+	}
 	for (size_t i = 0; i < link->claim_count; i++) {
-		if (same_bind(&link->claims[i].bind, bind) &&
-			(!bind->reuseport || link->claims[i].cookie == cookie))
+		if (same_bind(&link->claims[i].bind, bind))
 			claim = &link->claims[i];
 	}
 	if (!claim) {
-		list = reallocarray(link->claims, link->claim_count + 1, sizeof(*list));
-		if (!list) {
-			cleanup_close_fd(&copy);
+		struct link_claim *list =
+			reallocarray(link->claims, link->claim_count + 1, sizeof(*list));
+
+		if (!list)
 			return -ENOMEM;
-		}
 		link->claims = list;
 		claim = &list[link->claim_count++];
 		claim->fd = -1;
 	}
 	cleanup_close_fd(&claim->fd);
-	*claim = (struct link_claim){.bind = *bind, .cookie = cookie, .fd = copy};
+	*claim = (struct link_claim){.bind = *bind, .fd = take_fd(&copy)};
+	link->gifts[link->next_gift] = (struct link_gift){cookie, *bind};
+	link->next_gift = (link->next_gift + 1) % LINK_GIFTS;
 	return 0;
 }
 
@@ -154,28 +160,21 @@ int link_claim(struct link *link, const struct link_bind *bind, int *fd_out, str
 		cleanup_close_fd(&link->fd);
 		return -EPIPE;
 	}
-	if (!result)
-		result = remember(link, bind, answer.cookie, fd);
-	if (!result)
-		*fd_out = take_fd(&fd);
-	return result;
-}
-
-/* True if an earlier claim is of the same group, which is registered once. */
-static bool is_repeated(const struct link *link, size_t claim)
-{
-	for (size_t i = 0; i < claim; i++) {
-		if (link->claims[i].bind.reuseport &&
-			same_bind(&link->claims[i].bind, &link->claims[claim].bind))
-			return true;
-	}
-	return false;
+	if (result)
+		return result;
+	result = fd < 0 ? -EPROTO : remember(link, bind, answer.cookie, fd);
+	if (result)
+		return err_errno(err, result, "taking the socket from socketboxd");
+	*fd_out = take_fd(&fd);
+	return 0;
 }
 
 int link_restore(struct link *link, struct err *err)
 {
 	int result = greet(link, err);
 
+	if (is_away(result) || result == -ENOENT || result == -ECONNREFUSED)
+		return -EPIPE;
 	for (size_t i = 0; !result && i < link->claim_count; i++) {
 		const struct link_claim *claim = &link->claims[i];
 		struct wire_claim request;
@@ -183,8 +182,6 @@ int link_restore(struct link *link, struct err *err)
 		char text[ADDR_TEXT_SIZE];
 		int none = -1;
 
-		if (claim->bind.reuseport && is_repeated(link, i))
-			continue;
 		fill_request(&request, WIRE_REGISTER, &claim->bind);
 		result = control_ask(link->fd, &request, claim->fd, WIRE_CLAIMED, &answer,
 			sizeof(answer), &none, err);
@@ -192,7 +189,7 @@ int link_restore(struct link *link, struct err *err)
 			continue;
 		if (is_away(result)) {
 			cleanup_close_fd(&link->fd);
-			return result;
+			return -EPIPE;
 		}
 		fprintf(stderr, "socketbox run: the new socketboxd did not take %s back: %s\n",
 			addr_endpoint_format(&claim->bind.endpoint, text), err->text);

@@ -21,13 +21,20 @@ struct link_bind {
 	struct addr_endpoint endpoint;
 };
 
-/* One socket that the program got. Of SO_REUSEPORT sockets no copy is kept: see claims.h of the
- * daemon. */
+/* What the program has claimed, once per bind. Of SO_REUSEPORT sockets no copy is kept: one that
+ * the program has closed would go on taking its share of the connections. */
 struct link_claim {
 	struct link_bind bind;
-	uint64_t cookie;
 	int fd; /* a copy of a lone socket, or -1 */
 };
+
+/* A socket that was handed out. */
+struct link_gift {
+	uint64_t cookie; /* 0: none */
+	struct link_bind bind;
+};
+
+#define LINK_GIFTS 64
 
 struct link {
 	const char *path, *service;
@@ -36,6 +43,8 @@ struct link {
 	size_t endpoint_count;
 	struct link_claim *claims;
 	size_t claim_count;
+	struct link_gift gifts[LINK_GIFTS]; /* the last ones, a ring */
+	size_t next_gift;
 };
 
 /* Connects, says which service this is, and reads what its routes cover. link_close frees. */
@@ -46,11 +55,11 @@ void link_close(struct link *link);
  * -ENOENT: no route covers it; others are the daemon's refusal. */
 int link_claim(struct link *link, const struct link_bind *bind, int *fd, struct err *err);
 
-/* True if the socket with this cookie came from here, for the same bind. */
+/* True if the socket with this cookie was handed out lately, for the same bind. */
 bool link_knows(const struct link *link, uint64_t cookie, const struct link_bind *bind);
 
-/* Connects again and registers all claims; 0 once that is done. What the daemon does not take back
- * is said on stderr. */
+/* Connects again and registers all claims; 0 once that is done. -EPIPE: the daemon is away still;
+ * others are its refusal of the service. What it does not take back is said on stderr. */
 int link_restore(struct link *link, struct err *err);
 
 #endif

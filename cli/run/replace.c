@@ -111,16 +111,19 @@ int replace_socket(int notify_fd, uint64_t id, const struct target *target, int 
 	int socket, struct err *err)
 {
 	struct found found = {0};
-	int result;
+	int result = 0;
 
 	snprintf(found.link, sizeof(found.link), "socket:[%lu]", (unsigned long)inode);
 	target_each_fd(target, note_fd, &found);
 	for (size_t i = 0; i < found.epoll_count; i++)
 		renew_epoll(target, found.epolls[i], inode, socket);
-	result = put(notify_fd, id, target, fd, socket);
+	/* The one that bind names goes last: should a signal interrupt this, bind is called again,
+	 * and finds what is still to be done by the old socket there. */
 	for (size_t i = 0; !result && i < found.socket_count; i++) {
 		if (found.sockets[i] != fd)
 			result = put(notify_fd, id, target, found.sockets[i], socket);
 	}
+	if (!result)
+		result = put(notify_fd, id, target, fd, socket);
 	return result ? err_errno(err, result, "putting the socket in place") : 0;
 }

@@ -79,6 +79,14 @@ static int check_options(const struct options *options, struct err *err)
 	return 0;
 }
 
+/* True if the next word is the service. With --trace there need not be one. */
+static bool is_service(const struct options *options, int argc, char **argv)
+{
+	if (optind >= argc || !strcmp(argv[optind - 1], "--"))
+		return false;
+	return !options->trace || (optind + 1 < argc && !strcmp(argv[optind + 1], "--"));
+}
+
 /* Options may stand before and after the service; what follows "--", or the first word after the
  * service, is the program. */
 static int parse(int argc, char **argv, struct options *options, struct err *err)
@@ -93,17 +101,24 @@ static int parse(int argc, char **argv, struct options *options, struct err *err
 		{0},
 	};
 
+	opterr = 0;
 	for (;;) {
-		int option = getopt_long(argc, argv, "+", names, NULL);
+		int option = getopt_long(argc, argv, "+:", names, NULL);
 		int result;
 
-		if (option == -1 && optind < argc && !options->service && !options->trace &&
-			strcmp(argv[optind - 1], "--") != 0) {
+		if (option == -1 && !options->service && is_service(options, argc, argv)) {
 			options->service = argv[optind++];
 			continue;
 		}
 		if (option == -1)
 			break;
+		if (option == '?' || option == ':') {
+			err_set(err, -EINVAL,
+				option == '?' ? "unknown option '%s'"
+					      : "a value for '%s' is missing",
+				argv[optind - 1]);
+			return -EINVAL;
+		}
 		result = take_option(options, option, err);
 		if (result)
 			return result;
@@ -139,11 +154,24 @@ static int exit_like(int status)
 
 	if (!WIFSIGNALED(status))
 		return WEXITSTATUS(status);
+	fflush(NULL);
 	setrlimit(RLIMIT_CORE, &no_core);
 	signal(WTERMSIG(status), SIG_DFL);
 	sigprocmask(SIG_SETMASK, &(sigset_t){0}, NULL);
 	raise(WTERMSIG(status));
 	return 128 + WTERMSIG(status);
+}
+
+/* A copy of each claimed socket is kept here, and renewing epoll takes the program's numbers. The
+ * program has been started with the limit as it was. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* Starts the program and stays with it; *status is its wait status. */
@@ -174,10 +202,11 @@ static int launch(const struct options *options, struct link *link, struct trace
 		sigprocmask(SIG_SETMASK, &before, NULL);
 		return result;
 	}
+	raise_fd_limit();
 	context.notify_fd = started.notify_fd;
 	context.netns = started.netns;
 	*status = supervise(started.pid, &context);
-	bind_context_fini(&context);
+	said_fini(&context.said);
 	return 0;
 }
 

@@ -19,8 +19,10 @@
 #define RETRY_LAST_MS	 1000
 #define AWAY_PATIENCE_MS 30000 /* how long a bind waits for a daemon that is away */
 
-static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM,
-	SIGWINCH, SIGCONT, SIGPIPE, SIGURG, SIGIO, SIGPWR};
+/* All signals are passed on, but for those of faults, which are this process's own, and those by
+ * which a terminal stops it along with the program. */
+static const int own_signals[] = {
+	SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGTSTP, SIGTTIN, SIGTTOU};
 
 /* A bind that waits for the daemon. */
 struct waiting {
@@ -50,10 +52,9 @@ static int64_t now_ms(void)
 
 void supervise_signals(sigset_t *set)
 {
-	sigemptyset(set);
-	sigaddset(set, SIGCHLD);
-	for (size_t i = 0; i < sizeof(passed_on) / sizeof(*passed_on); i++)
-		sigaddset(set, passed_on[i]);
+	sigfillset(set);
+	for (size_t i = 0; i < sizeof(own_signals) / sizeof(*own_signals); i++)
+		sigdelset(set, own_signals[i]);
 }
 
 /* A program that went into the background has left its children to us (PR_SET_CHILD_SUBREAPER). */
@@ -91,8 +92,8 @@ static void take_signal(struct supervisor *supervisor)
 		return;
 	if (info.ssi_signo == SIGCHLD)
 		reap(supervisor);
-	else if (info.ssi_code == SI_KERNEL)
-		return; /* from the terminal, which has sent it to the program too */
+	else if (info.ssi_code == SI_KERNEL || info.ssi_pid == (uint32_t)getpid())
+		return; /* the terminal has sent it to the program too; SIGPIPE is of our stderr */
 	else if (!supervisor->program_ended)
 		kill(supervisor->program, (int)info.ssi_signo);
 	else
@@ -157,13 +158,17 @@ static void take_waiting(struct supervisor *supervisor)
 static void try_daemon(struct supervisor *supervisor)
 {
 	struct err err;
+	int result;
 
 	if (!is_away(supervisor) || now_ms() < supervisor->retry_ms)
 		return;
-	if (!link_restore(supervisor->context->link, &err)) {
+	result = link_restore(supervisor->context->link, &err);
+	if (!result) {
 		supervisor->retry_ms = 0;
 		return;
 	}
+	if (result != -EPIPE)
+		say_once(&supervisor->context->said, err.text);
 	supervisor->retry_wait_ms *= 2;
 	if (supervisor->retry_wait_ms > RETRY_LAST_MS)
 		supervisor->retry_wait_ms = RETRY_LAST_MS;

@@ -15,6 +15,10 @@
 
 #include "common/cleanup.h"
 
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+
 static int open_proc(pid_t pid, const char *name, int flags)
 {
 	char path[64];
@@ -54,7 +58,6 @@ static int slurp(pid_t pid, const char *name, char **out)
 	return 0;
 }
 
-/* Notifications carry a thread's id; pidfd_open(2) wants its group's. */
 static pid_t group_of(pid_t thread)
 {
 	cleanup_free char *status = NULL;
@@ -66,16 +69,19 @@ static pid_t group_of(pid_t thread)
 	return line ? (pid_t)strtol(line + strlen("\nTgid:"), NULL, 10) : 0;
 }
 
+/* Notifications carry a thread's id, which pidfd_open(2) takes since Linux 6.9: the thread may
+ * have descriptors of its own, or its group's leader may have ended. */
 int target_open(pid_t thread, struct target *target, struct err *err)
 {
-	pid_t group = group_of(thread);
-	int pidfd;
+	int pidfd = (int)syscall(SYS_pidfd_open, thread, PIDFD_THREAD);
 
-	if (!group)
-		return err_set(err, -ESRCH, "process %d is gone", (int)thread);
-	pidfd = (int)syscall(SYS_pidfd_open, group, 0);
+	if (pidfd < 0 && errno == EINVAL) {
+		pid_t group = group_of(thread);
+
+		pidfd = group ? (int)syscall(SYS_pidfd_open, group, 0) : -1;
+	}
 	if (pidfd < 0)
-		return err_errno(err, -errno, "pidfd_open(%d)", (int)group);
+		return err_errno(err, -errno, "pidfd_open(%d)", (int)thread);
 	*target = (struct target){.thread = thread, .pidfd = pidfd};
 	return 0;
 }
@@ -85,13 +91,16 @@ void target_fini(struct target *target)
 	cleanup_close_fd(&target->pidfd);
 }
 
-ino_t target_netns(const struct target *target)
+int target_netns(const struct target *target, ino_t *netns)
 {
 	char path[64];
 	struct stat file;
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)target->thread);
-	return stat(path, &file) ? 0 : file.st_ino;
+	if (stat(path, &file))
+		return errno == EACCES ? -EPERM : -errno;
+	*netns = file.st_ino;
+	return 0;
 }
 
 int target_read(const struct target *target, unsigned long long address, void *out, size_t length)

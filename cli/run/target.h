@@ -14,15 +14,15 @@
 
 struct target {
 	pid_t thread;
-	int pidfd; /* of its thread group */
+	int pidfd; /* of it, or before Linux 6.9 of its thread group */
 };
 
 /* The caller frees *target with target_fini. -ESRCH if the thread is gone. */
 int target_open(pid_t thread, struct target *target, struct err *err);
 void target_fini(struct target *target);
 
-/* The inode of its network namespace; 0 if it cannot be told. */
-ino_t target_netns(const struct target *target);
+/* The inode of its network namespace; negative errno, -EPERM where the launcher may not look. */
+int target_netns(const struct target *target, ino_t *netns);
 
 /* Copies length bytes at address. -EPERM where the launcher may not, -EFAULT. */
 int target_read(const struct target *target, unsigned long long address, void *out, size_t length);

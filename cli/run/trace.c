@@ -6,9 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* One route: a specific address, or the wildcards of one port. */
+struct trace_route {
+	bool udp, wildcard;
+	bool v4, v6; /* what the wildcards take */
+	struct addr_endpoint endpoint;
+};
+
 struct trace {
 	char service[64];
-	struct link_bind *binds;
+	struct trace_route *routes;
 	size_t count;
 };
 
@@ -33,48 +40,73 @@ struct trace *trace_new(const char *program)
 void trace_free(struct trace *trace)
 {
 	if (trace)
-		free(trace->binds);
+		free(trace->routes);
 	free(trace);
 }
 
-static const char *protocol_name(const struct link_bind *bind)
+static struct trace_route route_of(const struct link_bind *bind)
 {
-	return bind->protocol == IPPROTO_UDP ? "udp" : "tcp";
+	bool wildcard = addr_is_wildcard(&bind->endpoint.addr);
+
+	return (struct trace_route){
+		.udp = bind->protocol == IPPROTO_UDP,
+		.wildcard = wildcard,
+		.v4 = wildcard && !bind->v6only,
+		.v6 = wildcard && !addr_is_v4(&bind->endpoint.addr),
+		.endpoint = bind->endpoint,
+	};
 }
 
-/* True if both would have the same route. */
-static bool same_route(const struct link_bind *a, const struct link_bind *b)
+static void remember(struct trace *trace, const struct link_bind *bind)
 {
-	bool wildcard = addr_is_wildcard(&a->endpoint.addr);
+	struct trace_route route = route_of(bind), *list;
 
-	return !strcmp(protocol_name(a), protocol_name(b)) &&
-	       a->endpoint.port == b->endpoint.port &&
-	       wildcard == addr_is_wildcard(&b->endpoint.addr) &&
-	       (wildcard || addr_equal(&a->endpoint.addr, &b->endpoint.addr));
+	for (size_t i = 0; i < trace->count; i++) {
+		struct trace_route *known = &trace->routes[i];
+
+		if (known->udp != route.udp || known->wildcard != route.wildcard ||
+			known->endpoint.port != route.endpoint.port ||
+			(!route.wildcard &&
+				!addr_equal(&known->endpoint.addr, &route.endpoint.addr)))
+			continue;
+		known->v4 |= route.v4;
+		known->v6 |= route.v6;
+		return;
+	}
+	list = reallocarray(trace->routes, trace->count + 1, sizeof(*list));
+	if (!list)
+		return;
+	trace->routes = list;
+	list[trace->count++] = route;
 }
 
 void trace_note(struct trace *trace, const struct target *target, const struct link_bind *bind,
 	bool servable)
 {
 	char endpoint[ADDR_TEXT_SIZE], name[16];
-	struct link_bind *list;
 
 	target_name(target, name);
 	fprintf(stderr, "socketbox run: %s[%d] binds %s %s%s%s%s\n", name, (int)target->thread,
-		protocol_name(bind), addr_endpoint_format(&bind->endpoint, endpoint),
-		bind->v6only ? " ipv6only" : "", bind->reuseport ? " reuseport" : "",
-		servable ? "" : " (stays the program's own)");
-	if (!servable)
-		return;
-	for (size_t i = 0; i < trace->count; i++) {
-		if (same_route(&trace->binds[i], bind))
-			return;
-	}
-	list = reallocarray(trace->binds, trace->count + 1, sizeof(*list));
-	if (!list)
-		return;
-	trace->binds = list;
-	list[trace->count++] = *bind;
+		bind->protocol == IPPROTO_UDP ? "udp" : "tcp",
+		addr_endpoint_format(&bind->endpoint, endpoint), bind->v6only ? " ipv6only" : "",
+		bind->reuseport ? " reuseport" : "",
+		servable ? ": passed through" : ": passed through, and always the program's own");
+	if (servable)
+		remember(trace, bind);
+}
+
+static void print_route(const struct trace_route *route, const char *service, FILE *out)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	if (!route->wildcard)
+		fprintf(out, "  - {to: \"%s\", ", addr_format(&route->endpoint.addr, text));
+	else if (route->v4 && route->v6)
+		fprintf(out, "  - {to: [\"0.0.0.0/0\", \"::/0\"], ");
+	else
+		fprintf(out, "  - {to: \"%s\", ", route->v4 ? "0.0.0.0/0" : "::/0");
+	fprintf(out, "port: %u%s, service: %s}\n", route->endpoint.port,
+		route->udp ? ", protocol: udp" : "", service);
 }
 
 void trace_print(const struct trace *trace, FILE *out)
@@ -86,20 +118,17 @@ void trace_print(const struct trace *trace, FILE *out)
 		return;
 	}
 	for (size_t i = 0; i < trace->count; i++)
-		wildcard |= addr_is_wildcard(&trace->binds[i].endpoint.addr);
+		wildcard |= trace->routes[i].wildcard;
 	fprintf(out, "services:\n  %s: {}\nroutes:\n", trace->service);
 	if (wildcard)
 		fprintf(out,
-			"  # Where the program binds all addresses, write those that it shall serve as 'to'.\n");
-	for (size_t i = 0; i < trace->count; i++) {
-		const struct link_bind *bind = &trace->binds[i];
-		char text[ADDR_TEXT_SIZE];
-
-		if (addr_is_wildcard(&bind->endpoint.addr))
-			fprintf(out, "  - {to: [\"0.0.0.0/0\", \"::/0\"], ");
-		else
-			fprintf(out, "  - {to: \"%s\", ", addr_format(&bind->endpoint.addr, text));
-		fprintf(out, "port: %u%s, service: %s}\n", bind->endpoint.port,
-			bind->protocol == IPPROTO_UDP ? ", protocol: udp" : "", trace->service);
+			"  # Where 'to' is 0.0.0.0/0 or ::/0, the program binds all addresses: write those\n"
+			"  # that it shall serve, such as this machine's own, or it gets the port on all.\n");
+	/* The first match wins: what is specific goes first. */
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < trace->count; i++) {
+			if (trace->routes[i].wildcard == (pass == 1))
+				print_route(&trace->routes[i], trace->service, out);
+		}
 	}
 }

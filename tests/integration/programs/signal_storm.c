@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // signal_storm COUNT: binds that many sockets, one after the other, while a thread sends signals to
-// the binding one without pause; prints how many binds failed, and then how many signals were
-// handled.
+// the binding one without pause; prints how many binds failed, how many left a duplicate behind on
+// the old socket, and whether many signals were handled.
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "serve.h"
 
@@ -29,10 +30,17 @@ static void *storm(void *unused)
 	return NULL;
 }
 
+static bool same_socket(int a, int b)
+{
+	struct stat of_a, of_b;
+
+	return !fstat(a, &of_a) && !fstat(b, &of_b) && of_a.st_ino == of_b.st_ino;
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-	int count = argc > 1 ? atoi(argv[1]) : 100, failed = 0, error = 0;
+	int count = argc > 1 ? atoi(argv[1]) : 100, failed = 0, error = 0, split = 0;
 	pthread_t thread;
 
 	binder = pthread_self();
@@ -40,17 +48,19 @@ int main(int argc, char **argv)
 	if (pthread_create(&thread, NULL, storm, NULL))
 		die("thread");
 	for (int i = 0; i < count; i++) {
-		int fd = socket(AF_INET6, SOCK_STREAM, 0);
+		int fd = socket(AF_INET6, SOCK_STREAM, 0), copy = dup(fd);
 
 		if (bind_wildcard(fd, AF_INET6, PORT + i)) {
 			failed++;
 			error = errno;
 		}
+		split += !same_socket(fd, copy);
 		close(fd);
+		close(copy);
 	}
 	done = true;
 	pthread_join(thread, NULL);
-	printf("failed %d of %d (%s), signals %s\n", failed, count,
-		failed ? strerror(error) : "none", handled > count / 4 ? "many" : "few");
+	printf("failed %d of %d (%s), split %d, signals %s\n", failed, count,
+		failed ? strerror(error) : "none", split, handled > count / 4 ? "many" : "few");
 	return 0;
 }

@@ -34,6 +34,9 @@ struct {
 		});
 } tables SEC(".maps");
 
+/* The kernel has bpf_map_lookup_percpu_elem. */
+const volatile bool looks_up_percpu = false;
+
 /* Two, so that the next table's counters are in place before its table is; the header says which.
  */
 struct {
@@ -208,7 +211,11 @@ static __always_inline void count(__u32 array, __u32 route, bool unserved)
 
 	if (!inner)
 		return;
-	counted = bpf_map_lookup_elem(inner, &route);
+	/* A plain lookup in a per-CPU array is inlined by Linux >= 6.10 with the size of the array
+	 * that the program was loaded with, which is 1, whatever the size of this one. */
+	counted = looks_up_percpu
+			  ? bpf_map_lookup_percpu_elem(inner, &route, bpf_get_smp_processor_id())
+			  : bpf_map_lookup_elem(inner, &route);
 	if (!counted)
 		return;
 	counted->lookups++;

@@ -88,6 +88,9 @@ static int load(struct engine *engine, struct err *err)
 		return explain_load_failure(-errno, err);
 	engine->migrates = kernel_at_least(5, 14);
 	bpf_program__set_autoload(engine->skeleton->progs.migrate, engine->migrates);
+	engine->skeleton->rodata->looks_up_percpu =
+		libbpf_probe_bpf_helper(
+			BPF_PROG_TYPE_SK_LOOKUP, BPF_FUNC_map_lookup_percpu_elem, NULL) == 1;
 	if (engine->pin_dir[0]) {
 		result = set_pin_paths(engine, err);
 		if (result)

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ static struct {
 	unsigned concurrency;
 	unsigned long limit; /* connections; 0: until the time is over */
 	int64_t end_ms;
+	volatile sig_atomic_t stop; /* SIGTERM: start no more, and report */
 	const char *expect, *request;
 	int epoll;
 	unsigned long started, ok, refused, reset, timeout, wrong, other;
@@ -51,8 +53,16 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static void on_terminate(int number)
+{
+	(void)number;
+	load.stop = 1;
+}
+
 static bool more_to_start(void)
 {
+	if (load.stop)
+		return false;
 	return load.limit ? load.started < load.limit : now_ms() < load.end_ms;
 }
 
@@ -216,6 +226,7 @@ int main(int argc, char **argv)
 			stderr);
 		return 2;
 	}
+	signal(SIGTERM, on_terminate);
 	load.epoll = epoll_create1(EPOLL_CLOEXEC);
 	for (unsigned i = 0; i < MAX_CONCURRENCY; i++)
 		connections[i].fd = -1;

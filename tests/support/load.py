@@ -20,6 +20,10 @@ class Load:
     def running(self):
         return self.popen.poll() is None
 
+    def stop(self):
+        """Starts no more connections; result() then waits for those under way."""
+        self.popen.terminate()
+
     def result(self):
         return json.loads(self.popen.communicate(timeout=120)[0])
 

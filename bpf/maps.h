@@ -30,6 +30,13 @@ struct steer_key {
 	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d; all zero: any address */
 };
 
+/* Where the sockets of a SO_REUSEPORT group are bound, by which a closing one's group is found. */
+struct steer_home {
+	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
+	__u16 port;	  /* host order */
+	__u16 family;	  /* AF_INET or AF_INET6, of the socket */
+};
+
 struct steer_count {
 	__u64 lookups;	/* new TCP connections, or UDP packets, that the route decided */
 	__u64 unserved; /* of these, refused because the service had no socket */
@@ -48,6 +55,7 @@ struct steer_verdict {
 };
 
 _Static_assert(sizeof(struct steer_key) == 28, "pinned layout");
+_Static_assert(sizeof(struct steer_home) == 20, "pinned layout");
 _Static_assert(sizeof(struct steer_count) == 16, "pinned layout");
 _Static_assert(sizeof(struct steer_verdict) == 32, "pinned layout");
 

@@ -69,6 +69,15 @@ struct {
 	__type(value, __u32);
 } groups SEC(".maps");
 
+/* The groups whose backlogs move on, with slot 0. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, STEER_MAX_GROUPS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct steer_home);
+	__type(value, struct steer_key);
+} homes SEC(".maps");
+
 /* The service that a guarded socket belongs to, by socket cookie. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -340,11 +349,51 @@ int guard(struct __sk_buff *buffer)
 	return buffer->len;
 }
 
-/* Attached to a SO_REUSEPORT group, it makes the kernel (>= 5.14) move the connections that wait in
- * a closing socket's backlog to another socket of the group. The kernel picks which. */
-SEC("sk_reuseport/migrate")
-int migrate(struct sk_reuseport_md *packet __attribute__((unused)))
+/* Volatile, since loads that the compiler chooses between or puts off become pointer arithmetic on
+ * a socket, which the verifier refuses. */
+static __always_inline void home_of(const volatile struct bpf_sock *socket, struct steer_home *home)
 {
+	__u32 v4 = socket->src_ip4, family = socket->family;
+	union address local;
+
+	local.part[0] = socket->src_ip6[0];
+	local.part[1] = socket->src_ip6[1];
+	local.part[2] = socket->src_ip6[2];
+	local.part[3] = socket->src_ip6[3];
+	if (family == AF_INET)
+		address_from_v4(&local, v4);
+	__builtin_memcpy(home->address, local.bytes, sizeof(home->address));
+	home->port = (__u16)socket->src_port;
+	home->family = (__u16)family;
+}
+
+/* Attached to a SO_REUSEPORT group, it moves the connections that wait in a closing socket's
+ * backlog to another one of the group (Linux >= 5.14): to a member, or where none lives, to the
+ * keeper. Left to itself the kernel could pick the keeper always, and wakes nobody when it moves a
+ * connection, so that the daemon would not learn of it. */
+SEC("sk_reuseport/migrate")
+int migrate(struct sk_reuseport_md *packet)
+{
+	struct steer_home home;
+	struct steer_key *group, key;
+	__u32 *members, count;
+
+	home_of(packet->sk, &home);
+	group = bpf_map_lookup_elem(&homes, &home);
+	if (!group)
+		return SK_PASS;
+	key = *group;
+	members = bpf_map_lookup_elem(&groups, &key);
+	count = members ? *members : 0;
+	for (__u32 i = 0; i < STEER_MAX_MEMBERS; i++) {
+		if (i >= count)
+			break;
+		key.slot = 1 + (packet->hash + i) % count;
+		if (!bpf_sk_select_reuseport(packet, &sockets, &key, 0))
+			return SK_PASS;
+	}
+	key.slot = STEER_SLOT_KEEPER;
+	bpf_sk_select_reuseport(packet, &sockets, &key, 0);
 	return SK_PASS;
 }
 

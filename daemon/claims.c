@@ -102,10 +102,6 @@ static void unlink_claim(struct claim *claim)
 static void free_claim(struct claim *claim)
 {
 	event_free(claim->hold);
-	if (claim->keeper)
-		event_free(claim->keeper);
-	if (claim->rotate)
-		event_free(claim->rotate);
 	cleanup_close_fd(&claim->fd);
 	free(claim->claimants);
 	free(claim);

@@ -3,12 +3,12 @@
  * The registry of claims: which socket each service holds, who holds it, and how long it is kept
  * for a successor. Two kinds:
  *
- *   lone    one socket, of which the registry keeps a copy: while the service restarts, connections
- * wait in its backlog, and the next claim gets the same socket. group   SO_REUSEPORT: every claim
- * gets a socket of its own, of which no copy is kept (a copy would go on taking its share of
- * connections after the program closed its own). For TCP the registry adds a keeper to the group:
- * steered to only while no member lives, it becomes the first member of the next start, and
- * inherits the backlogs of closing members.
+ * - lone: one socket, of which the registry keeps a copy. While the service restarts, connections
+ *   wait in its backlog, and the next claim gets the same socket.
+ * - group: SO_REUSEPORT. Every claim gets a socket of its own, of which no copy is kept (a copy
+ *   would go on taking its share of connections after the program closed its own). For TCP the
+ *   registry adds a keeper to the group: it gets connections, and the backlogs of closing members,
+ *   only while no member lives, and becomes the first member of the next start.
  */
 #ifndef SOCKETBOX_DAEMON_CLAIMS_H
 #define SOCKETBOX_DAEMON_CLAIMS_H

@@ -9,14 +9,15 @@
 #include "daemon/log.h"
 #include "daemon/sockets.h"
 
-/* A service that is just exiting closes its sockets one after the other; its keeper's connections
- * move on only after this, so that they do not follow from one closing socket to the next. */
-static const struct timeval rotate_after = {.tv_usec = 100 * 1000};
-
 /* The first family that the group takes packets of: its slots are the same for both. */
 static int first_family(const struct claim *claim)
 {
 	return coverage_takes(&claim->bind, 4) ? 4 : 6;
+}
+
+static int domain(const struct claim *claim)
+{
+	return claim->bind.family == 4 ? AF_INET : AF_INET6;
 }
 
 static bool slot_lives(const struct claim *claim, uint32_t slot)
@@ -97,7 +98,7 @@ static int make_socket(struct claim *claim, int *fd, struct err *err)
 	struct sockets_request request = {
 		.service = claim->service,
 		.protocol = claim->bind.protocol,
-		.domain = claim->bind.family == 4 ? AF_INET : AF_INET6,
+		.domain = domain(claim),
 		.v6only = claim->bind.v6only,
 		.reuseport = true,
 		.anchored = claim->bind.protocol == IPPROTO_TCP,
@@ -112,57 +113,17 @@ static int make_socket(struct claim *claim, int *fd, struct err *err)
 		request.endpoint = claim->bound;
 	}
 	result = sockets_make(&request, &made, &claim->bound, err);
-	if (!result && claim->bind.protocol == IPPROTO_TCP)
-		result = engine_migrate(claim->claims->engine, made, err);
+	if (!result && claim->bind.protocol == IPPROTO_TCP) {
+		struct steer_key key;
+
+		claims_key(claim, first_family(claim), &key);
+		result = engine_migrate(claim->claims->engine, made, &claim->bound, &key, err);
+	}
 	if (!result && claim->bind.protocol == IPPROTO_UDP)
 		result = engine_guard(claim->claims->engine, made, claim->service, err);
 	if (!result)
 		*fd = take_fd(&made);
 	return result;
-}
-
-/* The keeper has a connection. If members live, one of them can have it: closing the keeper moves
- * its backlog to them. If none does, it waits for the next claim. */
-static void on_keeper(evutil_socket_t fd, short what, void *context)
-{
-	struct claim *claim = context;
-
-	(void)fd;
-	(void)what;
-	if (claims_group_living(claim))
-		evtimer_add(claim->rotate, &rotate_after);
-}
-
-static void on_rotate(evutil_socket_t fd, short what, void *context)
-{
-	struct claim *claim = context;
-	cleanup_close int old = -1;
-	struct err err;
-
-	(void)fd;
-	(void)what;
-	if (!claims_group_living(claim))
-		return;
-	/* The new one first: should the members close meanwhile, the connections are its. */
-	old = take_fd(&claim->fd);
-	if (claims_group_keep(claim, &err)) {
-		claim->fd = take_fd(&old);
-		log_warning("waiting connections stay where they are: %s", err.text);
-	}
-}
-
-static int watch_keeper(struct claim *claim)
-{
-	struct event_base *base = claim->claims->base;
-
-	if (claim->keeper)
-		event_free(claim->keeper);
-	claim->keeper = event_new(base, claim->fd, EV_READ, on_keeper, claim);
-	if (!claim->rotate)
-		claim->rotate = evtimer_new(base, on_rotate, claim);
-	if (!claim->keeper || !claim->rotate || event_add(claim->keeper, NULL))
-		return -ENOMEM;
-	return 0;
 }
 
 int claims_group_keep(struct claim *claim, struct err *err)
@@ -179,8 +140,7 @@ int claims_group_keep(struct claim *claim, struct err *err)
 	if (result)
 		return result;
 	claim->fd = take_fd(&fd);
-	result = watch_keeper(claim);
-	return result ? err_errno(err, result, "watching the group's keeper") : 0;
+	return 0;
 }
 
 int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct err *err)
@@ -200,21 +160,14 @@ int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct e
 	result = add_member(claim, fd, err);
 	if (result)
 		return result;
-	if (keeper) {
-		event_free(claim->keeper);
-		claim->keeper = NULL;
+	if (keeper)
 		cleanup_close_fd(&claim->fd);
-	}
 	result = claims_group_keep(claim, err);
 	if (result)
 		return result;
-	/* Armed anew: now that a member lives, what waits in the keeper can move. */
-	if (claim->keeper)
-		event_add(claim->keeper, NULL);
-	*grant = (struct claims_grant){.cookie = sockets_cookie(fd),
-		.bound = claim->bound,
-		.shared = keeper,
-		.fd = take_fd(&fd)};
+	*grant = (struct claims_grant){
+		.cookie = sockets_cookie(fd), .bound = claim->bound, .shared = keeper};
+	grant->fd = take_fd(&fd);
 	return 0;
 }
 
@@ -245,8 +198,7 @@ int claims_group_from_lone(struct claim *claim, struct err *err)
 	if (claim->claimant_count || claim->bind.protocol != IPPROTO_TCP)
 		return claims_group_keep(claim, err);
 	claim->fd = take_fd(&fd);
-	result = watch_keeper(claim);
-	return result ? err_errno(err, result, "watching the group's keeper") : 0;
+	return 0;
 }
 
 int claims_group_to_lone(struct claim *claim, struct err *err)
@@ -255,9 +207,7 @@ int claims_group_to_lone(struct claim *claim, struct err *err)
 
 	if (result)
 		return result;
-	if (claim->keeper)
-		event_free(claim->keeper);
-	claim->keeper = NULL;
+	engine_stop_migrating(claim->claims->engine, domain(claim), &claim->bound);
 	claim->group = false;
 	claim->cookie = claim->fd < 0 ? 0 : sockets_cookie(claim->fd);
 	return 0;
@@ -267,6 +217,8 @@ void claims_group_drop(struct claim *claim)
 {
 	struct err ignored;
 
-	if (!claims_group_living(claim))
-		set_members(claim, 0, &ignored);
+	if (claims_group_living(claim))
+		return;
+	set_members(claim, 0, &ignored);
+	engine_stop_migrating(claim->claims->engine, domain(claim), &claim->bound);
 }

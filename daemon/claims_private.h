@@ -18,9 +18,7 @@ struct claim {
 	uint64_t cookie;
 	const struct peer **claimants;
 	size_t claimant_count, claimant_room;
-	struct event *hold;   /* pending while nobody claims it */
-	struct event *keeper; /* a connection waits in the keeper */
-	struct event *rotate; /* pending while the keeper's connections are about to move on */
+	struct event *hold; /* pending while nobody claims it */
 };
 
 struct claims {

@@ -22,18 +22,24 @@
 #include "daemon/pins.h"
 #include "steer.skel.h"
 
-static const char *const map_names[] = {"tables", "counters", "sockets", "groups", "guards"};
+static const char *const map_names[] = {
+	"tables", "counters", "sockets", "groups", "homes", "guards"};
 
 __attribute__((format(printf, 2, 0))) static int print_libbpf(
 	enum libbpf_print_level level, const char *format, va_list args)
 {
-	char line[512];
+	cleanup_free char *text = NULL;
+	char *line, *rest;
 
 	if (level == LIBBPF_DEBUG)
 		return 0;
-	vsnprintf(line, sizeof(line), format, args);
-	line[strcspn(line, "\n")] = '\0';
-	log_debug("libbpf: %s", line);
+	if (vasprintf(&text, format, args) < 0) {
+		text = NULL;
+		return 0;
+	}
+	/* The verifier's log is one text of many lines. */
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		log_debug("libbpf: %s", line);
 	return 0;
 }
 
@@ -53,10 +59,13 @@ static int explain_load_failure(int code, struct err *err)
 	if (!kernel_at_least(5, 10))
 		return err_set(err, -ENOSYS,
 			"the kernel engine needs Linux 5.10 or newer (sk_lookup with route tables of any size)");
-	if (code == -EPERM || code == -EACCES)
+	if (code == -EPERM)
 		return err_set(err, code,
 			"the kernel refused the BPF programs (%s): run socketboxd as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN (for systemd: AmbientCapabilities=); a kernel in lockdown mode, or a container without these capabilities, cannot run the kernel engine",
 			strerror(-code));
+	if (code == -EACCES)
+		return err_set(err, code,
+			"this kernel's BPF verifier rejects the programs; please report the output of socketboxd --debug and uname -r");
 	if (code == -ENOSYS)
 		return err_set(err, code, "this kernel was built without BPF (CONFIG_BPF_SYSCALL)");
 	return err_errno(err, code, "the kernel refused the BPF programs");

@@ -58,8 +58,11 @@ int engine_set_members(
 	struct engine *engine, const struct steer_key *key, uint32_t members, struct err *err);
 uint32_t engine_members(struct engine *engine, const struct steer_key *key);
 
-/* Makes the kernel move the backlog of a closing socket of this listening socket's group. */
-int engine_migrate(struct engine *engine, int fd, struct err *err);
+/* Makes the kernel move the backlog of each closing socket of the SO_REUSEPORT group that listens
+ * where fd does to the group's others; key has slot 0. Nothing before Linux 5.14. */
+int engine_migrate(struct engine *engine, int fd, const struct addr_endpoint *bound,
+	const struct steer_key *key, struct err *err);
+void engine_stop_migrating(struct engine *engine, int domain, const struct addr_endpoint *bound);
 
 /* Drops what arrives at a UDP socket without a route to the service. */
 int engine_guard(struct engine *engine, int fd, uint32_t service, struct err *err);

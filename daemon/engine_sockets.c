@@ -63,16 +63,38 @@ uint32_t engine_members(struct engine *engine, const struct steer_key *key)
 	return members;
 }
 
-int engine_migrate(struct engine *engine, int fd, struct err *err)
+static void make_home(int domain, const struct addr_endpoint *bound, struct steer_home *home)
 {
-	int program;
+	*home = (struct steer_home){.port = bound->port, .family = (uint16_t)domain};
+	memcpy(home->address, bound->addr.bytes, sizeof(home->address));
+}
+
+int engine_migrate(struct engine *engine, int fd, const struct addr_endpoint *bound,
+	const struct steer_key *key, struct err *err)
+{
+	int program, domain = AF_INET;
+	socklen_t length = sizeof(domain);
+	struct steer_home home;
 
 	if (!engine->migrates)
 		return 0;
+	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
+	make_home(domain, bound, &home);
+	if (bpf_map_update_elem(bpf_map__fd(engine->skeleton->maps.homes), &home, key, BPF_ANY))
+		return err_errno(
+			err, -errno, "adding a SO_REUSEPORT group (%d at most)", STEER_MAX_GROUPS);
 	program = bpf_program__fd(engine->skeleton->progs.migrate);
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program, sizeof(program)))
 		return err_errno(err, -errno, "SO_ATTACH_REUSEPORT_EBPF");
 	return 0;
+}
+
+void engine_stop_migrating(struct engine *engine, int domain, const struct addr_endpoint *bound)
+{
+	struct steer_home home;
+
+	make_home(domain, bound, &home);
+	bpf_map_delete_elem(bpf_map__fd(engine->skeleton->maps.homes), &home);
 }
 
 int engine_guard(struct engine *engine, int fd, uint32_t service, struct err *err)

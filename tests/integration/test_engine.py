@@ -16,8 +16,10 @@ ANY = ["0.0.0.0", "::"]
 
 
 def serve(daemon, service, address, port=80, text=None, **fields):
+    """Claims and answers, as long as the test runs: the server's thread keeps the claim's connection too."""
     control = Control(daemon, service)
     control.server = Answers(control.claim(address, port, **fields), text or service)
+    control.server.control = control
     return control
 
 

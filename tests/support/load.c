@@ -38,7 +38,8 @@ static struct {
 	volatile sig_atomic_t stop; /* SIGTERM: start no more, and report */
 	const char *expect, *request;
 	int epoll;
-	unsigned long started, ok, refused, reset, timeout, wrong, other;
+	/* closed: an end without an answer */
+	unsigned long started, ok, refused, reset, closed, timeout, wrong, other;
 	unsigned open;
 	char example[256]; /* the first wrong answer or error */
 } load = {.concurrency = 16, .expect = "", .request = "GET / HTTP/1.0\r\n\r\n"};
@@ -85,7 +86,9 @@ static void finish(struct connection *connection, int error)
 	connection->answer[connection->used] = '\0';
 	if (error) {
 		count_error(error);
-	} else if (connection->used && strstr(connection->answer, load.expect)) {
+	} else if (!connection->used) {
+		load.closed++;
+	} else if (strstr(connection->answer, load.expect)) {
 		load.ok++;
 	} else {
 		load.wrong++;
@@ -235,8 +238,8 @@ int main(int argc, char **argv)
 		if (*c == '"' || *c == '\\' || *c < ' ')
 			*c = ' ';
 	}
-	printf("{\"started\": %lu, \"ok\": %lu, \"refused\": %lu, \"reset\": %lu, \"timeout\": %lu, \"wrong\": %lu, \"other\": %lu, \"example\": \"%s\"}\n",
-		load.started, load.ok, load.refused, load.reset, load.timeout, load.wrong,
-		load.other, load.example);
+	printf("{\"started\": %lu, \"ok\": %lu, \"refused\": %lu, \"reset\": %lu, \"closed\": %lu, \"timeout\": %lu, \"wrong\": %lu, \"other\": %lu, \"example\": \"%s\"}\n",
+		load.started, load.ok, load.refused, load.reset, load.closed, load.timeout,
+		load.wrong, load.other, load.example);
 	return 0;
 }

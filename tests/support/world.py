@@ -161,6 +161,12 @@ class Service:
     def log(self):
         return self.process.log()
 
+    @property
+    def program(self):
+        """The program's pid; its parent is the launcher."""
+        pid = self.process.pid
+        return int(pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
     def ready(self, url, timeout=15):
         """Waits until the client gets an answer from the URL."""
         def answers():

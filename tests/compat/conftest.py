@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The rows of docs/compatibility.md: every test that passes here is one, with what it checked."""
+import os
+import pathlib
+
+import pytest
+
+from support import paths
+
+PAGE = paths.SOURCE / "docs" / "compatibility.md"
+HEAD = """# Compatibility
+
+Written by `make compat`: each row is a real server with its stock binary, started by `socketbox run --isolate` in an
+empty network namespace, and tested from another machine (a namespace) over IPv4 and IPv6. Each test checks the content, the
+client's and the server's address as the server sees them, many parallel connections with none lost, and a restart
+of the server under load with none refused.
+
+| server | version | delivery | also checked |
+| --- | --- | --- | --- |
+"""
+
+
+@pytest.fixture
+def row(request):
+    """Notes a row: row(server, version, also)."""
+    def note(server, version, also=""):
+        request.node.user_properties.append(("row", (server, version, "claim", also)))
+    return note
+
+
+class Rows:
+    """Collects rows in the process that sees all reports, and writes the page if everything passed."""
+
+    def __init__(self):
+        self.rows, self.spoiled, self.files = set(), False, set()
+
+    def pytest_runtest_logreport(self, report):
+        if "tests/compat/" not in report.nodeid.replace(os.sep, "/"):
+            return
+        if report.outcome != "passed":
+            self.spoiled = True
+        if report.when == "call":
+            self.files.add(report.nodeid.split("::")[0])
+            self.rows.update(tuple(value) for key, value in report.user_properties if key == "row")
+
+    def pytest_sessionfinish(self, session):
+        folder = pathlib.Path(__file__).parent
+        complete = len(self.files) == len(list(folder.glob("test_*.py")))
+        if self.rows and complete and not self.spoiled and not session.config.option.keyword:
+            lines = ["| " + " | ".join(row) + " |\n" for row in sorted(self.rows, key=lambda row: row[0].lower())]
+            PAGE.write_text(HEAD + "".join(lines))
+
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Rows(), "compatibility-rows")

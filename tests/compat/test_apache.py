@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Apache, event MPM: one dual-stack listener, graceful restart."""
+import signal
+
+from compat.server import check_all, check_reload, version
+from support import require
+
+
+def test_apache_event(world, daemon, service, row, tmp_path):
+    apache = require.command("apache2")
+    page = tmp_path / "page"
+    page.mkdir()
+    (page / "index.shtml").write_text(
+        'client=<!--#echo var="REMOTE_ADDR" --> server=<!--#echo var="SERVER_ADDR" -->\n')
+    modules = "".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"
+                      for name in ("mpm_event", "authz_core", "dir", "include", "mime"))
+    (tmp_path / "apache.conf").write_text(f"""
+ServerRoot {tmp_path}
+ServerName test
+PidFile {tmp_path}/apache.pid
+ErrorLog {tmp_path}/error.log
+{modules}
+User www-data
+Group www-data
+Listen 80
+DocumentRoot {page}
+DirectoryIndex index.shtml
+TypesConfig /etc/mime.types
+AddType text/html .shtml
+AddOutputFilter INCLUDES .shtml
+<Directory {page}>
+  Options +Includes
+  Require all granted
+</Directory>
+""")
+    for folder in [page, *page.parents]:
+        if str(folder).startswith("/tmp/"):
+            folder.chmod(0o755)
+    started = check_all(world, daemon, service,
+                        [apache, "-d", tmp_path, "-f", tmp_path / "apache.conf", "-D", "FOREGROUND"],
+                        restart=signal.SIGWINCH)
+    check_reload(world, lambda: started.process.send(signal.SIGUSR1))
+    row("Apache (event)", version(apache, "-v"), "`Listen 80`, graceful stop, graceful restart under load")

@@ -281,8 +281,9 @@ int main(void)
 	int result;
 
 	log_open(false);
+	/* EINVAL: the root directory of a chroot is no mount point. */
 	if (!mkdtemp(folder) || unshare(CLONE_NEWNET | CLONE_NEWNS) ||
-		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+		(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) && errno != EINVAL)) {
 		perror("bench/routes: making namespaces");
 		return 1;
 	}

@@ -23,6 +23,11 @@ def _ip(*words):
     subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
 
 
+def _ip_in(namespace, *words):
+    """Not ip -n, which cannot work where the root directory is no mount point, as in a chroot."""
+    subprocess.run(["nsenter", f"--net=/run/netns/{namespace}", "ip", *words], check=True, capture_output=True, text=True)
+
+
 class World:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -32,21 +37,21 @@ class World:
         self.run_dirs = []
         for namespace in (self.host, self.client):
             _ip("netns", "add", namespace)
-            _ip("-n", namespace, "link", "set", "lo", "up")
+            _ip_in(namespace, "link", "set", "lo", "up")
         _ip("link", "add", "veth0", "netns", self.host, "type", "veth", "peer", "name", "veth0",
             "netns", self.client)
         self._address(self.host, V4 + "/24", V6 + "/64")
         self._address(self.client, CLIENT_V4 + "/24", CLIENT_V6 + "/64")
-        _ip("-n", self.client, "-6", "route", "add", "2001:db8::/32", "via", V6)
-        _ip("-n", self.client, "route", "add", "198.51.100.0/24", "via", V4)
-        _ip("-n", self.host, "-6", "route", "add", "local", PREFIX_V6, "dev", "lo")
-        _ip("-n", self.host, "route", "add", "local", "198.51.100.0/24", "dev", "lo")
+        _ip_in(self.client, "-6", "route", "add", "2001:db8::/32", "via", V6)
+        _ip_in(self.client, "route", "add", "198.51.100.0/24", "via", V4)
+        _ip_in(self.host, "-6", "route", "add", "local", PREFIX_V6, "dev", "lo")
+        _ip_in(self.host, "route", "add", "local", "198.51.100.0/24", "dev", "lo")
 
     @staticmethod
     def _address(namespace, v4, v6):
-        _ip("-n", namespace, "addr", "add", v4, "dev", "veth0")
-        _ip("-n", namespace, "-6", "addr", "add", v6, "dev", "veth0", "nodad")
-        _ip("-n", namespace, "link", "set", "veth0", "up")
+        _ip_in(namespace, "addr", "add", v4, "dev", "veth0")
+        _ip_in(namespace, "-6", "addr", "add", v6, "dev", "veth0", "nodad")
+        _ip_in(namespace, "link", "set", "veth0", "up")
 
     def start(self, command, name, **options):
         """A process that ends with the world. Options are those of Process."""

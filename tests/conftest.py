@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Fixtures of all Python tests. Each test gets a world of its own, so that tests run in parallel."""
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -9,6 +10,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from support import require  # noqa: E402
 from support.world import Daemon, Service, World  # noqa: E402
+
+
+# A shell's background jobs ignore SIGINT, and so would every program of the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

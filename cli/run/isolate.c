@@ -49,7 +49,7 @@ static int unshare_network(struct err *err)
 		return err_errno(err, -errno, "making a network namespace");
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
 		return err_errno(err, -errno,
-			"making a user namespace for --isolate (run as root, or allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone)");
+			"making a user namespace for --isolate (run as root, or allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone; in a chroot there are none)");
 	return map_ids(uid, gid, err);
 }
 

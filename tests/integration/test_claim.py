@@ -86,7 +86,8 @@ def test_nothing_is_held_longer_than_hold(world, daemon, flags):
     control = Control(d, "a")
     control.claim("::", flags=flags)
     control.close()
-    until(lambda: ask(world, V4) == REFUSED)
+    until(lambda: not d.claims("a"))
+    assert ask(world, V4) == REFUSED
 
 
 def test_a_socket_that_was_shut_down_is_replaced(world, daemon):

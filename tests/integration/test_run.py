@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from support import paths
-from support.launch import NOBODY, Copies, open_to_all, program, run_once
+from support.launch import NOBODY, OWN_ROOT, Copies, open_to_all, program, run_once
 from support.load import Load, lost
 from support.process import until
 from support.world import V4, V6
@@ -118,8 +118,8 @@ def test_ordinary_user_isolates_with_a_user_namespace(world, daemon):
                 "routes": [{"to": [V4, V6], "port": 8080, "service": "a"}]})
     open_to_all(d)
     with Copies(paths.CLI, program("v6only")) as (cli, server):
-        process = world.start([*NOBODY, cli, "run", "a", "--control", d.control, "--isolate", "--", server, "0"],
-                              "user", netns=world.host)
+        process = world.start([*OWN_ROOT, *NOBODY, cli, "run", "a", "--control", d.control, "--isolate", "--",
+                               server, "0"], "user", netns=world.host)
         until(lambda: world.curl(URL4, check=False) or not process.running())
         assert world.curl(URL4) == "both\n", process.log()
         assert d.claims("a")[0]["claimants"][0]["uid"] == 65534

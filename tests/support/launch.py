@@ -6,6 +6,7 @@ import subprocess
 
 from . import paths
 
+OWN_ROOT = ("/usr/bin/python3", paths.SOURCE / "tests" / "support" / "own_root.py")
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Writes docs/benchmarks.md and its plot."""
+import os
+import platform
+
+import claim
+
+TARGET = 0.98
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join(["| " + " | ".join(head) + " |", "|" + " --- |" * len(head), *lines]) + "\n"
+
+
+def write(docs, served, routes, options):
+    (docs / "benchmarks.svg").write_text(plot(served))
+    (docs / "benchmarks.md").write_text(f"""# Benchmarks
+
+Written by `make bench`, on Linux {platform.release().split("-")[0]}, {os.cpu_count()} CPUs. Ratios are what carries over to
+other machines; the numbers beside them are this machine's.
+
+## A claim against the native server
+The same nginx {claim.version()} with one worker, in one run: bound by itself on a machine (a network namespace) without
+socketbox, and by `socketbox run --isolate` on one with it. wrk asks over IPv6 with {claim.CONNECTIONS} connections,
+{options.rounds} rounds of {options.seconds} s each, native and claim in turns. The ratio is the median of the rounds' ratios.
+
+![Requests per second of a claim relative to the native server, each round a dot](benchmarks.svg)
+
+{table(["", "claim / native", "native, requests/s", "claim, requests/s", "native, median latency", "claim, median latency",
+        "failures native", "failures claim"],
+       [[kind, f"**{r['ratio']:.3f}**", f"{r['native_rate']:,.0f}", f"{r['claim_rate']:,.0f}",
+         f"{r['native_latency_us']:.0f} µs", f"{r['claim_latency_us']:.0f} µs", r["native_failures"], r["failures"]]
+        for kind, r in served.items()])}
+The target is {TARGET}. A connection costs one table lookup more when it begins, and nothing afterwards.
+
+## Lookups in large tables
+Routes of five shapes (address and port, prefix and port, source, address, IPv4 with source). Every packet hits, and probes
+all shapes. "Few" asks for 32 packets again and again; "many" for 65,536 over the whole table, so that it pays for
+memory that is not in the cache (the kernel's value is then a single run with the clock's own cost). `bench/routes`.
+
+{table(["routes", "C matcher, few", "C matcher, many", "kernel, few", "kernel, many", "read and check YAML", "build table",
+        "put in force", "table"],
+       [[f"{int(size):,}", *(f"{r[key]:.0f} ns" for key in ("c_few_ns", "c_many_ns", "kernel_few_ns", "kernel_many_ns")),
+         *(f"{r[key]:.1f} ms" for key in ("load_ms", "build_ms", "install_ms")), f"{r['table_kib']:,.0f} KiB"]
+        for size, r in routes.items()])}""")
+
+
+def plot(served):
+    """Each round's ratio as a dot, the median as a line."""
+    low = min(0.9, *(min(result["ratios"]) for result in served.values()))
+    high = max(1.1, *(max(result["ratios"]) for result in served.values()))
+    left, width, row = 150, 520, 46
+
+    def x(ratio):
+        return left + (ratio - low) / (high - low) * width
+
+    height = 40 + row * len(served) + 30
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 40}" height="{height}" '
+             'font-family="sans-serif" font-size="13">',
+             '<rect width="100%" height="100%" fill="white"/>',
+             f'<text x="{left}" y="22">requests/s through a claim, native = 1.00</text>']
+    for tick in (0.9, 0.95, TARGET, 1.0, 1.05, 1.1):
+        colour = "#c33" if tick == TARGET else "#999" if tick == 1 else "#ddd"
+        parts.append(f'<line x1="{x(tick):.1f}" y1="34" x2="{x(tick):.1f}" y2="{height - 28}" stroke="{colour}"/>')
+        if tick != TARGET:
+            parts.append(f'<text x="{x(tick):.1f}" y="{height - 10}" text-anchor="middle" fill="#555">{tick:.2f}</text>')
+    parts.append(f'<text x="{x(TARGET) - 4:.1f}" y="46" text-anchor="end" fill="#c33">target</text>')
+    for number, (kind, result) in enumerate(served.items()):
+        y = 40 + row * number + row / 2
+        parts.append(f'<text x="{left - 12}" y="{y + 4}" text-anchor="end">{kind}</text>')
+        parts += [f'<circle cx="{x(ratio):.1f}" cy="{y}" r="4" fill="#36c" fill-opacity="0.45"/>'
+                  for ratio in result["ratios"]]
+        parts.append(f'<line x1="{x(result["ratio"]):.1f}" y1="{y - 12}" x2="{x(result["ratio"]):.1f}" y2="{y + 12}" '
+                     'stroke="#036" stroke-width="3"/>')
+    return "\n".join([*parts, "</svg>\n"])

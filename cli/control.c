@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "common/channel.h"
 #include "common/cleanup.h"
 
 const char *control_path(const char *option)
@@ -21,16 +22,15 @@ const char *control_path(const char *option)
 
 int control_connect(const char *path, int *fd_out, struct err *err)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address;
+	int result;
 
 	if (fd < 0)
 		return err_errno(err, -errno, "socket");
-	if (strlen(path) >= sizeof(address.sun_path))
-		return err_set(err, -ENAMETOOLONG,
-			"the control path %s has more than %zu characters", path,
-			sizeof(address.sun_path) - 1);
-	strcpy(address.sun_path, path);
+	result = channel_address(path, "the control path", &address, err);
+	if (result)
+		return result;
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
 		if (errno == ENOENT || errno == ECONNREFUSED)
 			return err_set(err, -errno,
@@ -58,57 +58,20 @@ struct wire_header control_header(enum wire_type type, size_t size)
 static int send_request(int connection, const void *request, int fd, struct err *err)
 {
 	const struct wire_header *header = request;
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec data = {.iov_base = (void *)request, .iov_len = header->length};
-	struct msghdr envelope = {.msg_iov = &data, .msg_iovlen = 1};
+	int result = channel_send(connection, request, header->length, fd, 0);
 
-	if (fd >= 0) {
-		envelope.msg_control = &control;
-		envelope.msg_controllen = sizeof(control);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	}
-	while (sendmsg(connection, &envelope, MSG_NOSIGNAL) < 0) {
-		if (errno == EINTR)
-			continue;
-		return errno == EPIPE || errno == ECONNRESET
-			       ? err_set(err, -EPIPE, "socketboxd has closed the connection")
-			       : err_errno(err, -errno, "asking socketboxd");
-	}
-	return 0;
+	if (result == -EPIPE || result == -ECONNRESET)
+		return err_set(err, -EPIPE, "socketboxd has closed the connection");
+	return result ? err_errno(err, result, "asking socketboxd") : 0;
 }
 
-/* Receives one message of at most size bytes, and the first descriptor that comes with it. */
 static ssize_t receive(int connection, void *message, size_t size, int *fd, struct err *err)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec data = {.iov_base = message, .iov_len = size};
-	struct msghdr envelope = {.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control)};
-	struct cmsghdr *item;
-	ssize_t length;
+	ssize_t length = channel_receive(connection, message, size, fd, 0);
 
-	do {
-		length = recvmsg(connection, &envelope, MSG_CMSG_CLOEXEC);
-	} while (length < 0 && errno == EINTR);
-	if (length < 0 && errno != ECONNRESET)
-		return err_errno(err, -errno, "waiting for socketboxd's answer");
-	if (length <= 0)
+	if (!length || length == -ECONNRESET)
 		return err_set(err, -EPIPE, "socketboxd has closed the connection");
-	item = CMSG_FIRSTHDR(&envelope);
-	if (item && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(item), sizeof(*fd));
-	return length;
+	return length < 0 ? err_errno(err, (int)length, "waiting for socketboxd's answer") : length;
 }
 
 int control_ask(int connection, const void *request, int send_fd, enum wire_type answer_type,
@@ -165,6 +128,18 @@ int control_ask_json(const char *path, const void *request, json_t **out, struct
 		return err_set(err, -EPROTO, "socketboxd's answer cannot be read: %s", fault.text);
 	*out = object;
 	return 0;
+}
+
+const char *control_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+json_int_t control_number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
 }
 
 int control_options(int argc, char **argv, const char **path, bool *json, struct err *err)

@@ -59,22 +59,16 @@ static int read_arguments(int count, char **words, struct wire_explain *request,
 	return 0;
 }
 
-static const char *text_at(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
 static void print_socket(const json_t *socket)
 {
 	const json_t *claim = json_object_get(socket, "claim"), *claimant;
 	size_t i;
 
-	printf(", %s socket found by %s", text_at(socket, "kind"), text_at(socket, "found_by"));
+	printf(", %s socket found by %s", control_text(socket, "kind"),
+		control_text(socket, "found_by"));
 	if (!claim)
 		return;
-	printf(", %s", text_at(claim, "state"));
+	printf(", %s", control_text(claim, "state"));
 	json_array_foreach(json_object_get(claim, "claimants"), i, claimant)
 		printf("%s pid %" JSON_INTEGER_FORMAT, i ? "," : " by",
 			json_integer_value(json_object_get(claimant, "pid")));
@@ -85,18 +79,18 @@ static void print_answer(const json_t *answer)
 	const json_t *route = json_object_get(answer, "route");
 	const json_t *socket = json_object_get(answer, "socket");
 
-	printf("%s %s from %s\n", text_at(answer, "protocol"), text_at(answer, "local"),
-		text_at(answer, "remote"));
+	printf("%s %s from %s\n", control_text(answer, "protocol"), control_text(answer, "local"),
+		control_text(answer, "remote"));
 	if (route)
 		printf("route    #%" JSON_INTEGER_FORMAT " %s:%" JSON_INTEGER_FORMAT "  %s\n",
 			json_integer_value(json_object_get(route, "number")),
-			text_at(route, "file"), json_integer_value(json_object_get(route, "line")),
-			text_at(route, "text"));
+			control_text(route, "file"), control_number(route, "line"),
+			control_text(route, "text"));
 	else
 		printf("route    none matches\n");
-	printf("outcome  %s", text_at(answer, "outcome"));
+	printf("outcome  %s", control_text(answer, "outcome"));
 	if (json_object_get(route, "service"))
-		printf(": service %s", text_at(route, "service"));
+		printf(": service %s", control_text(route, "service"));
 	if (socket)
 		print_socket(socket);
 	printf("\n");

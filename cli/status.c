@@ -7,38 +7,26 @@
 #include "cli/control.h"
 #include "cli/verbs.h"
 
-static const char *text_at(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
-static json_int_t number_at(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
 static void print_engine(const json_t *status)
 {
 	const json_t *engine = json_object_get(status, "engine");
-	time_t loaded = (time_t)number_at(status, "loaded");
+	time_t loaded = (time_t)control_number(status, "loaded");
 	char when[32] = "";
 
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime(&loaded));
 	printf("socketboxd %s, pid %" JSON_INTEGER_FORMAT ", configuration of %s\n",
-		text_at(status, "version"), number_at(status, "pid"), when);
-	printf("engine %s: %s, Linux %s%s\n", text_at(engine, "name"), text_at(engine, "reason"),
-		text_at(engine, "kernel"),
+		control_text(status, "version"), control_number(status, "pid"), when);
+	printf("engine %s: %s, Linux %s%s\n", control_text(engine, "name"),
+		control_text(engine, "reason"), control_text(engine, "kernel"),
 		json_is_true(json_object_get(engine, "adopted"))
 			? ", adopted from an earlier daemon"
 			: "");
-	if (text_at(engine, "pins")[0])
+	if (control_text(engine, "pins")[0])
 		printf("pinned in %s: services go on without the daemon\n",
-			text_at(engine, "pins"));
+			control_text(engine, "pins"));
 	else
 		printf("WARNING: not pinned, so steering ends with the daemon: %s\n",
-			text_at(engine, "pins_fault"));
+			control_text(engine, "pins_fault"));
 }
 
 static void print_claim(const json_t *claim)
@@ -46,17 +34,18 @@ static void print_claim(const json_t *claim)
 	const json_t *claimant, *backlog = json_object_get(claim, "backlog");
 	size_t i;
 
-	printf("  %s %s", text_at(claim, "protocol"), text_at(claim, "address"));
+	printf("  %s %s", control_text(claim, "protocol"), control_text(claim, "address"));
 	if (json_is_true(json_object_get(claim, "v6only")))
 		printf(" ipv6only");
 	if (json_is_true(json_object_get(claim, "reuseport")))
-		printf(" reuseport, %" JSON_INTEGER_FORMAT " sockets", number_at(claim, "sockets"));
-	printf(": %s", text_at(claim, "state"));
-	json_array_foreach(json_object_get(claim, "claimants"), i, claimant)
-		printf("%s pid %" JSON_INTEGER_FORMAT " (user %" JSON_INTEGER_FORMAT ")",
-			i ? "," : " by", number_at(claimant, "pid"), number_at(claimant, "uid"));
+		printf(" reuseport, %" JSON_INTEGER_FORMAT " sockets",
+			control_number(claim, "sockets"));
+	printf(": %s", control_text(claim, "state"));
+	json_array_foreach(json_object_get(claim, "claimants"), i, claimant) printf(
+		"%s pid %" JSON_INTEGER_FORMAT " (user %" JSON_INTEGER_FORMAT ")", i ? "," : " by",
+		control_number(claimant, "pid"), control_number(claimant, "uid"));
 	if (json_object_get(claim, "hold_left_ms"))
-		printf(" for %.1f s more", (double)number_at(claim, "hold_left_ms") / 1000);
+		printf(" for %.1f s more", (double)control_number(claim, "hold_left_ms") / 1000);
 	if (json_integer_value(backlog) > 0)
 		printf(", %" JSON_INTEGER_FORMAT " connections wait", json_integer_value(backlog));
 	printf("\n");
@@ -71,7 +60,7 @@ static void print_services(const json_t *status)
 	{
 		const json_t *claims = json_object_get(service, "claims");
 
-		printf("\nservice %s%s\n", text_at(service, "name"),
+		printf("\nservice %s%s\n", control_text(service, "name"),
 			json_array_size(claims) ? "" : ": nobody has claimed a socket");
 		json_array_foreach(claims, c, claim) print_claim(claim);
 	}
@@ -86,9 +75,9 @@ static void print_routes(const json_t *status)
 	json_array_foreach(json_object_get(status, "routes"), r, route)
 		printf("%5" JSON_INTEGER_FORMAT " %12" JSON_INTEGER_FORMAT
 		       " %12" JSON_INTEGER_FORMAT "  %s  (%s:%" JSON_INTEGER_FORMAT ")\n",
-			number_at(route, "number"), number_at(route, "lookups"),
-			number_at(route, "unserved"), text_at(route, "text"),
-			text_at(route, "file"), number_at(route, "line"));
+			control_number(route, "number"), control_number(route, "lookups"),
+			control_number(route, "unserved"), control_text(route, "text"),
+			control_text(route, "file"), control_number(route, "line"));
 }
 
 int status_main(int argc, char **argv, struct err *err)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "common/channel.h"
 #include "common/cleanup.h"
 #include "daemon/log.h"
 #include "daemon/requests.h"
@@ -175,18 +176,15 @@ static int clear_path(const char *path, const struct sockaddr_un *address, struc
 
 static int listen_at(struct control *control, const char *path, struct err *err)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un address;
 	int result;
 
 	if (fd < 0)
 		return err_errno(err, -errno, "socket");
-	if (strlen(path) >= sizeof(address.sun_path))
-		return err_set(err, -ENAMETOOLONG,
-			"the control path %s has more than %zu characters", path,
-			sizeof(address.sun_path) - 1);
-	strcpy(address.sun_path, path);
-	result = clear_path(path, &address, err);
+	result = channel_address(path, "the control path", &address, err);
+	if (!result)
+		result = clear_path(path, &address, err);
 	if (result)
 		return result;
 	/* Everyone may connect: who may do what is judged by credentials. */

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "common/channel.h"
 #include "common/cleanup.h"
 #include "daemon/log.h"
 #include "daemon/report.h"
@@ -34,26 +35,6 @@ struct request {
 	int fd; /* what came with it, or -1 */
 };
 
-static int send_with_fd(struct requests_peer *peer, const void *message, size_t length, int fd)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec data = {.iov_base = (void *)message, .iov_len = length};
-	struct msghdr envelope = {.msg_iov = &data, .msg_iovlen = 1};
-
-	if (fd >= 0) {
-		envelope.msg_control = &control;
-		envelope.msg_controllen = sizeof(control);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	}
-	return sendmsg(peer->fd, &envelope, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
-}
-
 static struct wire_header reply_header(
 	const struct request *request, enum wire_type type, size_t length)
 {
@@ -66,6 +47,12 @@ static struct wire_header reply_header(
 	};
 }
 
+/* A peer that does not read its answers is not waited for. */
+static int answer(const struct request *request, const void *message, size_t length, int fd)
+{
+	return channel_send(request->peer->fd, message, length, fd, MSG_DONTWAIT);
+}
+
 static int reply_error(const struct request *request, const struct err *err)
 {
 	struct wire_error error = {
@@ -74,7 +61,7 @@ static int reply_error(const struct request *request, const struct err *err)
 	};
 
 	snprintf(error.text, sizeof(error.text), "%s", err->text);
-	return send_with_fd(request->peer, &error, sizeof(error), -1);
+	return answer(request, &error, sizeof(error), -1);
 }
 
 /* A sealed file with these contents: any size, and the reader can trust it not to change. */
@@ -114,7 +101,7 @@ static int reply_json(const struct request *request, json_t *object, struct err 
 	result = make_file(text, reply.size, &fd, err);
 	if (result)
 		return result;
-	send_with_fd(request->peer, &reply, sizeof(reply), fd);
+	answer(request, &reply, sizeof(reply), fd);
 	return 0;
 }
 
@@ -164,7 +151,7 @@ static int serve_hello(struct request *request, struct err *err)
 	reply.hold_ms = service->hold_ms;
 	reply.endpoint_count = (uint32_t)count;
 	strcpy(request->peer->service, service->name);
-	send_with_fd(request->peer, &reply, sizeof(reply), fd);
+	answer(request, &reply, sizeof(reply), fd);
 	return 0;
 }
 
@@ -233,7 +220,7 @@ static int serve_claim(struct request *request, struct err *err)
 		.shared = grant.shared,
 	};
 	memcpy(reply.bound_address, grant.bound.addr.bytes, sizeof(reply.bound_address));
-	result = send_with_fd(request->peer, &reply, sizeof(reply), grant.fd);
+	result = answer(request, &reply, sizeof(reply), grant.fd);
 	cleanup_close_fd(&grant.fd);
 	if (result)
 		log_debug("service '%s': the claimant did not take its socket: %s",
@@ -324,49 +311,15 @@ static int dispatch(struct request *request, size_t length, struct err *err)
 	return err_set(err, -EBADRQC, "message type %u is unknown", header->type);
 }
 
-/* Reads a message and at most one descriptor; what more there is, is closed. */
-static ssize_t receive(struct requests_peer *peer, struct request *request)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(16 * sizeof(int))];
-	} control;
-	struct iovec data = {.iov_base = &request->message, .iov_len = sizeof(request->message)};
-	struct msghdr envelope = {.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control)};
-	ssize_t length = recvmsg(peer->fd, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
-
-	if (length < 0)
-		return -errno;
-	for (struct cmsghdr *item = CMSG_FIRSTHDR(&envelope); item;
-		item = CMSG_NXTHDR(&envelope, item)) {
-		size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < count; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(item) + i * sizeof(int), sizeof(fd));
-			if (request->fd < 0)
-				request->fd = fd;
-			else
-				close(fd);
-		}
-	}
-	return length;
-}
-
 int requests_serve(struct daemon_state *state, struct requests_peer *peer)
 {
 	struct request request = {.state = state, .peer = peer, .fd = -1};
-	ssize_t length = receive(peer, &request);
+	ssize_t length = channel_receive(peer->fd, &request.message, sizeof(request.message),
+		&request.fd, MSG_DONTWAIT | MSG_TRUNC);
 	struct err err;
 	int result;
 
-	if (length == -EAGAIN || length == -EINTR)
+	if (length == -EAGAIN)
 		return 0;
 	if (length <= 0)
 		return 1;

@@ -15,6 +15,7 @@
 
 #include "cli/run/filter.h"
 #include "cli/run/isolate.h"
+#include "common/channel.h"
 #include "common/cleanup.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
@@ -24,27 +25,6 @@ struct message {
 	struct err err; /* code 0: none */
 	ino_t netns;
 };
-
-/* Sends a message, with the notifier if fd is not -1. */
-static void tell(int channel, const struct message *what, int fd)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec data = {.iov_base = (void *)what, .iov_len = sizeof(*what)};
-	struct msghdr envelope = {.msg_iov = &data, .msg_iovlen = 1};
-
-	if (fd >= 0) {
-		envelope.msg_control = &control;
-		envelope.msg_controllen = sizeof(control);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	}
-	sendmsg(channel, &envelope, MSG_NOSIGNAL);
-}
 
 /* Puts the sockets at 3 and up, and says so in the environment (sd_listen_fds(3)). */
 static int pass_fds(const struct start *start, struct err *err)
@@ -97,8 +77,11 @@ static int prepare(const struct start *start, int *channel, struct err *err)
 		cleanup_close int notify_fd = -1;
 
 		result = filter_install(&notify_fd, err);
-		if (!result)
-			tell(*channel, &(struct message){.netns = own_netns()}, notify_fd);
+		if (!result) {
+			struct message ready = {.netns = own_netns()};
+
+			channel_send(*channel, &ready, sizeof(ready), notify_fd, 0);
+		}
 	}
 	return result;
 }
@@ -112,33 +95,17 @@ static _Noreturn void be_child(const struct start *start, int channel)
 		execvp(start->command[0], start->command);
 		err_errno(&failure.err, -errno, "cannot execute %s", start->command[0]);
 	}
-	tell(channel, &failure, -1);
+	channel_send(channel, &failure, sizeof(failure), -1, 0);
 	_exit(127);
 }
 
 /* Reads one message of the child. 1: there is one; 0: the program runs; or negative errno. */
 static int listen_to(int channel, struct message *what, int *notify_fd)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec data = {.iov_base = what, .iov_len = sizeof(*what)};
-	struct msghdr envelope = {.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control)};
-	struct cmsghdr *item;
-	ssize_t length;
+	ssize_t length = channel_receive(channel, what, sizeof(*what), notify_fd, 0);
 
-	do {
-		length = recvmsg(channel, &envelope, MSG_CMSG_CLOEXEC);
-	} while (length < 0 && errno == EINTR);
 	if (length <= 0)
-		return length < 0 ? -errno : 0;
-	item = CMSG_FIRSTHDR(&envelope);
-	if (item && item->cmsg_type == SCM_RIGHTS)
-		memcpy(notify_fd, CMSG_DATA(item), sizeof(*notify_fd));
+		return (int)length;
 	return 1;
 }
 

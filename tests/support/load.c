@@ -38,7 +38,7 @@ static struct {
 	volatile sig_atomic_t stop; /* SIGTERM: start no more, and report */
 	const char *expect, *request;
 	int epoll;
-	/* closed: an end without an answer */
+	/* closed: an end before the answer's body */
 	unsigned long started, ok, refused, reset, closed, timeout, wrong, other;
 	unsigned open;
 	char example[256]; /* the first wrong answer or error */
@@ -81,15 +81,22 @@ static void count_error(int error)
 		snprintf(load.example, sizeof(load.example), "%s", strerror(error));
 }
 
+static bool has_body(const char *answer)
+{
+	const char *head_end = strstr(answer, "\r\n\r\n");
+
+	return head_end && head_end[4];
+}
+
 static void finish(struct connection *connection, int error)
 {
 	connection->answer[connection->used] = '\0';
 	if (error) {
 		count_error(error);
-	} else if (!connection->used) {
-		load.closed++;
-	} else if (strstr(connection->answer, load.expect)) {
+	} else if (connection->used && strstr(connection->answer, load.expect)) {
 		load.ok++;
+	} else if (!has_body(connection->answer)) {
+		load.closed++;
 	} else {
 		load.wrong++;
 		if (!load.example[0])

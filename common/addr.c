@@ -97,6 +97,10 @@ int addr_prefix_parse(const char *text, struct addr_prefix *out, struct err *err
 			"'%s' is not an IP address or prefix (write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/64)",
 			text);
 	prefix.family = (uint8_t)addr_family(&prefix.addr);
+	if (slash && prefix.family == AF_INET && strchr(host, ':'))
+		return err_set(err, -EINVAL,
+			"'%s' mixes an IPv6 form with IPv4; write an IPv4 prefix, such as 192.0.2.0/24",
+			text);
 	if (slash) {
 		unsigned most = prefix.family == AF_INET ? 32 : 128;
 

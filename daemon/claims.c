@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Lone sockets, and the lifetimes of all claims.
+// The registry: finds, makes, holds and forgets claims of either kind.
 #include "daemon/claims.h"
 
 #include <errno.h>
@@ -14,8 +14,6 @@
 #include "daemon/claims_private.h"
 #include "daemon/log.h"
 #include "daemon/sockets.h"
-
-static const int families[] = {4, 6};
 
 struct claims *claims_new(struct event_base *base, struct engine *engine)
 {
@@ -38,56 +36,6 @@ void claims_key(const struct claim *claim, int family, struct steer_key *key)
 	};
 	if (!addr_is_wildcard(&claim->bind.endpoint.addr))
 		memcpy(key->address, claim->bind.endpoint.addr.bytes, sizeof(key->address));
-}
-
-static bool same_key(const struct claim *claim, int family, const struct steer_key *key)
-{
-	struct steer_key theirs;
-
-	if (!coverage_takes(&claim->bind, family))
-		return false;
-	claims_key(claim, family, &theirs);
-	return !memcmp(&theirs, key, sizeof(theirs));
-}
-
-/* Between two lone sockets for the same packets: one in use before one that waits, then one of the
- * packets' own family before a dual-stack one. */
-static int rank(const struct claim *claim, int family)
-{
-	return (claim->claimant_count ? 2 : 0) + (claim->bind.family == family);
-}
-
-/* Steers the key to the best lone socket that there is for it. Where there is none, the map's entry
- * stays until the last holder closes its socket: a program whose launcher was killed goes on
- * serving. */
-static int steer_best(
-	struct claims *claims, int family, const struct steer_key *key, struct err *err)
-{
-	struct claim *best = NULL;
-
-	for (struct claim *claim = claims->first; claim; claim = claim->next) {
-		if (!claim->group && same_key(claim, family, key) &&
-			(!best || rank(claim, family) > rank(best, family)))
-			best = claim;
-	}
-	return best ? engine_steer(claims->engine, key, best->fd, err) : 0;
-}
-
-static int steer(struct claim *claim, struct err *err)
-{
-	struct steer_key key;
-
-	for (size_t f = 0; f < 2; f++) {
-		int result;
-
-		if (!coverage_takes(&claim->bind, families[f]))
-			continue;
-		claims_key(claim, families[f], &key);
-		result = steer_best(claim->claims, families[f], &key, err);
-		if (result)
-			return result;
-	}
-	return 0;
 }
 
 static void unlink_claim(struct claim *claim)
@@ -118,7 +66,7 @@ void claims_forget(struct claim *claim)
 	if (claim->group)
 		claims_group_drop(claim);
 	else
-		steer(claim, &ignored);
+		claims_lone_steer(claim, &ignored);
 	free_claim(claim);
 }
 
@@ -237,105 +185,25 @@ static struct claim *find(
 	return NULL;
 }
 
-/* Binds to the address itself where that lets nothing else in, and to an anchor otherwise. UDP
- * sockets answer from where they are bound, so they are always bound as asked, and guarded. */
-static int make_lone(struct claim *claim, const struct config_service *service, struct err *err)
+static int give(struct claims *claims, const struct config_service *service,
+	const struct peer *claimant, const struct coverage_bind *bind, bool reuseport,
+	struct claims_grant *grant, struct err *err)
 {
-	const struct coverage_bind *bind = &claim->bind;
-	bool exclusive = !addr_is_wildcard(&bind->endpoint.addr) &&
-			 coverage_is_exclusive(claim->claims->config, service, bind);
-	struct sockets_request request = {
-		.service = claim->service,
-		.protocol = bind->protocol,
-		.domain = bind->family == 4 ? AF_INET : AF_INET6,
-		.v6only = bind->v6only,
-		.anchored = bind->protocol == IPPROTO_TCP && !exclusive,
-		.endpoint = bind->endpoint,
-	};
-	int result = sockets_make(&request, &claim->fd, &claim->bound, err);
-
-	if (result == -EADDRINUSE && bind->protocol == IPPROTO_TCP && !request.anchored) {
-		request.anchored = true;
-		result = sockets_make(&request, &claim->fd, &claim->bound, err);
-	}
-	if (result)
-		return result;
-	claim->cookie = sockets_cookie(claim->fd);
-	if (bind->protocol == IPPROTO_UDP && !exclusive)
-		return engine_guard(claim->claims->engine, claim->fd, claim->service, err);
-	return 0;
-}
-
-/* A socket that a holder has shut down is dead for all who share it: a new one takes its place. */
-static int replace_dead(struct claim *claim, const struct config_service *service, struct err *err)
-{
-	cleanup_close int dead = take_fd(&claim->fd);
-	int result = make_lone(claim, service, err);
-
-	if (!result)
-		return steer(claim, err);
-	claim->fd = take_fd(&dead);
-	return result;
-}
-
-static int fill_grant(
-	const struct claim *claim, bool shared, struct claims_grant *grant, struct err *err)
-{
-	int fd = fcntl(claim->fd, F_DUPFD_CLOEXEC, 0);
-
-	if (fd < 0)
-		return err_errno(err, -errno, "giving the socket");
-	*grant = (struct claims_grant){
-		.fd = fd, .cookie = claim->cookie, .bound = claim->bound, .shared = shared};
-	return 0;
-}
-
-static int claim_lone(struct claims *claims, const struct config_service *service,
-	const struct peer *claimant, const struct coverage_bind *bind, struct claims_grant *grant,
-	struct err *err)
-{
-	struct claim *claim = find(claims, service->id, bind, false);
-	bool shared = claim != NULL;
-	int result = 0;
-
-	if (!claim) {
-		claim = new_claim(claims, service->id, bind, false, err);
-		if (!claim)
-			return -ENOMEM;
-		result = make_lone(claim, service, err);
-	} else if (claim->fd < 0 ||
-		   (bind->protocol == IPPROTO_TCP && !sockets_listens(claim->fd))) {
-		result = replace_dead(claim, service, err);
-	}
-	if (!result)
-		result = fill_grant(claim, shared, grant, err);
-	if (!result) {
-		result = add_claimant(claim, claimant);
-		if (!result)
-			result = steer(claim, err);
-		if (result)
-			close(grant->fd);
-	}
-	if (result && !shared)
-		claims_forget(claim);
-	return result;
-}
-
-static int claim_group(struct claims *claims, const struct config_service *service,
-	const struct peer *claimant, const struct coverage_bind *bind, struct claims_grant *grant,
-	struct err *err)
-{
-	struct claim *claim = find(claims, service->id, bind, true);
+	struct claim *claim = find(claims, service->id, bind, reuseport);
 	bool existed = claim != NULL;
 	int result;
 
 	if (!claim)
-		claim = new_claim(claims, service->id, bind, true, err);
+		claim = new_claim(claims, service->id, bind, reuseport, err);
 	if (!claim)
 		return -ENOMEM;
-	result = claims_group_grant(claim, grant, err);
+	result = reuseport ? claims_group_grant(claim, grant, err)
+			   : claims_lone_grant(claim, service, grant, err);
 	if (!result) {
 		result = add_claimant(claim, claimant);
+		/* Only now, since a claim in use comes before one that waits. */
+		if (!result && !reuseport)
+			result = claims_lone_steer(claim, err);
 		if (result)
 			close(grant->fd);
 	}
@@ -360,7 +228,7 @@ static int make_way(struct claims *claims, uint32_t service, const struct covera
 	if (!reuseport && !claims_group_living(other)) {
 		int result = claims_group_to_lone(other, err);
 
-		return result ? result : steer(other, err);
+		return result ? result : claims_lone_steer(other, err);
 	}
 	return err_set(err, -EADDRINUSE,
 		"%s is claimed already by a program that %s SO_REUSEPORT; both have to set it",
@@ -398,58 +266,7 @@ int claims_claim(struct claims *claims, const struct config_service *service,
 	result = make_way(claims, service->id, bind, reuseport, err);
 	if (result)
 		return result;
-	if (reuseport)
-		return claim_group(claims, service, claimant, bind, grant, err);
-	return claim_lone(claims, service, claimant, bind, grant, err);
-}
-
-/* True if fd is a socket that can serve the bind: one in force, or where none is, any that listens.
- */
-static int check_registered(
-	struct claims *claims, const struct claim *wanted, int fd, struct err *err)
-{
-	uint64_t cookie = sockets_cookie(fd), living;
-	struct steer_key key;
-	int domain = 0;
-	socklen_t length = sizeof(domain);
-
-	if (!cookie || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) ||
-		domain != (wanted->bind.family == 4 ? AF_INET : AF_INET6) ||
-		(wanted->bind.protocol == IPPROTO_TCP && !sockets_listens(fd)))
-		return err_set(err, -ESTALE, "the registered socket cannot serve the claim");
-	for (size_t f = 0; f < 2; f++) {
-		if (!coverage_takes(&wanted->bind, families[f]))
-			continue;
-		claims_key(wanted, families[f], &key);
-		if (!engine_steered(claims->engine, &key, &living) && living == cookie)
-			return 0;
-	}
-	for (size_t f = 0; f < 2; f++) {
-		claims_key(wanted, families[f], &key);
-		if (coverage_takes(&wanted->bind, families[f]) &&
-			!engine_steered(claims->engine, &key, &living))
-			return err_set(err, -ESTALE,
-				"another socket has taken the registered one's place");
-	}
-	return 0;
-}
-
-static int adopt_lone(struct claims *claims, struct claim *claim, int fd, struct err *err)
-{
-	struct sockaddr_storage address;
-	socklen_t length = sizeof(address);
-	int result = check_registered(claims, claim, fd, err);
-
-	if (result)
-		return result;
-	if (getsockname(fd, (struct sockaddr *)&address, &length) ||
-		addr_from_sockaddr(&address, length, &claim->bound))
-		return err_set(err, -ESTALE, "the registered socket has no address");
-	claim->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (claim->fd < 0)
-		return err_errno(err, -errno, "keeping the registered socket");
-	claim->cookie = sockets_cookie(fd);
-	return steer(claim, err);
+	return give(claims, service, claimant, bind, reuseport, grant, err);
 }
 
 int claims_register(struct claims *claims, const struct config_service *service,
@@ -469,7 +286,7 @@ int claims_register(struct claims *claims, const struct config_service *service,
 		claim = new_claim(claims, service->id, bind, group, err);
 		if (!claim)
 			return -ENOMEM;
-		result = group ? claims_group_keep(claim, err) : adopt_lone(claims, claim, fd, err);
+		result = group ? claims_group_keep(claim, err) : claims_lone_adopt(claim, fd, err);
 	}
 	if (!result)
 		result = add_claimant(claim, claimant);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One claim, shared by claims.c (lone sockets, lifetimes) and claims_group.c (SO_REUSEPORT) only.
- */
+/* One claim, shared by claims.c (the registry), claims_lone.c and claims_group.c only. */
 #ifndef SOCKETBOX_DAEMON_CLAIMS_PRIVATE_H
 #define SOCKETBOX_DAEMON_CLAIMS_PRIVATE_H
 
@@ -33,6 +32,18 @@ void claims_key(const struct claim *claim, int family, struct steer_key *key);
 
 /* Removes the claim and closes what is kept of it. */
 void claims_forget(struct claim *claim);
+
+/* Gives a copy of the lone socket, which is made first if there is none that lives. The caller
+ * steers. */
+int claims_lone_grant(struct claim *claim, const struct config_service *service,
+	struct claims_grant *grant, struct err *err);
+
+/* Steers the claim's packets to the best lone socket that there is for them. */
+int claims_lone_steer(struct claim *claim, struct err *err);
+
+/* Takes a copy of the socket, which a claimant has from an earlier daemon, and steers to it.
+ * -ESTALE if it cannot serve the claim, or another one does. */
+int claims_lone_adopt(struct claim *claim, int fd, struct err *err);
 
 /* Gives the next socket of the group. */
 int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct err *err);

@@ -10,11 +10,9 @@
 
 bool coverage_takes(const struct coverage_bind *bind, int family)
 {
-	if (bind->family == 4)
+	if (bind->family == 4 || addr_is_v4(&bind->endpoint.addr))
 		return family == 4;
-	if (!addr_is_wildcard(&bind->endpoint.addr))
-		return family == (addr_is_v4(&bind->endpoint.addr) ? 4 : 6);
-	return family == 6 || !bind->v6only;
+	return family == 6 || (addr_is_wildcard(&bind->endpoint.addr) && !bind->v6only);
 }
 
 static bool prefix_meets(const struct addr_prefix *prefix, const struct coverage_bind *bind)

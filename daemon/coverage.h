@@ -20,7 +20,7 @@ struct coverage_bind {
 };
 
 /* True if the socket would take packets of this family (4 or 6): an AF_INET6 wildcard socket
- * without IPV6_V6ONLY takes both, one bound to ::ffff:a.b.c.d takes IPv4. */
+ * without IPV6_V6ONLY takes both, one bound to ::ffff:a.b.c.d, be it 0.0.0.0, takes IPv4. */
 bool coverage_takes(const struct coverage_bind *bind, int family);
 
 /* True if some route gives the service connections or packets that such a socket would take. */

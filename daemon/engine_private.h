@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The engine's inside, shared by engine.c and engine_sockets.c only. */
+/* The engine's inside, shared by engine*.c only. */
 #ifndef SOCKETBOX_DAEMON_ENGINE_PRIVATE_H
 #define SOCKETBOX_DAEMON_ENGINE_PRIVATE_H
 
@@ -24,6 +24,12 @@ struct engine {
 	size_t cell_count;
 	int holes[ENGINE_HOLES]; /* sockets that swallow what routes refuse in silence */
 };
+
+/* Finds the table that an earlier daemon left in force, for its counters and generation. */
+void engine_adopt_table(struct engine *engine);
+
+/* Forgets the table; the kernel's goes on. */
+void engine_drop_table(struct engine *engine);
 
 int engine_open_holes(struct engine *engine, struct err *err);
 void engine_close_holes(struct engine *engine);

@@ -321,8 +321,11 @@ int requests_serve(struct daemon_state *state, struct requests_peer *peer)
 
 	if (length == -EAGAIN)
 		return 0;
-	if (length <= 0)
+	if (length <= 0) {
+		/* An empty message may carry a descriptor too. */
+		cleanup_close_fd(&request.fd);
 		return 1;
+	}
 	result = dispatch(&request, (size_t)length, &err);
 	cleanup_close_fd(&request.fd);
 	if (!result)

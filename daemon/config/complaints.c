@@ -5,11 +5,28 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 
 /* More than anybody reads; the count of errors goes on. */
 #define MAX_LINES 100
+
+/* Longer ones quote values that nobody reads to their end. */
+#define MAX_TEXT 1000
+
+/* Values are quoted as they are in the file: one must not end the line, or steer a terminal. */
+static void make_printable(char *text)
+{
+	size_t length = strlen(text);
+
+	for (size_t i = 0; i < length; i++) {
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			text[i] = '?';
+	}
+	if (length > MAX_TEXT)
+		strcpy(text + MAX_TEXT - 3, "...");
+}
 
 static void append(struct complaints *complaints, char *line)
 {
@@ -37,6 +54,7 @@ __attribute__((format(printf, 6, 0))) static void add(struct complaints *complai
 			append(complaints, whole);
 		return;
 	}
+	make_printable(text);
 	if (line)
 		snprintf(place, sizeof(place), "%u:%u:", line, column);
 	if (asprintf(&whole, "%s%s%s%s%s: %s", file ? file : "", file ? ":" : "", place,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The list of what is wrong with a configuration, for people: every complaint is one line
- * "file:line:column: error: text", so that editors can jump to it.
+ * "file:line:column: error: text", so that editors can jump to it. Control characters in the text
+ * become '?', and a text of more than 1000 bytes is cut.
  */
 #ifndef SOCKETBOX_DAEMON_COMPLAINTS_H
 #define SOCKETBOX_DAEMON_COMPLAINTS_H

@@ -45,12 +45,8 @@ void config_free(struct config *config)
 {
 	if (!config)
 		return;
-	for (size_t r = 0; r < config->route_count; r++) {
-		free(config->routes[r].to);
-		free(config->routes[r].from);
-		free(config->routes[r].ports);
-		free(config->routes[r].text);
-	}
+	for (size_t r = 0; r < config->route_count; r++)
+		route_fini(&config->routes[r]);
 	for (size_t s = 0; s < config->service_count; s++) {
 		free(config->services[s].name);
 		free(config->services[s].users);
@@ -145,6 +141,22 @@ static int slurp(const char *path, char **text_out, size_t *length_out)
 	return 0;
 }
 
+static const char *explain(int code)
+{
+	switch (code) {
+	case -ENOENT:
+		return "there is no such file; create it, or name another";
+	case -EACCES:
+		return "this user may not read it; change its permissions";
+	case -EISDIR:
+		return "this is a directory; name a file in it";
+	case -EINVAL:
+		return "this is not a regular file; write the configuration into one";
+	default:
+		return strerror(-code);
+	}
+}
+
 static int read_file(struct reader *reader, const char *path)
 {
 	cleanup_free char *text = NULL;
@@ -152,8 +164,7 @@ static int read_file(struct reader *reader, const char *path)
 	int result = slurp(path, &text, &length);
 
 	if (result) {
-		complaints_error(reader->complaints, path, 0, 0, "%s",
-			result == -EINVAL ? "this is not a regular file" : strerror(-result));
+		complaints_error(reader->complaints, path, 0, 0, "%s", explain(result));
 		return result;
 	}
 	read_text(reader, path, text, length);

@@ -19,6 +19,9 @@
 #define CONFIG_DEFAULT_HOLD_MS 10000u
 #define CONFIG_MAX_SERVICES    65535u
 
+/* Of a prefix, a source, a port or range and a protocol, in all routes together. */
+#define CONFIG_MAX_COMBINATIONS 1048576u
+
 /* Where something stands; lines and columns count from 1. file belongs to the config. */
 struct config_place {
 	const char *file;

@@ -58,8 +58,14 @@ static bool grow(struct duplicates *set)
 	return true;
 }
 
-/* Notes one combination; the number of the earlier route that has it, plus 1, or 0. */
-static uint32_t note(struct reader *reader, const struct combination *combination)
+/* What became of a route's combinations. */
+struct outcome {
+	size_t noted;
+	uint32_t earlier; /* the first route that has one of them already, plus 1; 0: none has */
+};
+
+static void note(
+	struct reader *reader, const struct combination *combination, struct outcome *outcome)
 {
 	struct combination *slot;
 
@@ -67,22 +73,23 @@ static uint32_t note(struct reader *reader, const struct combination *combinatio
 		reader->duplicates = calloc(1, sizeof(*reader->duplicates));
 	if (!reader->duplicates || !grow(reader->duplicates)) {
 		reader_no_memory(reader);
-		return 0;
+		return;
 	}
 	slot = find(reader->duplicates, combination);
-	if (slot->route)
-		return slot->route == combination->route ? 0 : slot->route;
-	*slot = *combination;
-	reader->duplicates->count++;
-	return 0;
+	if (!slot->route) {
+		*slot = *combination;
+		reader->duplicates->count++;
+		outcome->noted++;
+	} else if (slot->route != combination->route && !outcome->earlier) {
+		outcome->earlier = slot->route;
+	}
 }
 
 /* Notes all combinations of the route with one `to` and one `from`. */
-static uint32_t note_pair(struct reader *reader, size_t number, const struct addr_prefix *to,
-	const struct addr_prefix *from)
+static void note_pair(struct reader *reader, size_t number, const struct addr_prefix *to,
+	const struct addr_prefix *from, struct outcome *outcome)
 {
 	const struct config_route *route = &reader->config->routes[number];
-	uint32_t earlier = 0;
 
 	for (size_t p = 0; p < route->port_count; p++) {
 		struct combination combination;
@@ -93,33 +100,51 @@ static uint32_t note_pair(struct reader *reader, size_t number, const struct add
 		combination.ports = route->ports[p];
 		combination.route = (uint32_t)number + 1;
 		combination.protocol = IPPROTO_TCP;
-		if (!earlier && route->tcp)
-			earlier = note(reader, &combination);
+		if (route->tcp)
+			note(reader, &combination, outcome);
 		combination.protocol = IPPROTO_UDP;
-		if (!earlier && route->udp)
-			earlier = note(reader, &combination);
+		if (route->udp)
+			note(reader, &combination, outcome);
 	}
-	return earlier;
+}
+
+/* Each combination costs memory here and in the route table, and lists multiply. */
+static bool has_room(const struct reader *reader, const struct config_route *route)
+{
+	size_t taken = reader->duplicates ? reader->duplicates->count : 0;
+	size_t room = CONFIG_MAX_COMBINATIONS - taken, pairs;
+
+	/* Lists are far shorter than 2^32: files are. */
+	pairs = route->to_count * route->from_count;
+	return pairs <= room && pairs * route->port_count * (route->tcp + route->udp) <= room;
 }
 
 void duplicates_check(struct reader *reader, const struct yaml_node *node, size_t number)
 {
-	const struct config_route *route = &reader->config->routes[number];
-	uint32_t earlier = 0;
+	const struct config_route *route = &reader->config->routes[number], *first;
+	struct outcome outcome = {0};
 
-	for (size_t t = 0; t < route->to_count; t++) {
-		for (size_t f = 0; f < route->from_count; f++) {
-			if (!earlier)
-				earlier = note_pair(reader, number, &route->to[t], &route->from[f]);
-		}
-	}
-	if (earlier) {
-		const struct config_route *first = &reader->config->routes[earlier - 1];
-
+	if (!has_room(reader, route)) {
 		reader_error(reader, node,
-			"this route can never match: the one in %s:%u takes the same traffic before it (%s)",
-			first->place.file, first->place.line, first->text);
+			"with this route there are more than %u combinations of 'to', 'from', 'port' and 'protocol'; use prefixes and port ranges in place of long lists",
+			CONFIG_MAX_COMBINATIONS);
+		return;
 	}
+	for (size_t t = 0; t < route->to_count; t++) {
+		for (size_t f = 0; f < route->from_count; f++)
+			note_pair(reader, number, &route->to[t], &route->from[f], &outcome);
+	}
+	if (!outcome.earlier)
+		return;
+	first = &reader->config->routes[outcome.earlier - 1];
+	if (!outcome.noted)
+		reader_error(reader, node,
+			"this route can never match: the one in %s:%u takes the same traffic before it (%s); remove one of them",
+			first->place.file, first->place.line, first->text);
+	else
+		reader_warning(reader, node,
+			"a part of this route can never match: the one in %s:%u takes the same traffic before it (%s)",
+			first->place.file, first->place.line, first->text);
 }
 
 void duplicates_free(struct duplicates *duplicates)

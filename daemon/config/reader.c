@@ -71,13 +71,13 @@ static size_t distance(const char *a, const char *b)
 const char *reader_suggest(const char *text, const char *(*candidate)(const void *list, size_t i),
 	const void *list, size_t count)
 {
-	size_t nearest = strlen(text) / 3 + 1;
+	size_t nearest = strlen(text) / 3 + 2; /* one more than may differ */
 	const char *found = NULL;
 
 	for (size_t i = 0; i < count; i++) {
 		size_t away = distance(text, candidate(list, i));
 
-		if (away <= nearest && away < strlen(text)) {
+		if (away < nearest && away < strlen(text)) {
 			nearest = away;
 			found = candidate(list, i);
 		}

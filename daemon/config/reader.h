@@ -62,10 +62,17 @@ const char *reader_suggest(const char *text, const char *(*candidate)(const void
 void services_read(struct reader *reader, const struct yaml_node *node, void *target);
 void routes_read(struct reader *reader, const struct yaml_node *node, void *target);
 
+/* Reads one route (route.c). *out, without its text, is the caller's to free with route_fini;
+ * *service is the name that it gives, or NULL. False after a complaint. */
+bool route_read(struct reader *reader, const struct yaml_node *node, struct config_route *out,
+	const char **service);
+void route_fini(struct config_route *route);
+
 /* After all files: resolves each route's service, warns of services without a route. */
 void routes_resolve(struct reader *reader);
 
-/* Complains if the route matches exactly what an earlier one does (duplicates.c). */
+/* Complains if the route, or warns if a part of it, matches exactly what an earlier one does
+ * (duplicates.c). */
 void duplicates_check(struct reader *reader, const struct yaml_node *node, size_t route);
 void duplicates_free(struct duplicates *duplicates);
 

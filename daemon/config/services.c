@@ -95,11 +95,14 @@ static void read_hold(struct reader *reader, const struct yaml_node *node, void 
 	reader_duration(reader, node, &service->hold_ms);
 }
 
-static bool name_is_good(const char *name)
+static bool name_is_good(const struct yaml_node *key)
 {
+	const char *name = key->text;
 	size_t length = strlen(name);
 
-	if (!length || length >= WIRE_NAME_SIZE || !isalnum((unsigned char)name[0]))
+	/* A route could not name the service "null": that is an empty value. */
+	if (!length || !strcmp(name, "null") || length >= WIRE_NAME_SIZE ||
+		!isalnum((unsigned char)name[0]))
 		return false;
 	for (; *name; name++) {
 		if (!isalnum((unsigned char)*name) && !strchr("._-", *name))
@@ -162,9 +165,9 @@ static void read_service(struct reader *reader, const struct yaml_node *key)
 	static const struct reader_key keys[] = {{"allow", read_allow}, {"hold", read_hold}};
 	struct config_service *service;
 
-	if (!name_is_good(key->text)) {
+	if (!name_is_good(key)) {
 		reader_error(reader, key,
-			"'%s' cannot be a service's name: use 1 to %d letters, digits, '.', '_' and '-', a letter or digit first",
+			"'%s' cannot be a service's name: use 1 to %d letters, digits, '.', '_' and '-', a letter or digit first, and not null",
 			key->text, WIRE_NAME_SIZE - 1);
 		return;
 	}

@@ -20,8 +20,10 @@ static void print_prefixes(FILE *out, const char *key, const struct addr_prefix 
 static void print_ports(FILE *out, const struct config_route *route)
 {
 	const struct config_ports *list = route->ports;
+	bool any_address = route->to_count == 1 && !route->to[0].family;
 
-	if (route->port_count == 1 && !list[0].first && list[0].last == 65535)
+	/* A route needs one of 'to' and 'port'. */
+	if (!any_address && route->port_count == 1 && !list[0].first && list[0].last == 65535)
 		return;
 	fprintf(out, "port: %s", route->port_count > 1 ? "[" : "");
 	for (size_t i = 0; i < route->port_count; i++) {

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <libfyaml.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +38,8 @@ struct builder {
 	struct level
 		levels[MAX_DEPTH + 1]; /* the document, and the containers around the next node */
 	unsigned depth;
+	unsigned line,
+		column; /* of the event at hand; of the one before, if it is an empty value */
 	unsigned documents;
 	bool failed;
 };
@@ -90,10 +94,8 @@ static void complain(struct builder *builder, unsigned line, unsigned column, co
 	builder->failed = true;
 }
 
-static struct yaml_node *new_node(
-	struct builder *builder, struct fy_event *event, enum yaml_kind kind)
+static struct yaml_node *new_node(struct builder *builder, enum yaml_kind kind)
 {
-	const struct fy_mark *mark = fy_event_start_mark(event);
 	struct yaml_node *node = allocate(builder->yaml, sizeof(*node));
 
 	if (!node) {
@@ -102,8 +104,8 @@ static struct yaml_node *new_node(
 	}
 	*node = (struct yaml_node){
 		.kind = kind,
-		.line = mark ? (unsigned)mark->line + 1 : 1,
-		.column = mark ? (unsigned)mark->column + 1 : 1,
+		.line = builder->line,
+		.column = builder->column,
 	};
 	return node;
 }
@@ -121,9 +123,9 @@ static void attach(struct builder *builder, struct yaml_node *node)
 	level->link = &node->next;
 }
 
-static void open_container(struct builder *builder, struct fy_event *event, enum yaml_kind kind)
+static void open_container(struct builder *builder, enum yaml_kind kind)
 {
-	struct yaml_node *node = new_node(builder, event, kind);
+	struct yaml_node *node = new_node(builder, kind);
 
 	if (!node)
 		return;
@@ -138,9 +140,10 @@ static void open_container(struct builder *builder, struct fy_event *event, enum
 
 static void add_scalar(struct builder *builder, struct fy_event *event)
 {
-	struct yaml_node *node = new_node(builder, event, YAML_SCALAR);
+	struct yaml_node *node = new_node(builder, YAML_SCALAR);
 	size_t length = 0;
 	const char *text = fy_token_get_text(event->scalar.value, &length);
+	enum fy_scalar_style style;
 	char *copy;
 
 	if (!node)
@@ -154,7 +157,11 @@ static void add_scalar(struct builder *builder, struct fy_event *event)
 		memcpy(copy, text, length);
 	copy[length] = '\0';
 	node->text = copy;
-	node->quoted = fy_token_scalar_style(event->scalar.value) != FYSS_PLAIN;
+	style = fy_token_scalar_style(event->scalar.value);
+	node->quoted = style != FYSS_PLAIN;
+	/* libfyaml's place is the first character behind the quote. */
+	if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && node->column > 1)
+		node->column--;
 	if (memchr(copy, '\0', length))
 		complain(builder, node->line, node->column,
 			"a NUL character cannot stand in a value");
@@ -165,7 +172,6 @@ static void add_scalar(struct builder *builder, struct fy_event *event)
 static void refuse_extras(struct builder *builder, struct fy_event *event)
 {
 	struct fy_token *anchor = NULL, *tag = NULL;
-	const struct fy_mark *mark = fy_event_start_mark(event);
 
 	if (event->type == FYET_SCALAR) {
 		anchor = event->scalar.anchor;
@@ -180,8 +186,7 @@ static void refuse_extras(struct builder *builder, struct fy_event *event)
 		anchor = event->alias.anchor;
 	}
 	if (anchor || tag)
-		complain(builder, mark ? (unsigned)mark->line + 1 : 0,
-			mark ? (unsigned)mark->column + 1 : 0,
+		complain(builder, builder->line, builder->column,
 			"anchors, aliases and tags are not supported; write the value out");
 }
 
@@ -189,23 +194,27 @@ static void take_event(struct builder *builder, struct fy_event *event)
 {
 	const struct fy_mark *mark = fy_event_start_mark(event);
 
+	if (mark) {
+		builder->line = (unsigned)mark->line + 1;
+		builder->column = (unsigned)mark->column + 1;
+	}
 	refuse_extras(builder, event);
 	if (builder->failed)
 		return;
 	switch (event->type) {
 	case FYET_DOCUMENT_START:
 		if (builder->documents++)
-			complain(builder, mark ? (unsigned)mark->line + 1 : 0, 1,
+			complain(builder, builder->line, builder->column,
 				"a second document starts here; one file holds one");
 		break;
 	case FYET_SCALAR:
 		add_scalar(builder, event);
 		break;
 	case FYET_SEQUENCE_START:
-		open_container(builder, event, YAML_SEQUENCE);
+		open_container(builder, YAML_SEQUENCE);
 		break;
 	case FYET_MAPPING_START:
-		open_container(builder, event, YAML_MAPPING);
+		open_container(builder, YAML_MAPPING);
 		break;
 	case FYET_SEQUENCE_END:
 	case FYET_MAPPING_END:
@@ -218,15 +227,69 @@ static void take_event(struct builder *builder, struct fy_event *event)
 
 static void report_syntax(struct builder *builder, struct fy_diag *diag)
 {
+	size_t errors = builder->complaints->errors;
 	struct fy_diag_error *error;
 	void *iterator = NULL;
 
 	while ((error = fy_diag_errors_iterate(diag, &iterator)))
 		complaints_error(builder->complaints, builder->file, (unsigned)error->line,
 			(unsigned)error->column, "YAML: %s", error->msg);
-	if (!builder->complaints->errors)
-		complain(builder, 0, 0, "this is not YAML");
+	if (builder->complaints->errors == errors && !builder->failed)
+		complain(builder, builder->line, builder->column,
+			"YAML: something is wrong after this; check its indentation and quotes");
 	builder->failed = true;
+}
+
+/* The length of the UTF-8 sequence at text, or 0 if there is none: RFC 3629, section 4. */
+static size_t sequence_length(const uint8_t *text, size_t left)
+{
+	uint8_t first = text[0], least = 0x80, most = 0xbf;
+	size_t length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+	if ((first >= 0x80 && first < 0xc2) || first > 0xf4 || length > left)
+		return 0;
+	if (first == 0xe0)
+		least = 0xa0; /* not shorter ones written longer */
+	else if (first == 0xed)
+		most = 0x9f; /* nor surrogates */
+	else if (first == 0xf0)
+		least = 0x90;
+	else if (first == 0xf4)
+		most = 0x8f; /* nor past U+10FFFF */
+	for (size_t i = 1; i < length; i++) {
+		if (text[i] < least || text[i] > most)
+			return 0;
+		least = 0x80;
+		most = 0xbf;
+	}
+	return length;
+}
+
+/* libfyaml loops for ever on some input that is no text, so what YAML excludes is refused first. */
+static bool check_text(struct builder *builder, const char *text, size_t size)
+{
+	const uint8_t *bytes = (const uint8_t *)text;
+	unsigned line = 1, column = 1;
+	char complaint[96];
+
+	for (size_t at = 0, length; at < size; at += length) {
+		length = sequence_length(bytes + at, size - at);
+		if (!length || bytes[at] == 0x7f ||
+			(bytes[at] < ' ' && !strchr("\t\n\r", bytes[at])) || !bytes[at]) {
+			snprintf(complaint, sizeof(complaint),
+				length ? "a control character (0x%02x) cannot stand in a configuration"
+				       : "this is not UTF-8 (octet 0x%02x); save the file as UTF-8",
+				bytes[at]);
+			complain(builder, line, column, complaint);
+			return false;
+		}
+		column++;
+		if (bytes[at] == '\n') {
+			line++;
+			column = 1;
+		}
+	}
+	return true;
 }
 
 static void build(struct builder *builder, struct fy_diag *diag, const char *text, size_t length)
@@ -255,7 +318,12 @@ int yaml_parse(const char *file, const char *text, size_t length, struct yaml **
 	struct complaints *complaints)
 {
 	struct builder builder = {
-		.yaml = calloc(1, sizeof(struct yaml)), .file = file, .complaints = complaints};
+		.yaml = calloc(1, sizeof(struct yaml)),
+		.file = file,
+		.complaints = complaints,
+		.line = 1,
+		.column = 1,
+	};
 	struct fy_diag_cfg diag_config;
 	struct fy_diag *diag;
 
@@ -270,7 +338,7 @@ int yaml_parse(const char *file, const char *text, size_t length, struct yaml **
 		builder.levels[0] =
 			(struct level){.kind = YAML_SEQUENCE, .link = &builder.yaml->root};
 		/* libfyaml takes an empty string for an unset one. */
-		if (length)
+		if (length && check_text(&builder, text, length))
 			build(&builder, diag, text, length);
 	}
 	if (diag)

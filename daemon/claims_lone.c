@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Lone sockets: makes them, steers to the best of those for the same packets, adopts them back.
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "daemon/claims_private.h"
+#include "daemon/sockets.h"
+
+static const int families[] = {4, 6};
+
+static bool same_key(const struct claim *claim, int family, const struct steer_key *key)
+{
+	struct steer_key theirs;
+
+	if (!coverage_takes(&claim->bind, family))
+		return false;
+	claims_key(claim, family, &theirs);
+	return !memcmp(&theirs, key, sizeof(theirs));
+}
+
+/* Between two lone sockets for the same packets: one in use before one that waits, then one of the
+ * packets' own family before a dual-stack one. */
+static int rank(const struct claim *claim, int family)
+{
+	return (claim->claimant_count ? 2 : 0) + (claim->bind.family == family);
+}
+
+/* Steers the key to the best lone socket that there is for it. Where there is none, the map's entry
+ * stays until the last holder closes its socket: a program whose launcher was killed goes on
+ * serving. */
+static int steer_best(
+	struct claims *claims, int family, const struct steer_key *key, struct err *err)
+{
+	struct claim *best = NULL;
+
+	for (struct claim *claim = claims->first; claim; claim = claim->next) {
+		if (!claim->group && same_key(claim, family, key) &&
+			(!best || rank(claim, family) > rank(best, family)))
+			best = claim;
+	}
+	return best ? engine_steer(claims->engine, key, best->fd, err) : 0;
+}
+
+int claims_lone_steer(struct claim *claim, struct err *err)
+{
+	struct steer_key key;
+
+	for (size_t f = 0; f < 2; f++) {
+		int result;
+
+		if (!coverage_takes(&claim->bind, families[f]))
+			continue;
+		claims_key(claim, families[f], &key);
+		result = steer_best(claim->claims, families[f], &key, err);
+		if (result)
+			return result;
+	}
+	return 0;
+}
+
+/* Binds to the address itself where that lets nothing else in, and to an anchor otherwise. UDP
+ * sockets answer from where they are bound, so they are always bound as asked, and guarded. */
+static int make(struct claim *claim, const struct config_service *service, struct err *err)
+{
+	const struct coverage_bind *bind = &claim->bind;
+	bool exclusive = !addr_is_wildcard(&bind->endpoint.addr) &&
+			 coverage_is_exclusive(claim->claims->config, service, bind);
+	struct sockets_request request = {
+		.service = claim->service,
+		.protocol = bind->protocol,
+		.domain = bind->family == 4 ? AF_INET : AF_INET6,
+		.v6only = bind->v6only,
+		.anchored = bind->protocol == IPPROTO_TCP && !exclusive,
+		.endpoint = bind->endpoint,
+	};
+	int result = sockets_make(&request, &claim->fd, &claim->bound, err);
+
+	if (result == -EADDRINUSE && bind->protocol == IPPROTO_TCP && !request.anchored) {
+		request.anchored = true;
+		result = sockets_make(&request, &claim->fd, &claim->bound, err);
+	}
+	if (result)
+		return result;
+	claim->cookie = sockets_cookie(claim->fd);
+	if (bind->protocol == IPPROTO_UDP && !exclusive)
+		return engine_guard(claim->claims->engine, claim->fd, claim->service, err);
+	return 0;
+}
+
+/* A socket that a holder has shut down is dead for all who share it: a new one takes its place. */
+static bool is_dead(const struct claim *claim)
+{
+	return claim->bind.protocol == IPPROTO_TCP && !sockets_listens(claim->fd);
+}
+
+int claims_lone_grant(struct claim *claim, const struct config_service *service,
+	struct claims_grant *grant, struct err *err)
+{
+	bool shared = claim->fd >= 0 && !is_dead(claim);
+	cleanup_close int fd = -1;
+
+	if (!shared) {
+		cleanup_close int dead = take_fd(&claim->fd);
+		int result = make(claim, service, err);
+
+		if (result) {
+			claim->fd = take_fd(&dead);
+			return result;
+		}
+	}
+	fd = fcntl(claim->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return err_errno(err, -errno, "giving the socket");
+	*grant = (struct claims_grant){
+		.cookie = claim->cookie, .bound = claim->bound, .shared = shared};
+	grant->fd = take_fd(&fd);
+	return 0;
+}
+
+/* True if fd is a socket that can serve the bind: one in force, or where none is, any that listens.
+ */
+static int check_registered(const struct claim *wanted, int fd, struct err *err)
+{
+	uint64_t cookie = sockets_cookie(fd), living;
+	struct steer_key key;
+	int domain = 0;
+	socklen_t length = sizeof(domain);
+
+	if (!cookie || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) ||
+		domain != (wanted->bind.family == 4 ? AF_INET : AF_INET6) ||
+		(wanted->bind.protocol == IPPROTO_TCP && !sockets_listens(fd)))
+		return err_set(err, -ESTALE, "the registered socket cannot serve the claim");
+	for (size_t f = 0; f < 2; f++) {
+		if (!coverage_takes(&wanted->bind, families[f]))
+			continue;
+		claims_key(wanted, families[f], &key);
+		if (!engine_steered(wanted->claims->engine, &key, &living) && living == cookie)
+			return 0;
+	}
+	for (size_t f = 0; f < 2; f++) {
+		claims_key(wanted, families[f], &key);
+		if (coverage_takes(&wanted->bind, families[f]) &&
+			!engine_steered(wanted->claims->engine, &key, &living))
+			return err_set(err, -ESTALE,
+				"another socket has taken the registered one's place");
+	}
+	return 0;
+}
+
+int claims_lone_adopt(struct claim *claim, int fd, struct err *err)
+{
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address);
+	int result = check_registered(claim, fd, err);
+
+	if (result)
+		return result;
+	if (getsockname(fd, (struct sockaddr *)&address, &length) ||
+		addr_from_sockaddr(&address, length, &claim->bound))
+		return err_set(err, -ESTALE, "the registered socket has no address");
+	claim->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (claim->fd < 0)
+		return err_errno(err, -errno, "keeping the registered socket");
+	claim->cookie = sockets_cookie(fd);
+	return claims_lone_steer(claim, err);
+}

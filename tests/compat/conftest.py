@@ -22,9 +22,9 @@ of the server under load with none refused.
 
 @pytest.fixture
 def row(request):
-    """Notes a row: row(server, version, also)."""
-    def note(server, version, also=""):
-        request.node.user_properties.append(("row", (server, version, "claim", also)))
+    """Notes a row: row(server, version, also, delivery)."""
+    def note(server, version, also="", delivery="claim"):
+        request.node.user_properties.append(("row", (server, version, delivery, also)))
     return note
 
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Packages: apache2
 """Apache, event MPM: one dual-stack listener, graceful restart."""
 import signal
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Packages: caddy
 """Caddy: a Go server with SO_REUSEPORT listeners, and a reload through its admin endpoint on loopback."""
 import subprocess
 

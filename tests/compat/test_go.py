@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Packages: golang-go
 """A static Go program: no libc to intercept, net/http on ":80"."""
 import os
 import subprocess

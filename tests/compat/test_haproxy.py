@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Packages: haproxy
 """HAProxy: unmodified `bind` lines, master-worker mode, reload by SIGUSR2."""
 import signal
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Packages: nginx-light
 """nginx: two listeners on one port, reuseport, reload, $server_addr."""
 import signal
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Packages: nodejs
 """Node.js: a host, cluster workers, and server.address()."""
 import pytest
 

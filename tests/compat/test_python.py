@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Packages: python3
 """Python: http.server, socket.create_server with dualstack, asyncio."""
 import sys
 

@@ -226,7 +226,7 @@ static int measure(
 	if (result)
 		return result;
 	loaded = now_ns();
-	result = table_build(config, &table, err);
+	result = table_build(config, TABLE_OF_PACKETS, &table, err);
 	built = now_ns();
 	if (!result)
 		result = engine_install(engine, &table, err);
@@ -287,7 +287,7 @@ int main(void)
 		perror("bench/routes: making namespaces");
 		return 1;
 	}
-	result = engine_open(folder, &engine, &err);
+	result = engine_open(folder, CONFIG_ENGINE_KERNEL, &engine, &err);
 	if (!result)
 		result = run(engine, folder, &err);
 	if (result)

@@ -20,6 +20,15 @@
 #define STEER_SLOT_LONE	  0u
 #define STEER_SLOT_KEEPER 0xffffffffu
 
+/* The port of the sockets by which the daemon accepts for a service, whatever the port. */
+#define STEER_ANY_PORT 0
+
+/* In place of a service, in keys and routes: the acceptors that look for a TLS name. No service's
+ * identifier is so low. They differ in what they make of IPv4 connections. */
+#define STEER_NAMED	    1u /* AF_INET sockets */
+#define STEER_NAMED_MAPPED  2u /* AF_INET6 sockets */
+#define STEER_FIRST_SERVICE 16u
+
 /* Key of the socket map. service 0 names the socket that swallows packets for silent refusals. */
 struct steer_key {
 	__u32 service;
@@ -51,7 +60,7 @@ struct steer_verdict {
 	__u32 found;	/* 1: a socket was found; its cookie is in the program's context */
 	__u32 wildcard; /* 1: found under the wildcard address */
 	__u32 generation;
-	__u32 pad;
+	__u32 acceptor; /* 1: found under any port: the daemon's acceptor */
 };
 
 _Static_assert(sizeof(struct steer_key) == 28, "pinned layout");

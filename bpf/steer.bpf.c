@@ -206,6 +206,12 @@ static __always_inline bool serve(struct bpf_sk_lookup *packet, const struct mat
 		verdict->wildcard = 1;
 		socket = find_socket(&key, hash);
 	}
+	if (!socket) {
+		key.port = STEER_ANY_PORT;
+		key.slot = STEER_SLOT_LONE;
+		verdict->acceptor = 1;
+		socket = bpf_map_lookup_elem(&sockets, &key);
+	}
 	if (!socket)
 		return false;
 	verdict->slot = key.slot;
@@ -261,6 +267,7 @@ static __always_inline int decide(
 	verdict->service = route->service;
 	switch (route->action) {
 	case MATCH_SERVICE:
+	case MATCH_NAMED:
 		result = serve(packet, &key, route, verdict) ? SK_PASS : SK_DROP;
 		break;
 	case MATCH_RESET:
@@ -272,9 +279,11 @@ static __always_inline int decide(
 	default:
 		result = SK_PASS;
 	}
-	if (counting)
+	/* What the name decides is counted by who sees it. */
+	if (counting && (route->action != MATCH_NAMED || result == SK_DROP))
 		count(header->header.counters, verdict->route,
-			route->action == MATCH_SERVICE && result == SK_DROP);
+			result == SK_DROP &&
+				(route->action == MATCH_SERVICE || route->action == MATCH_NAMED));
 	return result;
 }
 

@@ -23,7 +23,7 @@ int check_main(int argc, char **argv, struct err *err)
 		fprintf(stderr, "%s\n", complaints.lines[i]);
 	complaints_fini(&complaints);
 	if (!result)
-		result = table_build(config, &table, err);
+		result = table_build(config, TABLE_OF_PACKETS, &table, err);
 	if (!result)
 		printf("%s: ok: %zu services, %zu routes\n", path, config->service_count,
 			config->route_count);

@@ -64,6 +64,7 @@ enum match_action {
 	MATCH_SERVICE, /* a service's socket; refused if it has none */
 	MATCH_RESET,   /* refuse with RST or ICMP port unreachable */
 	MATCH_SILENT,  /* refuse by dropping */
+	MATCH_NAMED,   /* the TLS name decides, which the daemon's acceptor will see */
 };
 
 struct match_route {
@@ -105,6 +106,12 @@ static __always_inline union match_cell *match_cell(void *table, __u32 index)
 static __always_inline __u64 match_ports_word(__u16 port, __u8 protocol, __u8 family)
 {
 	return (__u64)port | (__u64)protocol << 16 | (__u64)family << 24;
+}
+
+/* The number of a TLS server name, 0 for none, in the same word: only the daemon knows it. */
+static __always_inline __u64 match_name_bits(__u32 name)
+{
+	return (__u64)name << 32;
 }
 
 static __always_inline __u32 match_hash(const struct match_key *key)

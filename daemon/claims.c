@@ -261,6 +261,10 @@ int claims_claim(struct claims *claims, const struct config_service *service,
 {
 	int result;
 
+	if (service->delivery != CONFIG_CLAIM)
+		return err_set(err, -EOPNOTSUPP,
+			"service '%s' has no socket to claim: its connections are accepted by socketboxd and delivered as %s:%u says",
+			service->name, service->place.file, service->place.line);
 	if (!coverage_allows(claims->config, service, bind))
 		return refuse_uncovered(service, bind, err);
 	result = make_way(claims, service->id, bind, reuseport, err);
@@ -298,12 +302,31 @@ int claims_register(struct claims *claims, const struct config_service *service,
 	return result;
 }
 
+/* A service whose connections the daemon accepts from now on has no claims: what is left of them
+ * must not stand before the acceptors. */
+static void drop_claim(struct claim *claim)
+{
+	for (int family = 4; family <= 6; family += 2) {
+		struct steer_key key;
+
+		if (!coverage_takes(&claim->bind, family))
+			continue;
+		claims_key(claim, family, &key);
+		engine_unsteer(claim->claims->engine, &key);
+	}
+	claims_forget(claim);
+}
+
 /* Only sockets that are really bound to their address can hear what no route gives them. */
 static void mute_uncovered(struct claim *claim, const struct config_service *service)
 {
 	bool deaf = !service || !coverage_allows(claim->claims->config, service, &claim->bind);
 	struct err err;
 
+	if (!engine_steers(claim->claims->engine) && claim->fd >= 0) {
+		claims_filter(claim, service, &err);
+		return;
+	}
 	if (claim->group || claim->bind.protocol == IPPROTO_UDP ||
 		sockets_is_anchor(&claim->bound.addr) || deaf == claim->deaf)
 		return;
@@ -315,9 +338,18 @@ static void mute_uncovered(struct claim *claim, const struct config_service *ser
 
 void claims_configure(struct claims *claims, const struct config *config)
 {
+	struct claim *next;
+
 	claims->config = config;
-	for (struct claim *claim = claims->first; claim; claim = claim->next)
-		mute_uncovered(claim, config_service_by_id(config, claim->service));
+	for (struct claim *claim = claims->first; claim; claim = next) {
+		const struct config_service *service = config_service_by_id(config, claim->service);
+
+		next = claim->next;
+		if (service && service->delivery != CONFIG_CLAIM)
+			drop_claim(claim);
+		else
+			mute_uncovered(claim, service);
+	}
 }
 
 /* TCP_INFO of a listening socket: tcpi_unacked is the length of its accept queue. */

@@ -8,6 +8,7 @@
 #include "daemon/claims_private.h"
 #include "daemon/log.h"
 #include "daemon/sockets.h"
+#include "daemon/user/filter.h"
 
 /* The first family that the group takes packets of: its slots are the same for both. */
 static int first_family(const struct claim *claim)
@@ -101,7 +102,8 @@ static int make_socket(struct claim *claim, int *fd, struct err *err)
 		.domain = domain(claim),
 		.v6only = claim->bind.v6only,
 		.reuseport = true,
-		.anchored = claim->bind.protocol == IPPROTO_TCP,
+		.anchored =
+			claim->bind.protocol == IPPROTO_TCP && engine_steers(claim->claims->engine),
 		.endpoint = claim->bind.endpoint,
 	};
 	cleanup_close int made = -1;
@@ -121,6 +123,10 @@ static int make_socket(struct claim *claim, int *fd, struct err *err)
 	}
 	if (!result && claim->bind.protocol == IPPROTO_UDP)
 		result = engine_guard(claim->claims->engine, made, claim->service, err);
+	if (!result && !engine_steers(claim->claims->engine))
+		result = filter_attach(made, claim->claims->config,
+			config_service_by_id(claim->claims->config, claim->service), &claim->bind,
+			err);
 	if (!result)
 		*fd = take_fd(&made);
 	return result;
@@ -131,7 +137,9 @@ int claims_group_keep(struct claim *claim, struct err *err)
 	cleanup_close int fd = -1;
 	int result;
 
-	if (claim->fd >= 0 || claim->bind.protocol != IPPROTO_TCP)
+	/* Where the kernel chooses the member, the keeper would have its share. */
+	if (claim->fd >= 0 || claim->bind.protocol != IPPROTO_TCP ||
+		!engine_steers(claim->claims->engine))
 		return 0;
 	result = make_socket(claim, &fd, err);
 	if (result)

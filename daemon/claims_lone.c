@@ -7,7 +7,9 @@
 
 #include "common/cleanup.h"
 #include "daemon/claims_private.h"
+#include "daemon/log.h"
 #include "daemon/sockets.h"
+#include "daemon/user/filter.h"
 
 static const int families[] = {4, 6};
 
@@ -61,11 +63,47 @@ int claims_lone_steer(struct claim *claim, struct err *err)
 	return 0;
 }
 
+int claims_filter(struct claim *claim, const struct config_service *service, struct err *err)
+{
+	int result = filter_attach(claim->fd, claim->claims->config, service, &claim->bind, err);
+
+	if (result)
+		log_warning("%s", err->text);
+	return result;
+}
+
+/* Without steering the socket has to be where its packets go. */
+static int make_direct(struct claim *claim, const struct config_service *service, struct err *err)
+{
+	const struct coverage_bind *bind = &claim->bind;
+	struct sockets_request request = {
+		.service = claim->service,
+		.protocol = bind->protocol,
+		.domain = bind->family == 4 ? AF_INET : AF_INET6,
+		.v6only = bind->v6only,
+		.endpoint = bind->endpoint,
+	};
+	int result;
+
+	if (coverage_is_shared(claim->claims->config, service, bind))
+		return err_set(err, -EADDRINUSE,
+			"without BPF, port %u cannot be claimed for '%s' while routes give a part of it to another service or port; let the connections be handed over ('handoff: {path: ...}' and 'socketbox run --preload'), or run socketboxd with BPF",
+			bind->endpoint.port, service->name);
+	result = sockets_make(&request, &claim->fd, &claim->bound, err);
+	if (result)
+		return result;
+	claim->cookie = sockets_cookie(claim->fd);
+	return claims_filter(claim, service, err);
+}
+
 /* Binds to the address itself where that lets nothing else in, and to an anchor otherwise. UDP
  * sockets answer from where they are bound, so they are always bound as asked, and guarded. */
 static int make(struct claim *claim, const struct config_service *service, struct err *err)
 {
 	const struct coverage_bind *bind = &claim->bind;
+
+	if (!engine_steers(claim->claims->engine))
+		return make_direct(claim, service, err);
 	bool exclusive = !addr_is_wildcard(&bind->endpoint.addr) &&
 			 coverage_is_exclusive(claim->claims->config, service, bind);
 	struct sockets_request request = {

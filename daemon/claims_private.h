@@ -38,6 +38,10 @@ void claims_forget(struct claim *claim);
 int claims_lone_grant(struct claim *claim, const struct config_service *service,
 	struct claims_grant *grant, struct err *err);
 
+/* Without steering: keeps a socket that is bound to more than its routes to these. service may be
+ * NULL: it hears nothing more. */
+int claims_filter(struct claim *claim, const struct config_service *service, struct err *err);
+
 /* Steers the claim's packets to the best lone socket that there is for them. */
 int claims_lone_steer(struct claim *claim, struct err *err);
 

@@ -92,6 +92,22 @@ bool coverage_is_exclusive(const struct config *config, const struct config_serv
 	return false;
 }
 
+bool coverage_is_shared(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind)
+{
+	for (size_t r = 0; r < config->route_count; r++) {
+		const struct config_route *route = &config->routes[r];
+
+		if (!protocol_meets(route, bind->protocol) || !address_meets(route, bind) ||
+			!port_meets(route, bind->endpoint.port) || !route->service)
+			continue;
+		if (route->service != service ||
+			(route->target_port && route->target_port != bind->endpoint.port))
+			return true;
+	}
+	return false;
+}
+
 static void fill_endpoint(struct wire_endpoint *out, const struct addr_prefix *to,
 	const struct config_ports *ports, uint8_t protocol, uint16_t target_port)
 {

@@ -32,6 +32,11 @@ bool coverage_allows(const struct config *config, const struct config_service *s
 bool coverage_is_exclusive(const struct config *config, const struct config_service *service,
 	const struct coverage_bind *bind);
 
+/* True if routes give a part of what the normal lookup would deliver to a socket bound so, to
+ * another service or to another port of this one. */
+bool coverage_is_shared(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind);
+
 /* What the service's routes cover, in their order; *list is the caller's to free. -ENOMEM. */
 int coverage_endpoints(const struct config *config, const struct config_service *service,
 	struct wire_endpoint **list, size_t *count);

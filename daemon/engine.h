@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The kernel engine: the route table, the sockets and the programs of bpf/steer.bpf.c as one
- * object. Everything it needs to go on deciding is pinned, so it works on while no daemon runs, and
- * the next engine_open adopts it. One thread only.
+ * An engine decides, by the route table, where connections and packets go. The kernel engine
+ * (kernel/) does so for every packet, bound socket or not, and goes on while no daemon runs; the
+ * user engine (user/) needs no privileges and only knows the table: what is accepted is judged by
+ * it afterwards. One thread only.
  */
 #ifndef SOCKETBOX_DAEMON_ENGINE_H
 #define SOCKETBOX_DAEMON_ENGINE_H
@@ -18,24 +19,32 @@
 struct engine;
 
 struct engine_facts {
+	const char *name; /* "kernel" or "user" */
+	const char *why;  /* of the user engine: why it is not the other one */
+	bool steers;	  /* engine_steers */
 	bool adopted;  /* an earlier daemon's programs and maps were running and were taken over */
 	bool migrates; /* a closing SO_REUSEPORT socket's backlog moves on (Linux >= 5.14) */
 	const char *pin_dir;   /* NULL: nothing is pinned */
 	const char *pin_fault; /* why nothing is, else NULL */
 };
 
-/* Loads the programs, adopting what is pinned under run_dir/bpf (mounted if need be). A failure to
- * pin is not an error but a fact. -EPERM, -ENOSYS and others with what is missing and the remedy.
- */
-int engine_open(const char *run_dir, struct engine **out, struct err *err);
+/* Opens the engine that is wanted; with CONFIG_ENGINE_AUTO the kernel engine, or where that cannot
+ * be had, the user engine. -EPERM, -ENOSYS and others with what is missing and the remedy. */
+int engine_open(
+	const char *run_dir, enum config_engine wanted, struct engine **out, struct err *err);
 
 /* Frees the object; what is pinned goes on deciding. NULL is allowed. */
 void engine_close(struct engine *engine);
 
-/* Removes what is pinned under run_dir: the machine is as if socketbox had never run. */
+/* Removes what the kernel engine has pinned under run_dir: the machine is as if socketbox had never
+ * run. */
 int engine_remove(const char *run_dir, struct err *err);
 
 void engine_facts(const struct engine *engine, struct engine_facts *facts);
+
+/* True if packets find their sockets by engine_steer. Where not, sockets have to be bound to what
+ * they serve, and the functions on steering, groups and guards below do nothing. */
+bool engine_steers(const struct engine *engine);
 
 /* Puts the table in force with one pointer swap; counters of routes that the old table had too go
  * on. Sets the table's header fields that are the engine's. On failure the old table stays in
@@ -77,7 +86,8 @@ int engine_explain(struct engine *engine, const struct table_packet *packet,
 int engine_time(struct engine *engine, const struct table_packet *packet, uint32_t repeat,
 	uint32_t *nanoseconds, struct err *err);
 
-/* The counts of route `number` of the table in force, summed over all CPUs. */
+/* What the engine itself has counted for route `number` of the table in force. -EOPNOTSUPP where
+ * it counts nothing. */
 int engine_count(struct engine *engine, uint32_t number, struct steer_count *count);
 
 #endif

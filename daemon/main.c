@@ -24,18 +24,39 @@
 
 struct options {
 	const char *config, *control, *run_dir;
-	bool debug, detach;
+	bool debug, detach, engine_given;
+	enum config_engine engine; /* where it is given, that of the configuration does not count */
 };
 
 static const char usage[] =
-	"usage: socketboxd [--config FILE] [--run-dir DIR] [--control PATH] [--debug]\n"
+	"usage: socketboxd [--config FILE] [--run-dir DIR] [--control PATH] [--engine ENGINE] [--debug]\n"
 	"       socketboxd --detach [--run-dir DIR]\n"
 	"  --config FILE   configuration (" CONFIG_DEFAULT_PATH ")\n"
 	"  --run-dir DIR   control socket, lock and pinned BPF objects (" DEFAULT_RUN_DIR ")\n"
 	"  --control PATH  control socket (DIR/control.sock)\n"
+	"  --engine ENGINE kernel, user or auto: what decides, in place of what the configuration says\n"
 	"  --debug         log more\n"
 	"  --detach        with no daemon running: stop steering, remove what is pinned, and exit\n"
 	"  --version       print the version and exit\n";
+
+static int read_engine(const char *text, struct options *options)
+{
+	static const char *const names[] = {
+		[CONFIG_ENGINE_AUTO] = "auto",
+		[CONFIG_ENGINE_KERNEL] = "kernel",
+		[CONFIG_ENGINE_USER] = "user",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strcmp(text, names[i]) != 0)
+			continue;
+		options->engine = (enum config_engine)i;
+		options->engine_given = true;
+		return 0;
+	}
+	fprintf(stderr, "socketboxd: '%s' is not an engine\n", text);
+	return -EINVAL;
+}
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
@@ -43,6 +64,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 		{"config", required_argument, NULL, 'c'},
 		{"run-dir", required_argument, NULL, 'r'},
 		{"control", required_argument, NULL, 's'},
+		{"engine", required_argument, NULL, 'e'},
 		{"debug", no_argument, NULL, 'd'},
 		{"detach", no_argument, NULL, 'D'},
 		{"version", no_argument, NULL, 'V'},
@@ -62,6 +84,10 @@ static int parse_options(int argc, char **argv, struct options *options)
 			break;
 		case 's':
 			options->control = optarg;
+			break;
+		case 'e':
+			if (read_engine(optarg, options))
+				return -EINVAL;
 			break;
 		case 'd':
 			options->debug = true;
@@ -165,9 +191,13 @@ static void log_engine(struct daemon_state *state)
 	struct engine_facts facts;
 
 	engine_facts(state->engine, &facts);
-	log_info("engine kernel (%s): %zu services, %zu routes; %s",
-		facts.adopted ? "adopted from an earlier daemon" : "attached",
+	log_info("engine %s%s: %zu services, %zu routes; %s", facts.name,
+		facts.adopted ? " (adopted from an earlier daemon)" : "",
 		state->config->service_count, state->config->route_count, state->control_path);
+	if (!facts.steers) {
+		log_warning("without BPF, each address and port is bound: %s", facts.why);
+		return;
+	}
 	if (facts.pin_fault)
 		log_warning(
 			"nothing is pinned, so services stop receiving connections whenever this daemon ends: %s",
@@ -177,17 +207,30 @@ static void log_engine(struct daemon_state *state)
 			"this kernel (before 5.14) resets what waits in a closing SO_REUSEPORT socket");
 }
 
+/* The engine that the configuration wants. Its faults are told when it is loaded. */
+static enum config_engine wanted_engine(const struct options *options)
+{
+	struct complaints ignored = {0};
+	struct config *config = NULL;
+	enum config_engine engine = options->engine;
+
+	if (!options->engine_given && !config_load(options->config, &config, &ignored))
+		engine = config->engine;
+	complaints_fini(&ignored);
+	config_free(config);
+	return engine;
+}
+
 /* Attaches last: until the first table is in force, packets go where they went. */
 static int start(struct daemon_state *state, const struct options *options, struct event_base *base,
 	struct err *err)
 {
-	int result = engine_open(options->run_dir, &state->engine, err);
+	int result = engine_open(options->run_dir, wanted_engine(options), &state->engine, err);
 
+	if (!result)
+		result = state_open(state, base, err);
 	if (result)
 		return result;
-	state->claims = claims_new(base, state->engine);
-	if (!state->claims)
-		return err_errno(err, -ENOMEM, "starting");
 	result = load(state);
 	if (result)
 		return err_set(err, result, "the configuration has errors; nothing was changed");

@@ -14,6 +14,14 @@ static const char *const action_names[] = {
 	[MATCH_SERVICE] = "service",
 	[MATCH_RESET] = "reset",
 	[MATCH_SILENT] = "silent",
+	[MATCH_NAMED] = "named",
+};
+
+static const char *const delivery_names[] = {
+	[CONFIG_CLAIM] = "claim",
+	[CONFIG_HANDOFF] = "handoff",
+	[CONFIG_EXEC] = "exec",
+	[CONFIG_RELAY] = "relay",
 };
 
 static const char *protocol_name(uint8_t protocol)
@@ -29,8 +37,9 @@ static json_t *report_engine(struct daemon_state *state)
 
 	uname(&name);
 	engine_facts(state->engine, &facts);
-	object = json_pack("{s:s, s:s, s:s, s:b, s:b, s:s?, s:s?}", "name", "kernel", "reason",
-		state->config->engine == CONFIG_ENGINE_KERNEL
+	object = json_pack("{s:s, s:s, s:s, s:b, s:b, s:s?, s:s?}", "name", facts.name, "reason",
+		facts.why ? facts.why
+		: state->config->engine == CONFIG_ENGINE_KERNEL
 			? "the configuration says engine: kernel"
 			: "BPF is available",
 		"kernel", name.release, "adopted", facts.adopted, "migrates", facts.migrates,
@@ -92,12 +101,18 @@ static json_t *report_services(struct daemon_state *state)
 		const struct config_service *service = &state->config->services[s];
 		struct claim_list list = {.service = service->id, .array = json_array()};
 
+		const struct delivery *delivery = deliveries_find(state->deliveries, service->id);
+		json_t *object;
+
 		claims_visit(state->claims, append_claim, &list);
-		json_array_append_new(array,
-			json_pack("{s:s, s:i, s:{s:o, s:o}, s:o}", "name", service->name, "hold_ms",
-				(int)service->hold_ms, "allow", "users",
-				ids(service->users, service->user_count), "groups",
-				ids(service->groups, service->group_count), "claims", list.array));
+		object = json_pack("{s:s, s:s, s:i, s:{s:o, s:o}, s:o}", "name", service->name,
+			"delivery", delivery_names[service->delivery], "hold_ms",
+			(int)service->hold_ms, "allow", "users",
+			ids(service->users, service->user_count), "groups",
+			ids(service->groups, service->group_count), "claims", list.array);
+		if (object && delivery)
+			delivery_report(delivery, object);
+		json_array_append_new(array, object);
 	}
 	return array;
 }
@@ -110,6 +125,23 @@ static json_t *route_object(const struct config_route *route, uint32_t number)
 		route->service ? route->service->name : NULL);
 }
 
+/* What the engine and the acceptors have counted. */
+static int route_count(struct daemon_state *state, uint32_t number, struct steer_count *count)
+{
+	const struct tally_count *judged = judge_count(state->judge, number);
+	int result = engine_count(state->engine, number, count);
+
+	if (result == -EOPNOTSUPP && judged) {
+		*count = (struct steer_count){0};
+		result = 0;
+	}
+	if (!result && judged) {
+		count->lookups += judged->lookups;
+		count->unserved += judged->unserved;
+	}
+	return result;
+}
+
 static json_t *report_routes(struct daemon_state *state)
 {
 	json_t *array = json_array();
@@ -118,7 +150,7 @@ static json_t *report_routes(struct daemon_state *state)
 		json_t *object = route_object(&state->config->routes[r], (uint32_t)r);
 		struct steer_count count;
 
-		if (object && !engine_count(state->engine, (uint32_t)r, &count)) {
+		if (object && !route_count(state, (uint32_t)r, &count)) {
 			json_object_set_new(
 				object, "lookups", json_integer((json_int_t)count.lookups));
 			json_object_set_new(
@@ -135,12 +167,14 @@ json_t *report_status(struct daemon_state *state)
 
 	for (size_t i = 0; i < state->config->file_count; i++)
 		json_array_append_new(files, json_string(state->config->files[i]));
-	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:o, s:o, s:i, s:o, s:o}", "version",
-		SOCKETBOX_BUILD_VERSION, "pid", (int)getpid(), "control", state->control_path,
-		"started", (json_int_t)state->started, "loaded", (json_int_t)state->loaded,
-		"reloads", (int)state->reloads, "files", files, "engine", report_engine(state),
-		"shapes", (int)state->shapes, "services", report_services(state), "routes",
-		report_routes(state));
+	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:o, s:o, s:i, s:o, s:o, s:o, s:i}",
+		"version", SOCKETBOX_BUILD_VERSION, "pid", (int)getpid(), "control",
+		state->control_path, "started", (json_int_t)state->started, "loaded",
+		(json_int_t)state->loaded, "reloads", (int)state->reloads, "files", files, "engine",
+		report_engine(state), "shapes", (int)state->shapes, "services",
+		report_services(state), "routes", report_routes(state), "acceptors",
+		acceptors_report(state->acceptors, state->config), "peeking",
+		(int)judge_waiting(state->judge));
 }
 
 json_t *report_reload(int result, const struct complaints *complaints)

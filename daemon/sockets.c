@@ -66,6 +66,11 @@ static int set_options(int fd, const struct sockets_request *request, struct err
 
 	if (!result && request->reuseport)
 		result = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT", err);
+	if (!result && request->transparent)
+		result = request->domain == AF_INET ? set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1,
+							      "IP_TRANSPARENT", err)
+						    : set_option(fd, IPPROTO_IPV6, IPV6_TRANSPARENT,
+							      1, "IPV6_TRANSPARENT", err);
 	if (!result && request->domain == AF_INET6)
 		result = set_option(
 			fd, IPPROTO_IPV6, IPV6_V6ONLY, request->v6only, "IPV6_V6ONLY", err);

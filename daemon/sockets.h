@@ -19,7 +19,8 @@ struct sockets_request {
 	int domain;	  /* AF_INET or AF_INET6 */
 	bool v6only;
 	bool reuseport;
-	bool anchored; /* bind to an anchor with the endpoint's port, not to its address */
+	bool transparent; /* IP_TRANSPARENT: takes what TPROXY rules bring (needs CAP_NET_ADMIN) */
+	bool anchored;	  /* bind to an anchor with the endpoint's port, not to its address */
 	struct addr_endpoint endpoint;
 };
 

@@ -5,8 +5,11 @@
 
 #include <time.h>
 
+#include "daemon/accept/acceptors.h"
+#include "daemon/accept/judge.h"
 #include "daemon/claims.h"
 #include "daemon/config/config.h"
+#include "daemon/deliver/delivery.h"
 #include "daemon/engine.h"
 
 struct daemon_state {
@@ -15,10 +18,17 @@ struct daemon_state {
 	struct config *config;
 	struct engine *engine;
 	struct claims *claims;
+	struct deliveries *deliveries;
+	struct judge *judge;
+	struct acceptors *acceptors;
 	time_t started, loaded; /* seconds since the epoch */
 	unsigned reloads;	/* successful ones */
 	size_t shapes;		/* of the table in force, see common/match.h */
 };
+
+/* Makes the parts that serve an engine, which state->engine is already. On failure state_fini frees
+ * what there is. The state must stay where it is. */
+int state_open(struct daemon_state *state, struct event_base *base, struct err *err);
 
 /* Reads the configuration and puts it in force, or changes nothing. Returns 0 or a negative errno
  * with at least one error among the complaints, which the caller frees either way. */

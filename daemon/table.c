@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf/maps.h"
 #include "common/cleanup.h"
 
 /* Give up on a shape that does not fit into this many buckets per element: more than
@@ -74,7 +75,7 @@ static int element_add(struct elements *elements, const struct element *element)
 
 /* Adds the port prefixes that make up the range. */
 static int add_ports(struct elements *elements, struct element *element,
-	const struct config_ports *ports, uint8_t protocol, uint8_t family)
+	const struct config_ports *ports, uint8_t protocol, uint8_t family, uint32_t name)
 {
 	uint32_t port = ports->first;
 
@@ -85,8 +86,10 @@ static int add_ports(struct elements *elements, struct element *element,
 		while (port + size - 1 > ports->last)
 			size /= 2;
 		element->mask.word[4] =
-			match_ports_word((uint16_t) ~(size - 1), 0xff, family ? 0xff : 0);
-		element->key.word[4] = match_ports_word((uint16_t)port, protocol, family);
+			match_ports_word((uint16_t) ~(size - 1), 0xff, family ? 0xff : 0) |
+			match_name_bits(name ? 0xffffffff : 0);
+		element->key.word[4] =
+			match_ports_word((uint16_t)port, protocol, family) | match_name_bits(name);
 		result = element_add(elements, element);
 		if (result)
 			return result;
@@ -96,7 +99,7 @@ static int add_ports(struct elements *elements, struct element *element,
 }
 
 static int add_pair(struct elements *elements, const struct config_route *route, uint32_t number,
-	const struct addr_prefix *to, const struct addr_prefix *from)
+	const struct addr_prefix *to, const struct addr_prefix *from, uint32_t name)
 {
 	struct element element = {.route = number};
 	uint8_t family = family_number(to) ? family_number(to) : family_number(from);
@@ -113,28 +116,41 @@ static int add_pair(struct elements *elements, const struct config_route *route,
 
 		if (route->tcp)
 			result = add_ports(
-				elements, &element, &route->ports[p], IPPROTO_TCP, family);
+				elements, &element, &route->ports[p], IPPROTO_TCP, family, name);
 		if (!result && route->udp)
 			result = add_ports(
-				elements, &element, &route->ports[p], IPPROTO_UDP, family);
+				elements, &element, &route->ports[p], IPPROTO_UDP, family, name);
 		if (result)
 			return result;
 	}
 	return 0;
 }
 
-static int add_route(struct elements *elements, const struct config_route *route, uint32_t number)
+static int add_pairs(
+	struct elements *elements, const struct config_route *route, uint32_t number, uint32_t name)
 {
 	for (size_t t = 0; t < route->to_count; t++) {
 		for (size_t f = 0; f < route->from_count; f++) {
-			int result =
-				add_pair(elements, route, number, &route->to[t], &route->from[f]);
+			int result = add_pair(
+				elements, route, number, &route->to[t], &route->from[f], name);
 
 			if (result)
 				return result;
 		}
 	}
 	return 0;
+}
+
+static int add_route(struct elements *elements, const struct config_route *route, uint32_t number,
+	enum table_kind kind)
+{
+	int result = 0;
+
+	if (kind == TABLE_OF_PACKETS || !route->name_count)
+		return add_pairs(elements, route, number, 0);
+	for (size_t n = 0; !result && n < route->name_count; n++)
+		result = add_pairs(elements, route, number, route->names[n]);
+	return result;
 }
 
 /* Gives every element its shape. Elements come by ascending route number, so shapes do too. */
@@ -176,14 +192,26 @@ static uint64_t route_identity(const char *text)
 	return hash;
 }
 
-static void fill_routes(union match_cell *cells, const struct config *config)
+/* Whose socket takes the route's packets. */
+static uint32_t steered_service(const struct config_route *route)
+{
+	if (route->name_count)
+		return route->service && route->service->ipv4_mapped ? STEER_NAMED_MAPPED
+								     : STEER_NAMED;
+	return route->service ? route->service->id : 0;
+}
+
+static void fill_routes(union match_cell *cells, const struct config *config, enum table_kind kind)
 {
 	for (size_t r = 0; r < config->route_count; r++) {
 		const struct config_route *route = &config->routes[r];
 
 		cells[r].route = (struct match_route){
-			.action = route->action,
-			.service = route->service ? route->service->id : 0,
+			.action = kind == TABLE_OF_PACKETS && route->name_count ? MATCH_NAMED
+										: route->action,
+			.service = kind == TABLE_OF_PACKETS ? steered_service(route)
+				   : route->service	    ? route->service->id
+							    : 0,
 			.target_port = route->target_port,
 			.identity = route_identity(route->text),
 		};
@@ -293,14 +321,14 @@ static int group_by_shape(struct elements *elements, const struct shapes *shapes
 	return 0;
 }
 
-static int build(const struct config *config, struct elements *elements, struct shapes *shapes,
-	struct table *table, struct err *err)
+static int build(const struct config *config, enum table_kind kind, struct elements *elements,
+	struct shapes *shapes, struct table *table, struct err *err)
 {
 	size_t fixed, done = 0;
 	int result = 0;
 
 	for (size_t r = 0; !result && r < config->route_count; r++)
-		result = add_route(elements, &config->routes[r], (uint32_t)r);
+		result = add_route(elements, &config->routes[r], (uint32_t)r, kind);
 	if (result)
 		return err_errno(err, result, "building the route table");
 	result = sort_into_shapes(elements, shapes, config, err);
@@ -312,7 +340,7 @@ static int build(const struct config *config, struct elements *elements, struct 
 		result = buckets_grow(table, fixed);
 	if (result)
 		return err_errno(err, result, "building the route table");
-	fill_routes(table->cells + 1 + shapes->count, config);
+	fill_routes(table->cells + 1 + shapes->count, config, kind);
 	for (size_t s = 0; s < shapes->count; s++) {
 		result = add_shape(table, s, &shapes->list[s], elements->list + done);
 		if (result)
@@ -330,7 +358,8 @@ static int build(const struct config *config, struct elements *elements, struct 
 	return 0;
 }
 
-int table_build(const struct config *config, struct table *table, struct err *err)
+int table_build(
+	const struct config *config, enum table_kind kind, struct table *table, struct err *err)
 {
 	cleanup_free struct shapes *shapes = calloc(1, sizeof(*shapes));
 	struct elements elements = {0};
@@ -339,7 +368,7 @@ int table_build(const struct config *config, struct table *table, struct err *er
 
 	if (!shapes)
 		return err_errno(err, -ENOMEM, "building the route table");
-	result = build(config, &elements, shapes, &built, err);
+	result = build(config, kind, &elements, shapes, &built, err);
 	free(elements.list);
 	if (result) {
 		table_fini(&built);
@@ -361,4 +390,25 @@ uint32_t table_find(const struct table *table, const struct table_packet *packet
 
 	table_key(packet, &key);
 	return match_find(table->cells, &key);
+}
+
+uint32_t table_find_named(const struct table *table, const struct names *names,
+	const struct table_packet *packet, const char *name)
+{
+	uint32_t numbers[NAMES_MAX_MATCHES], best;
+	size_t count = name ? names_match(names, name, numbers) : 0;
+	struct match_key key;
+
+	table_key(packet, &key);
+	best = match_find(table->cells, &key);
+	for (size_t i = 0; i < count; i++) {
+		struct match_key named = key;
+		uint32_t found;
+
+		named.word[4] |= match_name_bits(numbers[i]);
+		found = match_find(table->cells, &named);
+		if (found < best)
+			best = found;
+	}
+	return best;
 }

@@ -25,17 +25,27 @@ struct table_packet {
 	struct addr_endpoint local, remote;
 };
 
+/* Routes with TLS names: the table of an engine, which sees only packets, has MATCH_NAMED for them;
+ * that of the acceptors, who know the name, tests it too. */
+enum table_kind { TABLE_OF_PACKETS, TABLE_OF_NAMES };
+
 /*
  * Fills *table, which the caller frees with table_fini. Fails with -E2BIG where the routes test
  * more different combinations of bits than a lookup may cost (MATCH_MAX_SHAPES; the error says how
  * to align them), or -ENOMEM. header.counters and header.generation are the engine's to set.
  */
-int table_build(const struct config *config, struct table *table, struct err *err);
+int table_build(
+	const struct config *config, enum table_kind kind, struct table *table, struct err *err);
 void table_fini(struct table *table);
 
 void table_key(const struct table_packet *packet, struct match_key *key);
 
 /* The number of the first route that matches the packet, or MATCH_NONE. */
 uint32_t table_find(const struct table *table, const struct table_packet *packet);
+
+/* The same in a TABLE_OF_NAMES, for a connection that asked for this server name; NULL: for none.
+ */
+uint32_t table_find_named(const struct table *table, const struct names *names,
+	const struct table_packet *packet, const char *name);
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bpf/maps.h"
 #include "common/cleanup.h"
 #include "daemon/config/reader.h"
 
@@ -22,7 +23,7 @@ uint32_t service_id(const char *name)
 
 	for (; *name; name++)
 		hash = (hash ^ (uint8_t)*name) * 0x01000193u;
-	return hash ? hash : 1;
+	return hash < STEER_FIRST_SERVICE ? hash + STEER_FIRST_SERVICE : hash;
 }
 
 const struct config_service *config_service_by_id(const struct config *config, uint32_t id)
@@ -51,12 +52,14 @@ void config_free(struct config *config)
 		free(config->services[s].name);
 		free(config->services[s].users);
 		free(config->services[s].groups);
+		handoff_free(config->services[s].handoff);
 	}
 	for (size_t f = 0; f < config->file_count; f++)
 		free(config->files[f]);
 	free(config->routes);
 	free(config->services);
 	free(config->files);
+	names_free(config->names);
 	free(config);
 }
 
@@ -71,8 +74,24 @@ static void read_engine(struct reader *reader, const struct yaml_node *node, voi
 		reader->config->engine = CONFIG_ENGINE_AUTO;
 	else if (!strcmp(text, "kernel"))
 		reader->config->engine = CONFIG_ENGINE_KERNEL;
+	else if (!strcmp(text, "user"))
+		reader->config->engine = CONFIG_ENGINE_USER;
 	else
-		reader_error(reader, node, "'%s' is not an engine; write auto or kernel", text);
+		reader_error(
+			reader, node, "'%s' is not an engine; write auto, kernel or user", text);
+}
+
+static void read_tproxy_port(struct reader *reader, const struct yaml_node *node, void *target)
+{
+	const char *text = reader_text(reader, node, "'tproxy-port'");
+	unsigned long port;
+
+	(void)target;
+	if (text && reader_number(text, 1, 65535, &port))
+		reader->config->tproxy_port = (uint16_t)port;
+	else if (text)
+		reader_error(
+			reader, node, "'%s' is not a port; write a number from 1 to 65535", text);
 }
 
 /* Notes the file's name, which places point to. */
@@ -97,6 +116,7 @@ static void read_text(struct reader *reader, const char *name, const char *text,
 		{"services", services_read},
 		{"routes", routes_read},
 		{"engine", read_engine},
+		{"tproxy-port", read_tproxy_port},
 	};
 	struct yaml *yaml = NULL;
 
@@ -216,6 +236,19 @@ static int read_directory(struct reader *reader, const char *main_path)
 	return result;
 }
 
+static int begin(struct reader *reader, struct complaints *complaints)
+{
+	*reader = (struct reader){
+		.config = calloc(1, sizeof(*reader->config)), .complaints = complaints};
+	if (reader->config)
+		reader->config->names = names_new();
+	if (reader->config && reader->config->names)
+		return 0;
+	config_free(reader->config);
+	reader_no_memory(reader);
+	return -ENOMEM;
+}
+
 /* Ends the reading: gives the configuration away, or frees it if anything was wrong. */
 static int finish(struct reader *reader, int result, struct config **out)
 {
@@ -235,14 +268,11 @@ static int finish(struct reader *reader, int result, struct config **out)
 
 int config_load(const char *path, struct config **out, struct complaints *complaints)
 {
-	struct reader reader = {
-		.config = calloc(1, sizeof(*reader.config)), .complaints = complaints};
-	int result, more;
+	struct reader reader;
+	int result = begin(&reader, complaints), more;
 
-	if (!reader.config) {
-		reader_no_memory(&reader);
-		return -ENOMEM;
-	}
+	if (result)
+		return result;
 	result = read_file(&reader, path);
 	more = read_directory(&reader, path);
 	return finish(&reader, result ? result : more, out);
@@ -251,13 +281,11 @@ int config_load(const char *path, struct config **out, struct complaints *compla
 int config_parse(const char *name, const char *text, size_t length, struct config **out,
 	struct complaints *complaints)
 {
-	struct reader reader = {
-		.config = calloc(1, sizeof(*reader.config)), .complaints = complaints};
+	struct reader reader;
+	int result = begin(&reader, complaints);
 
-	if (!reader.config) {
-		reader_no_memory(&reader);
-		return -ENOMEM;
-	}
+	if (result)
+		return result;
 	read_text(&reader, name, text, length);
 	return finish(&reader, 0, out);
 }

@@ -14,6 +14,7 @@
 #include "common/addr.h"
 #include "common/match.h"
 #include "daemon/config/complaints.h"
+#include "daemon/config/names.h"
 
 #define CONFIG_DEFAULT_PATH    "/etc/socketbox/socketbox.yaml"
 #define CONFIG_DEFAULT_HOLD_MS 10000u
@@ -28,9 +29,29 @@ struct config_place {
 	unsigned line, column;
 };
 
+/* How a service gets its sockets. */
+enum config_delivery { CONFIG_CLAIM, CONFIG_HANDOFF, CONFIG_EXEC, CONFIG_RELAY };
+
+/* In a handoff path: replaced by the local port, as in the original Socketbox. */
+#define CONFIG_HANDOFF_PORT "_@SB_"
+
+#define CONFIG_DEFAULT_HANDOFF_MODE  0600u
+#define CONFIG_DEFAULT_HANDOFF_QUEUE 1024u
+
+struct config_handoff {
+	char *path;	/* of a Unix datagram socket; NULL: only what services open by themselves */
+	mode_t mode;	/* the most that the socket's file may allow */
+	uint32_t queue; /* connections that wait in the daemon, for each destination */
+	uint32_t hold_ms; /* how long they wait for one that is down */
+};
+
+/* Set on accepted sockets, as a bit mask. */
+enum config_socket_option { CONFIG_NODELAY = 1, CONFIG_KEEPALIVE = 2, CONFIG_QUICKACK = 4 };
+
 struct config_service {
 	char *name;  /* 1 to 63 characters of [A-Za-z0-9._-], the first a letter or digit */
-	uint32_t id; /* service_id(name): the same in every run, unique in a config, never 0 */
+	uint32_t id; /* service_id(name): the same in every run, unique in a config, not below
+		      STEER_FIRST_SERVICE */
 	struct config_place place;
 	/* Who may claim. Both empty: root and the daemon's own user, who may always. */
 	uid_t *users;
@@ -38,6 +59,10 @@ struct config_service {
 	gid_t *groups;
 	size_t group_count;
 	uint32_t hold_ms;
+	enum config_delivery delivery;
+	struct config_handoff *handoff; /* NULL unless it is the delivery */
+	unsigned socket_options;
+	bool ipv4_mapped; /* IPv4 connections come on AF_INET6 sockets */
 };
 
 /* Ports first to last, both included, in host order. 0 to 65535 is any port. */
@@ -55,17 +80,21 @@ struct config_route {
 	struct config_ports *ports;
 	size_t port_count;
 	bool tcp, udp;
+	uint32_t *names; /* TLS server names, as config->names counts them; none: any or no name */
+	size_t name_count;
 	enum match_action action;
 	const struct config_service *service; /* NULL unless action is MATCH_SERVICE */
 	uint16_t target_port;		      /* 0: the packet's own */
 };
 
-enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_KERNEL };
+enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_KERNEL, CONFIG_ENGINE_USER };
 
 struct config {
 	char **files; /* in the order they were read */
 	size_t file_count;
 	enum config_engine engine;
+	uint16_t tproxy_port; /* where TPROXY rules bring connections to; 0: nowhere */
+	struct names *names;
 	struct config_service *services;
 	size_t service_count;
 	struct config_route

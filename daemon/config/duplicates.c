@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Finds routes that match exactly what an earlier one does: a hash set of all combinations of
-// protocol, prefixes and ports.
+// protocol, prefixes, ports and names.
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 struct combination {
 	struct addr_prefix to, from;
 	struct config_ports ports;
-	uint32_t protocol;
+	uint32_t protocol, name;
 	uint32_t route; /* number plus 1; 0: the slot is empty */
 };
 
@@ -85,9 +85,9 @@ static void note(
 	}
 }
 
-/* Notes all combinations of the route with one `to` and one `from`. */
+/* Notes all combinations of the route with one `to`, one `from` and one name. */
 static void note_pair(struct reader *reader, size_t number, const struct addr_prefix *to,
-	const struct addr_prefix *from, struct outcome *outcome)
+	const struct addr_prefix *from, uint32_t name, struct outcome *outcome)
 {
 	const struct config_route *route = &reader->config->routes[number];
 
@@ -98,6 +98,7 @@ static void note_pair(struct reader *reader, size_t number, const struct addr_pr
 		combination.to = *to;
 		combination.from = *from;
 		combination.ports = route->ports[p];
+		combination.name = name;
 		combination.route = (uint32_t)number + 1;
 		combination.protocol = IPPROTO_TCP;
 		if (route->tcp)
@@ -108,6 +109,22 @@ static void note_pair(struct reader *reader, size_t number, const struct addr_pr
 	}
 }
 
+static void note_name(struct reader *reader, size_t number, uint32_t name, struct outcome *outcome)
+{
+	const struct config_route *route = &reader->config->routes[number];
+
+	for (size_t t = 0; t < route->to_count; t++) {
+		for (size_t f = 0; f < route->from_count; f++)
+			note_pair(reader, number, &route->to[t], &route->from[f], name, outcome);
+	}
+}
+
+/* A route without names is one combination more, not none. */
+static size_t name_count(const struct config_route *route)
+{
+	return route->name_count ? route->name_count : 1;
+}
+
 /* Each combination costs memory here and in the route table, and lists multiply. */
 static bool has_room(const struct reader *reader, const struct config_route *route)
 {
@@ -116,7 +133,8 @@ static bool has_room(const struct reader *reader, const struct config_route *rou
 
 	/* Lists are far shorter than 2^32: files are. */
 	pairs = route->to_count * route->from_count;
-	return pairs <= room && pairs * route->port_count * (route->tcp + route->udp) <= room;
+	return pairs <= room && pairs * route->port_count * (route->tcp + route->udp) <= room &&
+	       pairs * route->port_count * (route->tcp + route->udp) * name_count(route) <= room;
 }
 
 void duplicates_check(struct reader *reader, const struct yaml_node *node, size_t number)
@@ -130,10 +148,8 @@ void duplicates_check(struct reader *reader, const struct yaml_node *node, size_
 			CONFIG_MAX_COMBINATIONS);
 		return;
 	}
-	for (size_t t = 0; t < route->to_count; t++) {
-		for (size_t f = 0; f < route->from_count; f++)
-			note_pair(reader, number, &route->to[t], &route->from[f], &outcome);
-	}
+	for (size_t n = 0; n < name_count(route); n++)
+		note_name(reader, number, route->name_count ? route->names[n] : 0, &outcome);
 	if (!outcome.earlier)
 		return;
 	first = &reader->config->routes[outcome.earlier - 1];

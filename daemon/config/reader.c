@@ -94,7 +94,7 @@ static void unknown_key(struct reader *reader, const struct yaml_node *key, cons
 	const struct reader_key *keys, size_t count)
 {
 	const char *meant = reader_suggest(key->text, key_name, keys, count);
-	char known[256] = "";
+	char known[512] = "";
 
 	for (size_t i = 0; i < count; i++) {
 		strcat(known, i ? ", " : "");
@@ -111,7 +111,7 @@ static void unknown_key(struct reader *reader, const struct yaml_node *key, cons
 void reader_mapping(struct reader *reader, const struct yaml_node *node, const char *what,
 	const struct reader_key *keys, size_t key_count, void *target)
 {
-	const struct yaml_node *seen[16] = {0};
+	const struct yaml_node *seen[READER_MAX_KEYS] = {0};
 
 	if (yaml_is_null(node))
 		return;

@@ -22,6 +22,9 @@ struct reader {
 	bool out_of_memory;
 };
 
+/* The most keys that a mapping may have. */
+#define READER_MAX_KEYS 48
+
 struct reader_key {
 	const char *name;
 	void (*read)(struct reader *reader, const struct yaml_node *value, void *target);
@@ -57,6 +60,12 @@ bool reader_duration(struct reader *reader, const struct yaml_node *node, uint32
 /* The name among candidates that was probably meant, or NULL. */
 const char *reader_suggest(const char *text, const char *(*candidate)(const void *list, size_t i),
 	const void *list, size_t count);
+
+/* Keys of a service (handoff.c). */
+void handoff_read(struct reader *reader, const struct yaml_node *node, void *target);
+void handoff_free(struct config_handoff *handoff);
+void socket_options_read(struct reader *reader, const struct yaml_node *node, void *target);
+void ipv4_read(struct reader *reader, const struct yaml_node *node, void *target);
 
 /* The top-level keys; services.c and routes.c. */
 void services_read(struct reader *reader, const struct yaml_node *node, void *target);

@@ -9,7 +9,7 @@
 struct draft {
 	struct config_route route;
 	const struct yaml_node *to, *port, *from; /* values, for complaints */
-	const struct yaml_node *service, *refuse, *pass, *target_port;
+	const struct yaml_node *service, *refuse, *pass, *target_port, *sni;
 };
 
 /* Appends to a list of prefixes. */
@@ -148,6 +148,40 @@ static void read_protocol(struct reader *reader, const struct yaml_node *node, v
 	reader_each(reader, node, "'protocol'", read_protocol_element, target);
 }
 
+static void read_sni_element(struct reader *reader, const struct yaml_node *node, void *target)
+{
+	struct draft *draft = target;
+	struct config_route *route = &draft->route;
+	const char *text = reader_text(reader, node, "'sni'");
+	uint32_t number, *list;
+	struct err err;
+
+	if (!text || names_check(text, &err)) {
+		if (text)
+			reader_error(reader, node, "%s", err.text);
+		return;
+	}
+	number = names_add(reader->config->names, text);
+	list = reallocarray(route->names, route->name_count + 1, sizeof(*list));
+	if (list)
+		route->names = list;
+	if (!list || !number) {
+		reader_no_memory(reader);
+		return;
+	}
+	for (size_t i = 0; i < route->name_count; i++) {
+		if (list[i] == number)
+			reader_warning(reader, node, "'%s' stands in this list twice", text);
+	}
+	list[route->name_count++] = number;
+}
+
+static void read_sni(struct reader *reader, const struct yaml_node *node, void *target)
+{
+	((struct draft *)target)->sni = node;
+	reader_each(reader, node, "'sni'", read_sni_element, target);
+}
+
 static void read_service_name(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	struct draft *draft = target;
@@ -229,6 +263,12 @@ static void check_whole(struct reader *reader, const struct yaml_node *node, str
 			"'from' and 'to' have no address family in common, so nothing can match");
 	if (draft->target_port && !draft->service)
 		reader_error(reader, draft->target_port, "'target-port' goes with 'service' only");
+	if (draft->sni && route->udp)
+		reader_error(reader, draft->sni,
+			"'sni' is for tcp: where a name stands in the first packets of QUIC, it is encrypted");
+	if (draft->sni && draft->pass)
+		reader_error(reader, draft->sni,
+			"'sni' does not go with 'pass': the name is known only once the daemon has accepted the connection");
 	if (draft->target_port && route->udp)
 		reader_error(reader, draft->target_port,
 			"'target-port' is for tcp: a UDP reply carries the program's own port, so the program has to bind the route's");
@@ -255,6 +295,7 @@ void route_fini(struct config_route *route)
 	free(route->to);
 	free(route->from);
 	free(route->ports);
+	free(route->names);
 	free(route->text);
 }
 
@@ -270,6 +311,7 @@ bool route_read(struct reader *reader, const struct yaml_node *node, struct conf
 		{"refuse", read_refuse},
 		{"pass", read_pass},
 		{"target-port", read_target_port},
+		{"sni", read_sni},
 	};
 	size_t errors = reader->complaints->errors;
 	struct draft draft = {.route.place = reader_place(reader, node)};

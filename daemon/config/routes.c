@@ -38,7 +38,7 @@ static void add_route(struct reader *reader, const struct yaml_node *node)
 	if (!route_read(reader, node, &route, &service))
 		return;
 	wanted = service ? strdup(service) : NULL;
-	route.text = text_of_route(&route, service);
+	route.text = text_of_route(&route, service, config->names);
 	if (!route.text || (service && !wanted) || !make_room(reader)) {
 		reader_no_memory(reader);
 		free(wanted);
@@ -69,6 +69,22 @@ static const char *service_name(const void *list, size_t i)
 	return ((const struct config_service *)list)[i].name;
 }
 
+/* What the route asks of its service's delivery. */
+static void check_delivery(struct reader *reader, const struct config_route *route)
+{
+	enum config_delivery delivery = route->service->delivery;
+	const struct config_place *place = &route->place;
+
+	if (route->name_count && delivery == CONFIG_CLAIM)
+		complaints_error(reader->complaints, place->file, place->line, place->column,
+			"service '%s' claims its sockets, so the kernel delivers to it before any name is seen; give the service 'handoff', 'exec' or 'relay', or leave 'sni' out",
+			route->service->name);
+	if (route->udp && (delivery == CONFIG_HANDOFF || delivery == CONFIG_RELAY))
+		complaints_error(reader->complaints, place->file, place->line, place->column,
+			"service '%s' is handed connections, and UDP has none; let a program claim the socket",
+			route->service->name);
+}
+
 static void resolve(struct reader *reader, struct config_route *route, const char *name, bool *used)
 {
 	const struct config *config = reader->config;
@@ -77,6 +93,7 @@ static void resolve(struct reader *reader, struct config_route *route, const cha
 	route->service = config_service_find(config, name);
 	if (route->service) {
 		used[route->service - config->services] = true;
+		check_delivery(reader, route);
 		return;
 	}
 	meant = reader_suggest(name, service_name, config->services, config->service_count);

@@ -160,9 +160,26 @@ static struct config_service *add_service(struct reader *reader, const struct ya
 	return service;
 }
 
+/* What no single key can see. */
+static void check_delivery(
+	struct reader *reader, const struct yaml_node *key, struct config_service *service)
+{
+	if (service->handoff)
+		service->delivery = CONFIG_HANDOFF;
+	if (service->delivery == CONFIG_CLAIM && (service->socket_options || service->ipv4_mapped))
+		reader_error(reader, key,
+			"'socket-options' and 'ipv4' are for services whose connections the daemon accepts; a program that claims its socket sets its own");
+}
+
 static void read_service(struct reader *reader, const struct yaml_node *key)
 {
-	static const struct reader_key keys[] = {{"allow", read_allow}, {"hold", read_hold}};
+	static const struct reader_key keys[] = {
+		{"allow", read_allow},
+		{"hold", read_hold},
+		{"handoff", handoff_read},
+		{"socket-options", socket_options_read},
+		{"ipv4", ipv4_read},
+	};
 	struct config_service *service;
 
 	if (!name_is_good(key)) {
@@ -178,9 +195,10 @@ static void read_service(struct reader *reader, const struct yaml_node *key)
 		return;
 	}
 	service = add_service(reader, key);
-	if (service)
-		reader_mapping(reader, key->next, "a service", keys, sizeof(keys) / sizeof(*keys),
-			service);
+	if (!service)
+		return;
+	reader_mapping(reader, key->next, "a service", keys, sizeof(keys) / sizeof(*keys), service);
+	check_delivery(reader, key, service);
 }
 
 void services_read(struct reader *reader, const struct yaml_node *node, void *target)

@@ -34,7 +34,18 @@ static void print_ports(FILE *out, const struct config_route *route)
 	fprintf(out, "%s, ", route->port_count > 1 ? "]" : "");
 }
 
-char *text_of_route(const struct config_route *route, const char *service)
+static void print_names(FILE *out, const struct config_route *route, const struct names *names)
+{
+	if (!route->name_count)
+		return;
+	fprintf(out, "sni: %s", route->name_count > 1 ? "[" : "");
+	for (size_t i = 0; i < route->name_count; i++)
+		fprintf(out, "%s\"%s\"", i ? ", " : "", names_text(names, route->names[i]));
+	fprintf(out, "%s, ", route->name_count > 1 ? "]" : "");
+}
+
+char *text_of_route(
+	const struct config_route *route, const char *service, const struct names *names)
 {
 	char *text = NULL;
 	size_t size;
@@ -48,6 +59,7 @@ char *text_of_route(const struct config_route *route, const char *service)
 	print_prefixes(out, "from", route->from, route->from_count);
 	if (route->udp)
 		fputs(route->tcp ? "protocol: [tcp, udp], " : "protocol: udp, ", out);
+	print_names(out, route, names);
 	if (service)
 		fprintf(out, "service: %s", service);
 	else if (route->action == MATCH_PASS)

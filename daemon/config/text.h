@@ -6,6 +6,7 @@
 #include "daemon/config/config.h"
 
 /* The keys in a fixed order, defaults left out. The caller frees it; NULL without memory. */
-char *text_of_route(const struct config_route *route, const char *service);
+char *text_of_route(
+	const struct config_route *route, const char *service, const struct names *names);
 
 #endif

@@ -88,8 +88,16 @@ void fake_engine_lose(struct engine *engine, unsigned pick)
 
 void engine_facts(const struct engine *engine, struct engine_facts *facts)
 {
-	*facts = (struct engine_facts){
-		.migrates = engine->group_count, .pin_fault = "nothing is pinned here"};
+	*facts = (struct engine_facts){.name = "fake",
+		.steers = true,
+		.migrates = engine->group_count,
+		.pin_fault = "nothing is pinned here"};
+}
+
+bool engine_steers(const struct engine *engine)
+{
+	(void)engine;
+	return true;
 }
 
 int engine_install(struct engine *engine, struct table *table, struct err *err)

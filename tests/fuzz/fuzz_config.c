@@ -94,7 +94,7 @@ static void check_table(const struct config *config)
 	struct table table;
 	struct err err;
 
-	if (table_build(config, &table, &err))
+	if (table_build(config, TABLE_OF_PACKETS, &table, &err))
 		return;
 	for (size_t r = 0; r < config->route_count; r++) {
 		const struct config_route *route = &config->routes[r];

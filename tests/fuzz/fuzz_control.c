@@ -401,8 +401,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	for (unsigned p = 0; p < PEERS; p++)
 		parties[p] = (struct party){.fd = -1, .given = -1};
-	state.claims = claims_new(base, state.engine);
-	FUZZ_REQUIRE(state.engine && state.claims);
+	FUZZ_REQUIRE(state.engine && !state_open(&state, base, NULL));
 	FUZZ_REQUIRE(!state_load(&state, &complaints));
 	complaints_fini(&complaints);
 	for (unsigned i = 0; input.left && i < MAX_STEPS; i++)

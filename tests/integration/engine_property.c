@@ -80,7 +80,7 @@ static int run(struct engine *engine)
 		struct table table;
 		struct err err;
 
-		if (table_build(config, &table, &err) || engine_install(engine, &table, &err)) {
+		if (table_build(config, TABLE_OF_PACKETS, &table, &err) || engine_install(engine, &table, &err)) {
 			printf("not ok: %s\n", err.text);
 			return 1;
 		}
@@ -109,7 +109,7 @@ int main(void)
 		perror("making namespaces");
 		return 1;
 	}
-	result = engine_open(run_dir, &engine, &err);
+	result = engine_open(run_dir, CONFIG_ENGINE_KERNEL, &engine, &err);
 	if (result)
 		printf("not ok: %s\n", err.text);
 	else

@@ -16,7 +16,7 @@
 
 #include "common/addr.h"
 
-#define MAX_CONCURRENCY 4096
+#define MAX_CONCURRENCY 8192
 #define ANSWER_SIZE	4096
 #define TIMEOUT_MS	15000
 

@@ -85,12 +85,12 @@ class World:
 class Daemon:
     """socketboxd in the host's namespace."""
 
-    def __init__(self, world, config, name="daemon", run_dir=None, wait=True, options=()):
+    def __init__(self, world, config, name="daemon", run_dir=None, wait=True, options=(), prefix=()):
         self.world, self.name = world, name
         self.run_dir = pathlib.Path(run_dir or world.folder / f"{name}.run")
         self.config = world.folder / f"{name}.yaml"
         self.control = self.run_dir / "control.sock"
-        self.options = options
+        self.options, self.prefix = options, prefix
         world.run_dirs.append(self.run_dir)
         self.write(config)
         self.start(wait)
@@ -101,7 +101,7 @@ class Daemon:
 
     def start(self, wait=True):
         self.process = self.world.start(
-            [paths.DAEMON, "--config", self.config, "--run-dir", self.run_dir, *self.options],
+            [*self.prefix, paths.DAEMON, "--config", self.config, "--run-dir", self.run_dir, *self.options],
             self.name, netns=self.world.host)
         if wait:
             until(self.answers, what=f"{self.name} answers")

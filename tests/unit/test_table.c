@@ -24,7 +24,7 @@ static void agrees_with_naive_scan(void **state)
 		struct err err;
 		unsigned packet_seed = seed;
 
-		assert_int_equal(table_build(config, &table, &err), 0);
+		assert_int_equal(table_build(config, TABLE_OF_PACKETS, &table, &err), 0);
 		for (unsigned i = 0; i < packets; i++) {
 			struct table_packet packet = random_packet(&packet_seed);
 			uint32_t expected = naive_find(config, &packet);
@@ -48,7 +48,7 @@ static void empty_configuration_matches_nothing(void **state)
 	struct table table;
 
 	(void)state;
-	assert_int_equal(table_build(&config, &table, NULL), 0);
+	assert_int_equal(table_build(&config, TABLE_OF_PACKETS, &table, NULL), 0);
 	assert_int_equal(table_find(&table, &packet), MATCH_NONE);
 	table_fini(&table);
 }
@@ -87,7 +87,7 @@ static void hundred_thousand_routes_stay_within_bounds(void **state)
 	struct table table;
 
 	(void)state;
-	assert_int_equal(table_build(config, &table, NULL), 0);
+	assert_int_equal(table_build(config, TABLE_OF_PACKETS, &table, NULL), 0);
 	assert_int_equal(table.cells[0].header.shape_count, 1);
 	/* Four buckets per route at most: 64 bytes each. */
 	assert_in_range(table.cells[0].header.bucket_count, 100000, 524288);
@@ -118,7 +118,7 @@ static void too_many_shapes_name_the_route(void **state)
 		route->from->length = (uint8_t)(r / 129);
 		route->place = (struct config_place){"many.yaml", (unsigned)r + 1, 3};
 	}
-	assert_int_equal(table_build(config, &table, &err), -E2BIG);
+	assert_int_equal(table_build(config, TABLE_OF_PACKETS, &table, &err), -E2BIG);
 	assert_non_null(strstr(err.text, "many.yaml:193:3: error:"));
 	random_config_free(config);
 }

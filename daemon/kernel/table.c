@@ -9,8 +9,7 @@
 #include <sys/mman.h>
 
 #include "common/cleanup.h"
-#include "daemon/engine.h"
-#include "daemon/engine_private.h"
+#include "daemon/kernel/kernel.h"
 #include "steer.skel.h"
 
 /* The fd of the map that slot `index` of an outer map points to, or -1. */
@@ -28,9 +27,9 @@ static union match_cell *map_cells(int fd, size_t count, int protection)
 	return mmap(NULL, count * sizeof(union match_cell), protection, MAP_SHARED, fd, 0);
 }
 
-void engine_adopt_table(struct engine *engine)
+void kernel_adopt_table(struct kernel *kernel)
 {
-	cleanup_close int fd = open_inner(bpf_map__fd(engine->skeleton->maps.tables), 0);
+	cleanup_close int fd = open_inner(bpf_map__fd(kernel->skeleton->maps.tables), 0);
 	struct bpf_map_info info = {0};
 	uint32_t length = sizeof(info);
 	union match_cell *cells;
@@ -41,23 +40,23 @@ void engine_adopt_table(struct engine *engine)
 	if (cells == MAP_FAILED)
 		return;
 	if (cells->header.version == MATCH_VERSION) {
-		engine->counters_fd = open_inner(
-			bpf_map__fd(engine->skeleton->maps.counters), cells->header.counters);
-		engine->cells = cells;
-		engine->cell_count = info.max_entries;
+		kernel->counters_fd = open_inner(
+			bpf_map__fd(kernel->skeleton->maps.counters), cells->header.counters);
+		kernel->cells = cells;
+		kernel->cell_count = info.max_entries;
 		return;
 	}
 	munmap(cells, info.max_entries * sizeof(*cells));
 }
 
-void engine_drop_table(struct engine *engine)
+void kernel_drop_table(struct kernel *kernel)
 {
-	if (engine->cells)
-		munmap(engine->cells, engine->cell_count * sizeof(*engine->cells));
-	engine->cells = NULL;
-	if (engine->counters_fd >= 0)
-		close(engine->counters_fd);
-	engine->counters_fd = -1;
+	if (kernel->cells)
+		munmap(kernel->cells, kernel->cell_count * sizeof(*kernel->cells));
+	kernel->cells = NULL;
+	if (kernel->counters_fd >= 0)
+		close(kernel->counters_fd);
+	kernel->counters_fd = -1;
 }
 
 struct identity_slot {
@@ -74,15 +73,15 @@ static int compare_identity(const void *a, const void *b)
 }
 
 /* The routes of the table in force by identity, as a sorted array; NULL if there are none. */
-static struct identity_slot *index_routes(const struct engine *engine, size_t *count)
+static struct identity_slot *index_routes(const struct kernel *kernel, size_t *count)
 {
-	const struct match_header *header = &engine->cells->header;
+	const struct match_header *header = &kernel->cells->header;
 	struct identity_slot *slots = calloc(header->route_count + 1, sizeof(*slots));
 
 	if (!slots)
 		return NULL;
 	for (uint32_t r = 0; r < header->route_count; r++) {
-		slots[r].identity = engine->cells[header->route_base + r].route.identity;
+		slots[r].identity = kernel->cells[header->route_base + r].route.identity;
 		slots[r].number = r;
 	}
 	*count = header->route_count;
@@ -93,16 +92,16 @@ static struct identity_slot *index_routes(const struct engine *engine, size_t *c
 /* Starts the new counters with what the same routes have counted so far. Packets decided between
  * here and the swap are counted in the old array only: a reload may lose a few microseconds' count.
  */
-static int carry_counts(struct engine *engine, const struct table *table, int counters)
+static int carry_counts(struct kernel *kernel, const struct table *table, int counters)
 {
 	const struct match_header *header = &table->cells->header;
 	cleanup_free struct identity_slot *slots = NULL;
-	cleanup_free struct steer_count *values = calloc((size_t)engine->cpus, sizeof(*values));
+	cleanup_free struct steer_count *values = calloc((size_t)kernel->cpus, sizeof(*values));
 	size_t count = 0;
 
-	if (!engine->cells)
+	if (!kernel->cells)
 		return 0;
-	slots = index_routes(engine, &count);
+	slots = index_routes(kernel, &count);
 	if (!slots || !values)
 		return -ENOMEM;
 	for (uint32_t r = 0; r < header->route_count; r++) {
@@ -111,7 +110,8 @@ static int carry_counts(struct engine *engine, const struct table *table, int co
 		struct identity_slot *found =
 			bsearch(&wanted, slots, count, sizeof(*slots), compare_identity);
 
-		if (!found || engine_count(engine, found->number, &values[0]) || !values[0].lookups)
+		if (!found || kernel_count(&kernel->base, found->number, &values[0]) ||
+			!values[0].lookups)
 			continue;
 		if (bpf_map_update_elem(counters, &r, values, BPF_ANY))
 			return -errno;
@@ -120,7 +120,7 @@ static int carry_counts(struct engine *engine, const struct table *table, int co
 }
 
 static int create_maps(
-	struct engine *engine, const struct table *table, int *table_fd, int *counters_fd)
+	struct kernel *kernel, const struct table *table, int *table_fd, int *counters_fd)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
 	uint32_t routes = table->cells->header.route_count;
@@ -131,7 +131,7 @@ static int create_maps(
 		sizeof(uint32_t), sizeof(struct steer_count), routes ? routes : 1, NULL);
 	if (*counters_fd < 0)
 		return *counters_fd;
-	result = carry_counts(engine, table, *counters_fd);
+	result = carry_counts(kernel, table, *counters_fd);
 	if (result)
 		return result;
 	*table_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "socketbox_table", sizeof(uint32_t),
@@ -148,58 +148,60 @@ static int create_maps(
 
 /* The kernel waits for running programs before either update returns (map-in-map, Linux 4.20), so
  * the counter slot that the table before the last used is free. */
-static int swap_in(struct engine *engine, const struct table *table, int table_fd, int counters_fd)
+static int swap_in(struct kernel *kernel, const struct table *table, int table_fd, int counters_fd)
 {
 	uint32_t slot = table->cells->header.counters, zero = 0;
 
 	if (bpf_map_update_elem(
-		    bpf_map__fd(engine->skeleton->maps.counters), &slot, &counters_fd, 0))
+		    bpf_map__fd(kernel->skeleton->maps.counters), &slot, &counters_fd, 0))
 		return -errno;
-	if (bpf_map_update_elem(bpf_map__fd(engine->skeleton->maps.tables), &zero, &table_fd, 0))
+	if (bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.tables), &zero, &table_fd, 0))
 		return -errno;
 	return 0;
 }
 
-int engine_install(struct engine *engine, struct table *table, struct err *err)
+int kernel_install(struct engine *engine, struct table *table, struct err *err)
 {
+	struct kernel *kernel = kernel_of(engine);
 	cleanup_close int table_fd = -1;
 	cleanup_close int counters_fd = -1;
 	union match_cell *cells;
 	int result;
 
-	if (engine->cells) {
-		table->cells->header.counters = !engine->cells->header.counters;
-		table->cells->header.generation = engine->cells->header.generation + 1;
+	if (kernel->cells) {
+		table->cells->header.counters = !kernel->cells->header.counters;
+		table->cells->header.generation = kernel->cells->header.generation + 1;
 	}
-	result = create_maps(engine, table, &table_fd, &counters_fd);
+	result = create_maps(kernel, table, &table_fd, &counters_fd);
 	if (result)
 		return err_errno(err, result, "installing a table of %u routes",
 			table->cells->header.route_count);
 	cells = map_cells(table_fd, table->count, PROT_READ);
 	if (cells == MAP_FAILED)
 		return err_errno(err, -errno, "mapping the route table");
-	result = swap_in(engine, table, table_fd, counters_fd);
+	result = swap_in(kernel, table, table_fd, counters_fd);
 	if (result) {
 		munmap(cells, table->count * sizeof(*cells));
 		return err_errno(err, result, "putting the route table in force");
 	}
-	engine_drop_table(engine);
-	engine->cells = cells;
-	engine->cell_count = table->count;
-	engine->counters_fd = take_fd(&counters_fd);
+	kernel_drop_table(kernel);
+	kernel->cells = cells;
+	kernel->cell_count = table->count;
+	kernel->counters_fd = take_fd(&counters_fd);
 	return 0;
 }
 
-int engine_count(struct engine *engine, uint32_t number, struct steer_count *count)
+int kernel_count(struct engine *engine, uint32_t number, struct steer_count *count)
 {
-	cleanup_free struct steer_count *values = calloc((size_t)engine->cpus, sizeof(*values));
+	struct kernel *kernel = kernel_of(engine);
+	cleanup_free struct steer_count *values = calloc((size_t)kernel->cpus, sizeof(*values));
 
 	if (!values)
 		return -ENOMEM;
-	if (bpf_map_lookup_elem(engine->counters_fd, &number, values))
+	if (bpf_map_lookup_elem(kernel->counters_fd, &number, values))
 		return -errno;
 	*count = (struct steer_count){0};
-	for (int cpu = 0; cpu < engine->cpus; cpu++) {
+	for (int cpu = 0; cpu < kernel->cpus; cpu++) {
 		count->lookups += values[cpu].lookups;
 		count->unserved += values[cpu].unserved;
 	}

@@ -10,16 +10,16 @@
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
-#include "daemon/engine.h"
-#include "daemon/engine_private.h"
+#include "daemon/kernel/kernel.h"
 #include "daemon/sockets.h"
 #include "steer.skel.h"
 
-int engine_steer(struct engine *engine, const struct steer_key *key, int fd, struct err *err)
+int kernel_steer(struct engine *engine, const struct steer_key *key, int fd, struct err *err)
 {
+	struct kernel *kernel = kernel_of(engine);
 	uint64_t value = (uint64_t)fd;
 
-	if (!bpf_map_update_elem(bpf_map__fd(engine->skeleton->maps.sockets), key, &value, BPF_ANY))
+	if (!bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.sockets), key, &value, BPF_ANY))
 		return 0;
 	if (errno == E2BIG || errno == ENOSPC)
 		return err_set(
@@ -27,22 +27,25 @@ int engine_steer(struct engine *engine, const struct steer_key *key, int fd, str
 	return err_errno(err, -errno, "adding the socket to the kernel's socket map");
 }
 
-void engine_unsteer(struct engine *engine, const struct steer_key *key)
+void kernel_unsteer(struct engine *engine, const struct steer_key *key)
 {
-	bpf_map_delete_elem(bpf_map__fd(engine->skeleton->maps.sockets), key);
+	struct kernel *kernel = kernel_of(engine);
+	bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.sockets), key);
 }
 
-int engine_steered(struct engine *engine, const struct steer_key *key, uint64_t *cookie)
+int kernel_steered(struct engine *engine, const struct steer_key *key, uint64_t *cookie)
 {
-	if (bpf_map_lookup_elem(bpf_map__fd(engine->skeleton->maps.sockets), key, cookie))
+	struct kernel *kernel = kernel_of(engine);
+	if (bpf_map_lookup_elem(bpf_map__fd(kernel->skeleton->maps.sockets), key, cookie))
 		return -errno;
 	return 0;
 }
 
-int engine_set_members(
+int kernel_set_members(
 	struct engine *engine, const struct steer_key *key, uint32_t members, struct err *err)
 {
-	int map = bpf_map__fd(engine->skeleton->maps.groups);
+	struct kernel *kernel = kernel_of(engine);
+	int map = bpf_map__fd(kernel->skeleton->maps.groups);
 
 	if (!members) {
 		bpf_map_delete_elem(map, key);
@@ -54,11 +57,12 @@ int engine_set_members(
 	return 0;
 }
 
-uint32_t engine_members(struct engine *engine, const struct steer_key *key)
+uint32_t kernel_members(struct engine *engine, const struct steer_key *key)
 {
+	struct kernel *kernel = kernel_of(engine);
 	uint32_t members;
 
-	if (bpf_map_lookup_elem(bpf_map__fd(engine->skeleton->maps.groups), key, &members))
+	if (bpf_map_lookup_elem(bpf_map__fd(kernel->skeleton->maps.groups), key, &members))
 		return 0;
 	return members;
 }
@@ -69,64 +73,68 @@ static void make_home(int domain, const struct addr_endpoint *bound, struct stee
 	memcpy(home->address, bound->addr.bytes, sizeof(home->address));
 }
 
-int engine_migrate(struct engine *engine, int fd, const struct addr_endpoint *bound,
+int kernel_migrate(struct engine *engine, int fd, const struct addr_endpoint *bound,
 	const struct steer_key *key, struct err *err)
 {
+	struct kernel *kernel = kernel_of(engine);
 	int program, domain = AF_INET;
 	socklen_t length = sizeof(domain);
 	struct steer_home home;
 
-	if (!engine->migrates)
+	if (!kernel->migrates)
 		return 0;
 	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
 	make_home(domain, bound, &home);
-	if (bpf_map_update_elem(bpf_map__fd(engine->skeleton->maps.homes), &home, key, BPF_ANY))
+	if (bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.homes), &home, key, BPF_ANY))
 		return err_errno(
 			err, -errno, "adding a SO_REUSEPORT group (%d at most)", STEER_MAX_GROUPS);
-	program = bpf_program__fd(engine->skeleton->progs.migrate);
+	program = bpf_program__fd(kernel->skeleton->progs.migrate);
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program, sizeof(program)))
 		return err_errno(err, -errno, "SO_ATTACH_REUSEPORT_EBPF");
 	return 0;
 }
 
-void engine_stop_migrating(struct engine *engine, int domain, const struct addr_endpoint *bound)
+void kernel_stop_migrating(struct engine *engine, int domain, const struct addr_endpoint *bound)
 {
+	struct kernel *kernel = kernel_of(engine);
 	struct steer_home home;
 
 	make_home(domain, bound, &home);
-	bpf_map_delete_elem(bpf_map__fd(engine->skeleton->maps.homes), &home);
+	bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.homes), &home);
 }
 
-int engine_guard(struct engine *engine, int fd, uint32_t service, struct err *err)
+int kernel_guard(struct engine *engine, int fd, uint32_t service, struct err *err)
 {
-	int program = bpf_program__fd(engine->skeleton->progs.guard);
+	struct kernel *kernel = kernel_of(engine);
+	int program = bpf_program__fd(kernel->skeleton->progs.guard);
 	uint64_t cookie = sockets_cookie(fd);
 
 	if (bpf_map_update_elem(
-		    bpf_map__fd(engine->skeleton->maps.guards), &cookie, &service, BPF_ANY))
+		    bpf_map__fd(kernel->skeleton->maps.guards), &cookie, &service, BPF_ANY))
 		return err_errno(err, -errno, "guarding a UDP socket");
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)))
 		return err_errno(err, -errno, "SO_ATTACH_BPF");
 	return 0;
 }
 
-void engine_unguard(struct engine *engine, uint64_t cookie)
+void kernel_unguard(struct engine *engine, uint64_t cookie)
 {
-	bpf_map_delete_elem(bpf_map__fd(engine->skeleton->maps.guards), &cookie);
+	struct kernel *kernel = kernel_of(engine);
+	bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.guards), &cookie);
 }
 
 /* One hole per protocol and family; its filter drops everything before TCP or UDP can answer. */
-int engine_open_holes(struct engine *engine, struct err *err)
+int kernel_open_holes(struct kernel *kernel, struct err *err)
 {
 	static const struct {
 		uint8_t protocol, family;
-	} kinds[ENGINE_HOLES] = {
+	} kinds[KERNEL_HOLES] = {
 		{IPPROTO_TCP, 4}, {IPPROTO_TCP, 6}, {IPPROTO_UDP, 4}, {IPPROTO_UDP, 6}};
 	int result;
 
-	for (size_t i = 0; i < ENGINE_HOLES; i++)
-		engine->holes[i] = -1;
-	for (size_t i = 0; i < ENGINE_HOLES; i++) {
+	for (size_t i = 0; i < KERNEL_HOLES; i++)
+		kernel->holes[i] = -1;
+	for (size_t i = 0; i < KERNEL_HOLES; i++) {
 		struct sockets_request request = {
 			.protocol = kinds[i].protocol,
 			.domain = kinds[i].family == 4 ? AF_INET : AF_INET6,
@@ -136,21 +144,21 @@ int engine_open_holes(struct engine *engine, struct err *err)
 		struct steer_key key = {.protocol = kinds[i].protocol, .family = kinds[i].family};
 		struct addr_endpoint bound;
 
-		result = sockets_make(&request, &engine->holes[i], &bound, err);
+		result = sockets_make(&request, &kernel->holes[i], &bound, err);
 		if (!result)
-			result = sockets_deafen(engine->holes[i], true, err);
+			result = sockets_deafen(kernel->holes[i], true, err);
 		if (!result)
-			result = engine_steer(engine, &key, engine->holes[i], err);
+			result = kernel_steer(&kernel->base, &key, kernel->holes[i], err);
 		if (result)
 			return err_prefix(err, "making the sockets for silent refusals");
 	}
 	return 0;
 }
 
-void engine_close_holes(struct engine *engine)
+void kernel_close_holes(struct kernel *kernel)
 {
-	for (size_t i = 0; i < ENGINE_HOLES; i++)
-		cleanup_close_fd(&engine->holes[i]);
+	for (size_t i = 0; i < KERNEL_HOLES; i++)
+		cleanup_close_fd(&kernel->holes[i]);
 }
 
 static void fill_context(const struct table_packet *packet, struct bpf_sk_lookup *context)
@@ -171,7 +179,7 @@ static void fill_context(const struct table_packet *packet, struct bpf_sk_lookup
 }
 
 /* BPF_PROG_TEST_RUN of sk_lookup programs: Linux 5.13. */
-static int test_run(struct engine *engine, const struct table_packet *packet, uint32_t repeat,
+static int test_run(struct kernel *kernel, const struct table_packet *packet, uint32_t repeat,
 	struct bpf_sk_lookup *context, struct bpf_test_run_opts *options, struct err *err)
 {
 	fill_context(packet, context);
@@ -180,34 +188,36 @@ static int test_run(struct engine *engine, const struct table_packet *packet, ui
 	options->ctx_out = context;
 	options->ctx_size_out = sizeof(*context);
 	options->repeat = (int)repeat;
-	if (bpf_prog_test_run_opts(bpf_program__fd(engine->skeleton->progs.explain), options))
+	if (bpf_prog_test_run_opts(bpf_program__fd(kernel->skeleton->progs.explain), options))
 		return err_errno(err, -errno, "asking the kernel engine (needs Linux 5.13)");
 	return 0;
 }
 
-int engine_explain(struct engine *engine, const struct table_packet *packet,
+int kernel_explain(struct engine *engine, const struct table_packet *packet,
 	struct steer_verdict *verdict, uint64_t *cookie, bool *passed, struct err *err)
 {
+	struct kernel *kernel = kernel_of(engine);
 	LIBBPF_OPTS(bpf_test_run_opts, options);
 	struct bpf_sk_lookup context;
 	uint32_t zero = 0;
-	int result = test_run(engine, packet, 1, &context, &options, err);
+	int result = test_run(kernel, packet, 1, &context, &options, err);
 
 	if (result)
 		return result;
-	if (bpf_map_lookup_elem(bpf_map__fd(engine->skeleton->maps.verdicts), &zero, verdict))
+	if (bpf_map_lookup_elem(bpf_map__fd(kernel->skeleton->maps.verdicts), &zero, verdict))
 		return err_errno(err, -errno, "reading the kernel engine's verdict");
 	*cookie = context.cookie;
 	*passed = options.retval == SK_PASS;
 	return 0;
 }
 
-int engine_time(struct engine *engine, const struct table_packet *packet, uint32_t repeat,
+int kernel_time(struct engine *engine, const struct table_packet *packet, uint32_t repeat,
 	uint32_t *nanoseconds, struct err *err)
 {
+	struct kernel *kernel = kernel_of(engine);
 	LIBBPF_OPTS(bpf_test_run_opts, options);
 	struct bpf_sk_lookup context;
-	int result = test_run(engine, packet, repeat, &context, &options, err);
+	int result = test_run(kernel, packet, repeat, &context, &options, err);
 
 	if (result)
 		return result;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Mounts, finds and removes the bpffs that holds the pins.
-#include "daemon/pins.h"
+#include "daemon/kernel/pins.h"
 
 #include <errno.h>
 #include <linux/magic.h>

@@ -3,8 +3,8 @@
  * Where the kernel engine's maps and link are pinned: a bpffs of the daemon's own under its run
  * directory, since /sys/fs/bpf may not be mounted and is not ours to fill.
  */
-#ifndef SOCKETBOX_DAEMON_PINS_H
-#define SOCKETBOX_DAEMON_PINS_H
+#ifndef SOCKETBOX_DAEMON_KERNEL_PINS_H
+#define SOCKETBOX_DAEMON_KERNEL_PINS_H
 
 #include <limits.h>
 

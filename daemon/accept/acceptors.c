@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Opens, accepts, pauses and closes.
+#include "daemon/accept/acceptors.h"
+
+#include <errno.h>
+#include <linux/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "daemon/accept/wanted.h"
+#include "daemon/log.h"
+#include "daemon/sockets.h"
+
+/* Connections taken per turn of the event loop, so that no socket keeps the others waiting. */
+#define MAX_PER_TURN 32
+
+/* How long accepting rests when the machine is out of descriptors or memory. */
+static const struct timeval rest = {.tv_usec = 200 * 1000};
+
+struct acceptor {
+	struct acceptors *set;
+	struct wanted wanted;
+	int fd;
+	struct event *readable;
+	bool accepting; /* committed, and not paused */
+	bool is_new, is_kept;
+	uint32_t next_service; /* wanted.service as of the next commit */
+	struct acceptor *next;
+};
+
+struct acceptors {
+	struct event_base *base;
+	struct engine *engine;
+	struct judge *judge;
+	struct deliveries *deliveries;
+	struct acceptor *first;
+	struct event *wake; /* pending while accepting rests */
+	bool starving;	    /* said already */
+};
+
+static void start(struct acceptor *acceptor)
+{
+	if (!acceptor->accepting && !event_add(acceptor->readable, NULL))
+		acceptor->accepting = true;
+}
+
+static void pause_acceptor(struct acceptor *acceptor)
+{
+	event_del(acceptor->readable);
+	acceptor->accepting = false;
+}
+
+static struct delivery *own_delivery(const struct acceptor *acceptor)
+{
+	return acceptor->wanted.service
+		       ? deliveries_find(acceptor->set->deliveries, acceptor->wanted.service)
+		       : NULL;
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *context)
+{
+	struct acceptors *set = context;
+
+	(void)fd;
+	(void)what;
+	for (struct acceptor *acceptor = set->first; acceptor; acceptor = acceptor->next) {
+		struct delivery *delivery = own_delivery(acceptor);
+
+		if (!delivery || !delivery_full(delivery))
+			start(acceptor);
+	}
+}
+
+/* Accepting rests: what comes waits in the kernel's backlog. Told once, until it goes well again.
+ */
+static void starve(struct acceptors *set, int error)
+{
+	if (!set->starving)
+		log_warning("new connections wait: accept: %s", strerror(error));
+	set->starving = true;
+	for (struct acceptor *acceptor = set->first; acceptor; acceptor = acceptor->next)
+		pause_acceptor(acceptor);
+	evtimer_add(set->wake, &rest);
+}
+
+static bool accept_one(struct acceptor *acceptor)
+{
+	struct sockaddr_storage local, remote;
+	socklen_t local_length = sizeof(local), remote_length = sizeof(remote);
+	struct arrival arrival;
+
+	arrival.fd = accept4(acceptor->fd, (struct sockaddr *)&remote, &remote_length,
+		SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (arrival.fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			starve(acceptor->set, errno);
+		/* The rest is of single connections, which went away (accept(2)). */
+		return errno == ECONNABORTED || errno == EPERM;
+	}
+	if (acceptor->set->starving)
+		log_info("new connections are accepted again");
+	acceptor->set->starving = false;
+	if (getsockname(arrival.fd, (struct sockaddr *)&local, &local_length) ||
+		addr_from_sockaddr(&local, local_length, &arrival.local) ||
+		addr_from_sockaddr(&remote, remote_length, &arrival.remote)) {
+		close(arrival.fd);
+		return true;
+	}
+	arrival.service_port = arrival.local.port;
+	judge_take(acceptor->set->judge, &arrival);
+	return true;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	struct acceptor *acceptor = context;
+
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < MAX_PER_TURN && acceptor->accepting; i++) {
+		struct delivery *delivery = own_delivery(acceptor);
+
+		if (delivery && delivery_full(delivery)) {
+			pause_acceptor(acceptor);
+			return;
+		}
+		if (!accept_one(acceptor))
+			return;
+	}
+}
+
+void acceptors_resume(struct acceptors *acceptors, uint32_t service)
+{
+	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
+		if (acceptor->wanted.service == service && !acceptor->is_new &&
+			!evtimer_pending(acceptors->wake, NULL))
+			start(acceptor);
+	}
+}
+
+struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, struct judge *judge,
+	struct deliveries *deliveries)
+{
+	struct acceptors *set = calloc(1, sizeof(*set));
+
+	if (!set)
+		return NULL;
+	*set = (struct acceptors){
+		.base = base,
+		.engine = engine,
+		.judge = judge,
+		.deliveries = deliveries,
+		.wake = evtimer_new(base, on_wake, set),
+	};
+	if (!set->wake) {
+		free(set);
+		return NULL;
+	}
+	return set;
+}
+
+static void steer_key(const struct acceptor *acceptor, struct steer_key *key)
+{
+	*key = (struct steer_key){
+		.service = acceptor->wanted.service,
+		.port = STEER_ANY_PORT,
+		.protocol = IPPROTO_TCP,
+		.family = addr_is_v4(&acceptor->wanted.endpoint.addr) ? 4 : 6,
+	};
+}
+
+static void close_acceptor(struct acceptor *acceptor)
+{
+	if (acceptor->readable)
+		event_free(acceptor->readable);
+	cleanup_close_fd(&acceptor->fd);
+	free(acceptor);
+}
+
+static int open_socket(struct acceptor *acceptor, struct err *err)
+{
+	const struct wanted *wanted = &acceptor->wanted;
+	bool steers = engine_steers(acceptor->set->engine);
+	struct sockets_request request = {
+		.service = wanted->service,
+		.protocol = IPPROTO_TCP,
+		.domain = wanted->domain,
+		.v6only = wanted->domain == AF_INET6 && !wanted->mapped,
+		.anchored = steers,
+		.transparent = wanted->transparent,
+		.endpoint = wanted->endpoint,
+	};
+	struct addr_endpoint bound;
+	struct steer_key key;
+	int result = sockets_make(&request, &acceptor->fd, &bound, err);
+
+	if (result || !steers)
+		return result;
+	steer_key(acceptor, &key);
+	return engine_steer(acceptor->set->engine, &key, acceptor->fd, err);
+}
+
+static int open_acceptor(struct acceptors *set, const struct wanted *wanted, struct err *err)
+{
+	struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
+	int result;
+
+	if (!acceptor)
+		return err_errno(err, -ENOMEM, "an acceptor");
+	*acceptor = (struct acceptor){
+		.set = set,
+		.wanted = *wanted,
+		.fd = -1,
+		.is_new = true,
+		.is_kept = true,
+		.next_service = wanted->service,
+	};
+	result = open_socket(acceptor, err);
+	if (!result) {
+		acceptor->readable = event_new(
+			set->base, acceptor->fd, EV_READ | EV_PERSIST, on_readable, acceptor);
+		if (!acceptor->readable)
+			result = err_errno(err, -ENOMEM, "an acceptor");
+	}
+	if (result) {
+		close_acceptor(acceptor);
+		return result;
+	}
+	acceptor->next = set->first;
+	set->first = acceptor;
+	return 0;
+}
+
+static struct acceptor *find(const struct acceptors *set, const struct wanted *wanted)
+{
+	for (struct acceptor *acceptor = set->first; acceptor; acceptor = acceptor->next) {
+		if (wanted_equal(&acceptor->wanted, wanted))
+			return acceptor;
+	}
+	return NULL;
+}
+
+static int open_all(struct acceptors *set, const struct wanted_list *list, struct err *err)
+{
+	for (struct acceptor *acceptor = set->first; acceptor; acceptor = acceptor->next)
+		acceptor->is_kept = false;
+	for (size_t i = 0; i < list->count; i++) {
+		struct acceptor *known = find(set, &list->list[i]);
+		int result = 0;
+
+		if (known) {
+			known->is_kept = true;
+			known->next_service = list->list[i].service;
+		} else {
+			result = open_acceptor(set, &list->list[i], err);
+		}
+		if (result)
+			return result;
+	}
+	return 0;
+}
+
+int acceptors_prepare(
+	struct acceptors *acceptors, const struct config *config, struct complaints *complaints)
+{
+	struct wanted_list list;
+	struct err err = {.text = "out of memory"};
+	int result = engine_steers(acceptors->engine) ? wanted_by_services(config, &list)
+						      : wanted_by_routes(config, &list, complaints);
+
+	if (!result) {
+		result = open_all(acceptors, &list, &err);
+		wanted_free(&list);
+	}
+	if (result && result != -E2BIG)
+		complaints_error(complaints, NULL, 0, 0, "%s", err.text);
+	if (result)
+		acceptors_abandon(acceptors);
+	return result;
+}
+
+/* Closes those for which `drop` is true. */
+static void sweep(struct acceptors *set, bool (*drop)(const struct acceptor *acceptor))
+{
+	struct acceptor **link = &set->first;
+
+	while (*link) {
+		struct acceptor *acceptor = *link;
+
+		if (!drop(acceptor)) {
+			link = &acceptor->next;
+			continue;
+		}
+		*link = acceptor->next;
+		close_acceptor(acceptor);
+	}
+}
+
+static bool is_unneeded(const struct acceptor *acceptor)
+{
+	return !acceptor->is_kept;
+}
+
+static bool is_new(const struct acceptor *acceptor)
+{
+	return acceptor->is_new;
+}
+
+void acceptors_commit(struct acceptors *acceptors)
+{
+	sweep(acceptors, is_unneeded);
+	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
+		acceptor->is_new = false;
+		acceptor->wanted.service = acceptor->next_service;
+	}
+	if (!evtimer_pending(acceptors->wake, NULL))
+		on_wake(-1, 0, acceptors);
+}
+
+void acceptors_abandon(struct acceptors *acceptors)
+{
+	sweep(acceptors, is_new);
+}
+
+static const char *name_of(const struct acceptor *acceptor, const struct config *config)
+{
+	const struct config_service *service =
+		config_service_by_id(config, acceptor->wanted.service);
+
+	return service ? service->name : NULL;
+}
+
+/* TCP_INFO of a listening socket: tcpi_unacked is the length of its accept queue. */
+static int backlog(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) ? 0 : (int)info.tcpi_unacked;
+}
+
+json_t *acceptors_report(const struct acceptors *acceptors, const struct config *config)
+{
+	json_t *list = json_array();
+
+	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
+		char text[ADDR_TEXT_SIZE];
+
+		json_array_append_new(list,
+			json_pack("{s:s?, s:s, s:s, s:b, s:i}", "service",
+				name_of(acceptor, config), "family",
+				acceptor->wanted.domain == AF_INET ? "ipv4" : "ipv6", "address",
+				addr_endpoint_format(&acceptor->wanted.endpoint, text), "paused",
+				!acceptor->accepting, "backlog", backlog(acceptor->fd)));
+	}
+	return list;
+}
+
+void acceptors_free(struct acceptors *acceptors)
+{
+	if (!acceptors)
+		return;
+	while (acceptors->first) {
+		struct acceptor *acceptor = acceptors->first;
+
+		acceptors->first = acceptor->next;
+		close_acceptor(acceptor);
+	}
+	event_free(acceptors->wake);
+	free(acceptors);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The daemon's own listening sockets: accepts on them for the services whose connections it
+ * delivers, and pauses where these, or the machine, have no room.
+ */
+#ifndef SOCKETBOX_DAEMON_ACCEPTORS_H
+#define SOCKETBOX_DAEMON_ACCEPTORS_H
+
+#include <event2/event.h>
+#include <jansson.h>
+
+#include "daemon/accept/judge.h"
+#include "daemon/engine.h"
+
+struct acceptors;
+
+/* Nothing is owned. NULL without memory. */
+struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, struct judge *judge,
+	struct deliveries *deliveries);
+
+/* Opens what the configuration needs beside what is open. On failure, with at least one error among
+ * the complaints, nothing is changed. Then one of the other two. */
+int acceptors_prepare(
+	struct acceptors *acceptors, const struct config *config, struct complaints *complaints);
+
+/* Begins to accept on the new sockets, and closes what is not needed any more. */
+void acceptors_commit(struct acceptors *acceptors);
+void acceptors_abandon(struct acceptors *acceptors);
+
+/* The service's delivery has room again. */
+void acceptors_resume(struct acceptors *acceptors, uint32_t service);
+
+/* [{service, family, address, paused, backlog}] */
+json_t *acceptors_report(const struct acceptors *acceptors, const struct config *config);
+
+void acceptors_free(struct acceptors *acceptors); /* NULL is allowed */
+
+#endif

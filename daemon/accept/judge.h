@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Decides, by the route table in force, which service takes an accepted connection, and gives it to
+ * that service's delivery. Connections whose TLS name decides are looked into first.
+ */
+#ifndef SOCKETBOX_DAEMON_JUDGE_H
+#define SOCKETBOX_DAEMON_JUDGE_H
+
+#include <event2/event.h>
+
+#include "daemon/arrival.h"
+#include "daemon/config/config.h"
+#include "daemon/deliver/delivery.h"
+#include "daemon/table.h"
+#include "daemon/tally.h"
+
+struct judge;
+
+/* counts_all: nobody else has counted these connections, as the kernel engine does. NULL without
+ * memory. */
+struct judge *judge_new(struct event_base *base, struct deliveries *deliveries, bool counts_all);
+
+/* Builds the tables of a configuration beside those in force. -ENOMEM, -E2BIG. */
+int judge_prepare(struct judge *judge, const struct config *config, struct err *err);
+
+/* Puts them in force, or forgets them. The configuration must outlive the judge or the next. */
+void judge_commit(struct judge *judge);
+void judge_abandon(struct judge *judge);
+
+/* Takes the connection. */
+void judge_take(struct judge *judge, struct arrival *arrival);
+
+/* Which route would take a connection with this name (NULL: none). */
+uint32_t judge_find(const struct judge *judge, const struct table_packet *packet, const char *name);
+
+/* What has been decided here for route `number`; NULL if there is no such route. */
+const struct tally_count *judge_count(const struct judge *judge, uint32_t number);
+
+/* Connections whose ClientHello is waited for. */
+size_t judge_waiting(const struct judge *judge);
+
+void judge_free(struct judge *judge); /* NULL is allowed */
+
+#endif

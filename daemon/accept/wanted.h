@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which listening sockets the daemon needs of its own to accept for services. Pure. */
+#ifndef SOCKETBOX_DAEMON_WANTED_H
+#define SOCKETBOX_DAEMON_WANTED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/config/complaints.h"
+#include "daemon/config/config.h"
+
+/* Without BPF each port of a range needs a socket. */
+#define WANTED_MAX_SOCKETS 4096
+
+struct wanted {
+	uint32_t service; /* whose connections these are; 0: the routes tell */
+	int domain;	  /* AF_INET, or AF_INET6 (then for IPv6 only, but for mapped) */
+	bool mapped;	  /* takes IPv4 connections on an AF_INET6 socket */
+	bool transparent; /* for what a TPROXY rule brings */
+	struct addr_endpoint endpoint; /* port 0: an anchor, to be steered to */
+};
+
+struct wanted_list {
+	struct wanted *list;
+	size_t count;
+};
+
+/* For the kernel engine: an acceptor for each family and service, and for TLS names. -ENOMEM. */
+int wanted_by_services(const struct config *config, struct wanted_list *out);
+
+/* For the user engine: what the routes name. What it cannot serve without BPF is complained about:
+ * too many sockets is an error (-E2BIG), what would take more than the routes say is a warning. */
+int wanted_by_routes(
+	const struct config *config, struct wanted_list *out, struct complaints *complaints);
+
+/* True if one socket can be both. */
+bool wanted_equal(const struct wanted *a, const struct wanted *b);
+void wanted_free(struct wanted_list *wanted);
+
+#endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Keeps the set in step with the configuration, and passes connections on.
+#include "daemon/deliver/delivery.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+static const struct delivery_kind *const kinds[] = {
+	[CONFIG_HANDOFF] = &delivery_handoff,
+};
+
+struct deliveries {
+	struct event_base *base;
+	struct delivery *first;
+	void (*room)(void *context, uint32_t service);
+	void *context;
+};
+
+struct deliveries *deliveries_new(
+	struct event_base *base, void (*room)(void *context, uint32_t service), void *context)
+{
+	struct deliveries *deliveries = calloc(1, sizeof(*deliveries));
+
+	if (deliveries)
+		*deliveries = (struct deliveries){.base = base, .room = room, .context = context};
+	return deliveries;
+}
+
+static struct delivery *find(
+	const struct deliveries *deliveries, uint32_t service, enum config_delivery number)
+{
+	for (struct delivery *delivery = deliveries->first; delivery; delivery = delivery->next) {
+		if (delivery->id == service && delivery->number == number)
+			return delivery;
+	}
+	return NULL;
+}
+
+static int add(struct deliveries *deliveries, const struct config_service *service, struct err *err)
+{
+	struct delivery *delivery = calloc(1, sizeof(*delivery));
+	int result;
+
+	if (!delivery)
+		return err_errno(err, -ENOMEM, "service '%s'", service->name);
+	*delivery = (struct delivery){
+		.kind = kinds[service->delivery],
+		.number = service->delivery,
+		.service = service,
+		.id = service->id,
+		.base = deliveries->base,
+		.deliveries = deliveries,
+	};
+	result = delivery->kind->open(delivery, err);
+	if (result) {
+		free(delivery);
+		return err_prefix(err, "service '%s'", service->name);
+	}
+	delivery->next = deliveries->first;
+	deliveries->first = delivery;
+	return 0;
+}
+
+int deliveries_prepare(struct deliveries *deliveries, const struct config *config, struct err *err)
+{
+	for (size_t s = 0; s < config->service_count; s++) {
+		const struct config_service *service = &config->services[s];
+		int result = 0;
+
+		if (service->delivery != CONFIG_CLAIM &&
+			!find(deliveries, service->id, service->delivery))
+			result = add(deliveries, service, err);
+		if (result)
+			return result;
+	}
+	return 0;
+}
+
+static void close_delivery(struct delivery *delivery)
+{
+	delivery->kind->close(delivery);
+	free(delivery);
+}
+
+void deliveries_configure(struct deliveries *deliveries, const struct config *config)
+{
+	struct delivery **link = &deliveries->first;
+
+	while (*link) {
+		struct delivery *delivery = *link;
+		const struct config_service *service = config_service_by_id(config, delivery->id);
+
+		if (!service || service->delivery != delivery->number) {
+			*link = delivery->next;
+			close_delivery(delivery);
+			continue;
+		}
+		delivery->service = service;
+		delivery->kind->configure(delivery);
+		link = &delivery->next;
+	}
+}
+
+struct delivery *deliveries_find(const struct deliveries *deliveries, uint32_t service)
+{
+	struct delivery *delivery = deliveries->first;
+
+	while (delivery && delivery->id != service)
+		delivery = delivery->next;
+	return delivery;
+}
+
+static void set_options(int fd, unsigned options)
+{
+	static const struct {
+		enum config_socket_option option;
+		int level, name;
+	} known[] = {
+		{CONFIG_NODELAY, IPPROTO_TCP, TCP_NODELAY},
+		{CONFIG_KEEPALIVE, SOL_SOCKET, SO_KEEPALIVE},
+		{CONFIG_QUICKACK, IPPROTO_TCP, TCP_QUICKACK},
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		if (options & known[i].option)
+			setsockopt(fd, known[i].level, known[i].name, &(int){1}, sizeof(int));
+	}
+}
+
+void delivery_take(struct delivery *delivery, struct arrival *arrival)
+{
+	set_options(arrival->fd, delivery->service->socket_options);
+	delivery->kind->take(delivery, arrival);
+}
+
+bool delivery_full(const struct delivery *delivery)
+{
+	return delivery->kind->full(delivery);
+}
+
+void delivery_has_room(struct delivery *delivery)
+{
+	delivery->deliveries->room(delivery->deliveries->context, delivery->id);
+}
+
+void delivery_report(const struct delivery *delivery, json_t *object)
+{
+	delivery->kind->report(delivery, object);
+}
+
+void deliveries_free(struct deliveries *deliveries)
+{
+	if (!deliveries)
+		return;
+	while (deliveries->first) {
+		struct delivery *delivery = deliveries->first;
+
+		deliveries->first = delivery->next;
+		close_delivery(delivery);
+	}
+	free(deliveries);
+}

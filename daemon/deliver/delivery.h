@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The deliveries of all services whose connections the daemon accepts: one object per service, of
+ * the kind that its configuration names. They live across reloads, and are known by the service's
+ * identifier.
+ */
+#ifndef SOCKETBOX_DAEMON_DELIVERY_H
+#define SOCKETBOX_DAEMON_DELIVERY_H
+
+#include <event2/event.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/arrival.h"
+#include "daemon/config/config.h"
+
+struct deliveries;
+struct delivery;
+
+/* What a kind of delivery does; `object` is its own. */
+struct delivery_kind {
+	/* Makes delivery->object for delivery->service. */
+	int (*open)(struct delivery *delivery, struct err *err);
+	/* delivery->service has been replaced by a newer one of the same kind; the old one is freed
+	 * after this call. */
+	void (*configure)(struct delivery *delivery);
+	void (*take)(struct delivery *delivery, struct arrival *arrival);
+	bool (*full)(const struct delivery *delivery);
+	void (*report)(const struct delivery *delivery, json_t *object);
+	void (*close)(struct delivery *delivery);
+};
+
+struct delivery {
+	const struct delivery_kind *kind;
+	enum config_delivery number;
+	const struct config_service *service;
+	uint32_t id;
+	struct event_base *base;
+	struct deliveries *deliveries;
+	void *object;
+	struct delivery *next;
+};
+
+extern const struct delivery_kind delivery_handoff;
+
+/* room(context, service): a delivery that was full has room again. base is not owned. NULL without
+ * memory. */
+struct deliveries *deliveries_new(
+	struct event_base *base, void (*room)(void *context, uint32_t service), void *context);
+
+/* Makes what the configuration needs and there is not yet. On failure nothing is changed but for
+ * new, idle objects. The configuration must outlive the set or deliveries_configure of the next. */
+int deliveries_prepare(struct deliveries *deliveries, const struct config *config, struct err *err);
+
+/* Closes what the configuration does not have, and tells the rest of its new settings. */
+void deliveries_configure(struct deliveries *deliveries, const struct config *config);
+
+/* NULL if the service's connections are not the daemon's to accept. */
+struct delivery *deliveries_find(const struct deliveries *deliveries, uint32_t service);
+
+/* Takes the connection, with the service's socket options set. */
+void delivery_take(struct delivery *delivery, struct arrival *arrival);
+bool delivery_full(const struct delivery *delivery);
+
+/* For a kind to call: what was full has room again. */
+void delivery_has_room(struct delivery *delivery);
+
+/* Adds what the kind has to tell to the service's JSON object. */
+void delivery_report(const struct delivery *delivery, json_t *object);
+
+/* NULL is allowed. */
+void deliveries_free(struct deliveries *deliveries);
+
+#endif

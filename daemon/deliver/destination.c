@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The queue, and the coming and going of receivers.
+#include "daemon/deliver/destination.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "daemon/deliver/receiver.h"
+#include "daemon/log.h"
+
+/* How often a receiver is looked for that inotify(7) does not tell of. */
+#define LOOK_MS 200
+
+struct waiting {
+	struct arrival arrival;
+	struct waiting *next;
+};
+
+struct link {
+	struct destination *destination;
+	struct receiver *receiver;
+	bool by_path, leaving; /* leaving: replaced; it may still take what it has been sent */
+	struct link *next;
+};
+
+struct destination {
+	struct event_base *base;
+	const struct config_handoff *config;
+	char *path;
+	struct link *links, *turn; /* whose turn it is to be sent a connection */
+	struct waiting *first, *last;
+	size_t count;
+	struct destination_counts *counts;
+	void (*room)(void *context);
+	void *context;
+	struct event *look, *changed; /* time to look for a receiver; inotify */
+	int inotify;
+	int64_t down_since_ms; /* 0: there is a receiver */
+	bool given_up, full_before;
+	int last_error;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static const char *name_of(const struct destination *destination)
+{
+	return destination->path ? destination->path : "the opened receivers";
+}
+
+static void append(struct destination *destination, struct waiting *waiting)
+{
+	waiting->next = NULL;
+	if (destination->last)
+		destination->last->next = waiting;
+	else
+		destination->first = waiting;
+	destination->last = waiting;
+	destination->count++;
+}
+
+static void prepend(struct destination *destination, struct waiting *waiting)
+{
+	waiting->next = destination->first;
+	destination->first = waiting;
+	if (!destination->last)
+		destination->last = waiting;
+	destination->count++;
+}
+
+static void drop_first(struct destination *destination)
+{
+	struct waiting *waiting = destination->first;
+
+	destination->first = waiting->next;
+	if (!destination->first)
+		destination->last = NULL;
+	destination->count--;
+	free(waiting);
+}
+
+static void refuse_first(struct destination *destination)
+{
+	arrival_refuse(&destination->first->arrival);
+	destination->counts->refused++;
+	drop_first(destination);
+}
+
+static void note_room(struct destination *destination)
+{
+	bool full = destination_full(destination);
+
+	if (destination->full_before && !full)
+		destination->room(destination->context);
+	destination->full_before = full;
+}
+
+static bool has_receiver(const struct destination *destination)
+{
+	for (const struct link *link = destination->links; link; link = link->next) {
+		if (!link->leaving)
+			return true;
+	}
+	return false;
+}
+
+static struct link *path_link(const struct destination *destination)
+{
+	for (struct link *link = destination->links; link; link = link->next) {
+		if (link->by_path && !link->leaving)
+			return link;
+	}
+	return NULL;
+}
+
+static void arm_look(struct destination *destination)
+{
+	static const struct timeval wait = {.tv_usec = LOOK_MS * 1000};
+
+	if (!evtimer_pending(destination->look, NULL))
+		evtimer_add(destination->look, &wait);
+}
+
+static void note_up(struct destination *destination)
+{
+	if (destination->given_up)
+		log_info("%s: a receiver is back", name_of(destination));
+	destination->down_since_ms = 0;
+	destination->given_up = false;
+}
+
+static void note_down(struct destination *destination)
+{
+	if (!destination->down_since_ms)
+		destination->down_since_ms = now_ms();
+	arm_look(destination);
+}
+
+/* Sends the first connection to whoever has room, in turns. -EAGAIN: nobody has. */
+static int send_first(struct destination *destination)
+{
+	struct link *start = destination->turn ? destination->turn : destination->links;
+	struct link *link = start;
+	int result = -EAGAIN;
+
+	if (!link)
+		return -EAGAIN;
+	do {
+		if (!link->leaving)
+			result = receiver_send(link->receiver, &destination->first->arrival);
+		link = link->next ? link->next : destination->links;
+		if (!result)
+			break;
+		if (result != -ECONNREFUSED && result != -EAGAIN)
+			return result;
+	} while (link != start);
+	destination->turn = link;
+	return result == -ECONNREFUSED ? -EAGAIN : result;
+}
+
+static void pump(struct destination *destination)
+{
+	while (destination->count) {
+		int result = send_first(destination);
+
+		if (result == -EAGAIN)
+			break;
+		if (result) {
+			log_warning("%s: a connection cannot be sent: %s", name_of(destination),
+				strerror(-result));
+			refuse_first(destination);
+			continue;
+		}
+		destination->counts->delivered++;
+		drop_first(destination);
+	}
+	if (!has_receiver(destination))
+		note_down(destination);
+	note_room(destination);
+}
+
+static void unlink_link(struct link *link)
+{
+	struct destination *destination = link->destination;
+	struct link **place = &destination->links;
+
+	while (*place != link)
+		place = &(*place)->next;
+	*place = link->next;
+	if (destination->turn == link)
+		destination->turn = link->next;
+	receiver_free(link->receiver);
+	free(link);
+}
+
+/* Puts what the receiver never took in front of the queue, in its old order. */
+static void reclaim(struct link *link)
+{
+	struct destination *destination = link->destination;
+	struct waiting *back = NULL, *next;
+	struct arrival arrival;
+	size_t touched = 0, count = 0;
+
+	while (receiver_reclaim(link->receiver, &arrival, &touched)) {
+		struct waiting *waiting = malloc(sizeof(*waiting));
+
+		if (!waiting) {
+			arrival_refuse(&arrival);
+			destination->counts->refused++;
+			continue;
+		}
+		waiting->arrival = arrival;
+		waiting->next = back;
+		back = waiting;
+		count++;
+	}
+	for (; back; back = next) {
+		next = back->next;
+		prepend(destination, back);
+	}
+	destination->counts->delivered -= count;
+	destination->counts->redelivered += count;
+	destination->counts->lost += touched;
+	if (count || touched)
+		log_info(
+			"%s: a receiver ended with %zu connections untaken; they wait for the next",
+			name_of(destination), count);
+}
+
+static void look(struct destination *destination);
+
+static void on_dead(struct receiver *receiver, void *context)
+{
+	struct link *link = context;
+	struct destination *destination = link->destination;
+
+	(void)receiver;
+	reclaim(link);
+	unlink_link(link);
+	look(destination);
+}
+
+static void on_progress(struct receiver *receiver, void *context)
+{
+	struct link *link = context;
+	struct destination *destination = link->destination;
+
+	if (link->leaving && !receiver_untaken(receiver))
+		unlink_link(link);
+	pump(destination);
+}
+
+static struct link *new_link(struct destination *destination, struct receiver_events *events)
+{
+	struct link *link = calloc(1, sizeof(*link));
+
+	if (!link)
+		return NULL;
+	link->destination = destination;
+	*events =
+		(struct receiver_events){.progress = on_progress, .dead = on_dead, .context = link};
+	return link;
+}
+
+static void add_link(struct link *link, struct receiver *receiver)
+{
+	struct destination *destination = link->destination;
+
+	link->receiver = receiver;
+	link->next = destination->links;
+	destination->links = link;
+	note_up(destination);
+}
+
+/* Only the daemon may write to the socket: another could pass anything off as a connection. */
+static void narrow_mode(struct destination *destination)
+{
+	struct stat file;
+	mode_t most = destination->config->mode;
+
+	if (stat(destination->path, &file) || !S_ISSOCK(file.st_mode) ||
+		!(file.st_mode & 0222 & ~most))
+		return;
+	if (chmod(destination->path, file.st_mode & 07777 & most))
+		log_warning(
+			"%s: others may write to it, and its mode cannot be changed to %04o: %s",
+			destination->path, (unsigned)most, strerror(errno));
+}
+
+static void say_once(struct destination *destination, int result, const struct err *err)
+{
+	if (result != destination->last_error && result != -ENOENT && result != -ECONNREFUSED)
+		log_warning("%s", err->text);
+	destination->last_error = result;
+}
+
+static void connect_path(struct destination *destination)
+{
+	struct receiver_events events;
+	struct link *link = new_link(destination, &events), *old;
+	struct receiver *receiver;
+	struct err err;
+	int result;
+
+	if (!link)
+		return;
+	narrow_mode(destination);
+	result = receiver_connect(destination->base, destination->path, &events, &receiver, &err);
+	say_once(destination, result, &err);
+	if (result) {
+		free(link);
+		return;
+	}
+	old = path_link(destination);
+	link->by_path = true;
+	add_link(link, receiver);
+	if (!old)
+		return;
+	old->leaving = true;
+	if (!receiver_untaken(old->receiver))
+		unlink_link(old);
+}
+
+/* Refuses what waits once nobody has been there for the time that the service says. */
+static void give_up(struct destination *destination)
+{
+	if (!destination->given_up)
+		log_warning("%s: no receiver for %u ms; connections are refused until one is there",
+			name_of(destination), destination->config->hold_ms);
+	destination->given_up = true;
+	while (destination->count)
+		refuse_first(destination);
+}
+
+static void on_changed(evutil_socket_t fd, short what, void *context)
+{
+	char events[4096];
+
+	(void)what;
+	while (read(fd, events, sizeof(events)) > 0)
+		;
+	look(context);
+}
+
+/* Where the folder cannot be watched, or is not there yet, time has to do. */
+static void watch_folder(struct destination *destination)
+{
+	cleanup_free char *folder = strdup(destination->path);
+	char *slash = folder ? strrchr(folder, '/') : NULL;
+
+	if (!slash)
+		return;
+	destination->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (destination->inotify < 0)
+		return;
+	slash[slash == folder] = '\0';
+	if (inotify_add_watch(destination->inotify, folder, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) <
+		0) {
+		cleanup_close_fd(&destination->inotify);
+		return;
+	}
+	destination->changed = event_new(destination->base, destination->inotify,
+		EV_READ | EV_PERSIST, on_changed, destination);
+	if (destination->changed)
+		event_add(destination->changed, NULL);
+}
+
+/* Finds a receiver where there is none, or another one. */
+static void look(struct destination *destination)
+{
+	struct link *current = path_link(destination);
+
+	if (destination->path && !destination->changed)
+		watch_folder(destination);
+	if (destination->path && !(current && receiver_is_at(current->receiver, destination->path)))
+		connect_path(destination);
+	if (!has_receiver(destination)) {
+		note_down(destination);
+		if (now_ms() - destination->down_since_ms >= destination->config->hold_ms)
+			give_up(destination);
+	}
+	if (destination->path && !destination->changed)
+		arm_look(destination);
+	pump(destination);
+}
+
+static void on_look(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	look(context);
+}
+
+struct destination *destination_new(struct event_base *base, const char *path,
+	const struct config_handoff *config, struct destination_counts *counts,
+	void (*room)(void *context), void *context)
+{
+	struct destination *destination = calloc(1, sizeof(*destination));
+
+	if (!destination)
+		return NULL;
+	*destination = (struct destination){
+		.base = base,
+		.config = config,
+		.counts = counts,
+		.room = room,
+		.context = context,
+		.inotify = -1,
+		.path = path ? strdup(path) : NULL,
+		.look = evtimer_new(base, on_look, destination),
+	};
+	if (!destination->look || (path && !destination->path)) {
+		destination_free(destination);
+		return NULL;
+	}
+	look(destination);
+	return destination;
+}
+
+void destination_configure(struct destination *destination, const struct config_handoff *config)
+{
+	destination->config = config;
+	look(destination);
+}
+
+void destination_take(struct destination *destination, struct arrival *arrival)
+{
+	struct waiting *waiting = NULL;
+
+	if (!destination->given_up && !destination_full(destination))
+		waiting = malloc(sizeof(*waiting));
+	if (!waiting) {
+		arrival_refuse(arrival);
+		destination->counts->refused++;
+		return;
+	}
+	waiting->arrival = *arrival;
+	arrival->fd = -1;
+	append(destination, waiting);
+	pump(destination);
+}
+
+bool destination_full(const struct destination *destination)
+{
+	return destination->count >= destination->config->queue;
+}
+
+int destination_open(struct destination *destination, int *fd, struct err *err)
+{
+	struct receiver_events events;
+	struct link *link = new_link(destination, &events);
+	struct receiver *receiver;
+	int result;
+
+	if (!link)
+		return err_errno(err, -ENOMEM, "a receiver");
+	result = receiver_adopt(destination->base, fd, &events, &receiver, err);
+	if (result) {
+		free(link);
+		return result;
+	}
+	add_link(link, receiver);
+	pump(destination);
+	return 0;
+}
+
+void destination_see(const struct destination *destination, struct destination_view *view)
+{
+	*view = (struct destination_view){
+		.path = destination->path,
+		.waiting = destination->count,
+		.down = !has_receiver(destination),
+	};
+	for (const struct link *link = destination->links; link; link = link->next) {
+		view->receivers++;
+		view->untaken += receiver_untaken(link->receiver);
+	}
+}
+
+void destination_free(struct destination *destination)
+{
+	if (!destination)
+		return;
+	while (destination->count)
+		refuse_first(destination);
+	while (destination->links)
+		unlink_link(destination->links);
+	if (destination->look)
+		event_free(destination->look);
+	if (destination->changed)
+		event_free(destination->changed);
+	cleanup_close_fd(&destination->inotify);
+	free(destination->path);
+	free(destination);
+}

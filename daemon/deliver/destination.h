@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where connections of a handoff service wait: a bounded queue, and the receivers that take from
+ * it. A receiver that is down is waited for, one that is replaced is followed, and what one leaves
+ * untaken goes to the next.
+ */
+#ifndef SOCKETBOX_DAEMON_DESTINATION_H
+#define SOCKETBOX_DAEMON_DESTINATION_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/arrival.h"
+#include "daemon/config/config.h"
+
+struct destination;
+
+struct destination_counts {
+	uint64_t delivered;   /* taken by a receiver, or on the way to it */
+	uint64_t redelivered; /* left untaken by a receiver that died, and sent again */
+	uint64_t lost;	      /* touched, but not served, by a receiver that died */
+	uint64_t refused;     /* nobody was there for `hold`, or the queue was full */
+};
+
+struct destination_view {
+	const char *path; /* NULL: only opened receivers */
+	size_t receivers, waiting, untaken;
+	bool down;
+};
+
+/* path is copied; NULL: only receivers that destination_open gives. room is called when the queue
+ * has room again. counts is the caller's and outlives the object. NULL without memory. */
+struct destination *destination_new(struct event_base *base, const char *path,
+	const struct config_handoff *config, struct destination_counts *counts,
+	void (*room)(void *context), void *context);
+
+/* New settings; the path stays. */
+void destination_configure(struct destination *destination, const struct config_handoff *config);
+
+/* Takes the connection, which is sent as soon as a receiver has room. Where the queue is full, or
+ * nobody has been there for too long, it is refused. */
+void destination_take(struct destination *destination, struct arrival *arrival);
+
+bool destination_full(const struct destination *destination);
+
+/* Takes the daemon's end of a pair, whose other end is a receiver's. */
+int destination_open(struct destination *destination, int *fd, struct err *err);
+
+void destination_see(const struct destination *destination, struct destination_view *view);
+
+/* Refuses what waits, and closes. NULL is allowed. */
+void destination_free(struct destination *destination);
+
+#endif

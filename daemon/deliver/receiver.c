@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Sends connections, and follows what becomes of them.
+#include "daemon/deliver/receiver.h"
+
+#include <errno.h>
+#include <linux/bpf.h> /* the states of TCP, which <netinet/tcp.h> would bring in the way of <linux/tcp.h> */
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <linux/unix_diag.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "common/channel.h"
+#include "common/cleanup.h"
+
+/* More than any receiver's queue holds with a sane net.unix.max_dgram_qlen. */
+#define MAX_UNTAKEN 256
+
+struct receiver {
+	struct receiver_events events;
+	struct event *writable; /* edge-triggered: also for each message that is taken */
+	struct event *death;	/* tells of it from the event loop, not from within a call */
+	int fd, diag;
+	ino_t inode;	  /* of fd, as sock_diag knows it */
+	struct stat file; /* of the path, when connected */
+	int message_size; /* what SIOCOUTQ counts for one message */
+	struct arrival ring[MAX_UNTAKEN];
+	size_t first, count; /* untaken ones, oldest first */
+	bool dead;
+};
+
+/* What the socket is charged for a message, asked of a socket of the same kind that nobody reads.
+ */
+static int measure_message(int type)
+{
+	int pair[2], size = 0;
+	cleanup_close int left = -1;
+	cleanup_close int right = -1;
+
+	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	left = pair[0];
+	right = pair[1];
+	if (channel_send(left, "A", 1, left, 0) || ioctl(left, SIOCOUTQ, &size))
+		return -errno;
+	return size > 0 ? size : -EOPNOTSUPP;
+}
+
+static int untaken(const struct receiver *receiver)
+{
+	int size = 0;
+
+	if (ioctl(receiver->fd, SIOCOUTQ, &size))
+		return (int)receiver->count;
+	return (size + receiver->message_size - 1) / receiver->message_size;
+}
+
+static uint32_t peer_in(const void *answer, size_t size)
+{
+	const struct nlmsghdr *header = answer;
+	const struct unix_diag_msg *message = NLMSG_DATA(header);
+	const struct rtattr *attribute = (const struct rtattr *)(message + 1);
+	int left;
+
+	if (!NLMSG_OK(header, size) || header->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+		return 0;
+	left = (int)header->nlmsg_len - (int)NLMSG_LENGTH(sizeof(*message));
+	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+		uint32_t peer;
+
+		if (attribute->rta_type != UNIX_DIAG_PEER)
+			continue;
+		memcpy(&peer, RTA_DATA(attribute), sizeof(peer));
+		return peer;
+	}
+	return 0;
+}
+
+/* False if nobody has the receiving socket open any more. */
+static bool receiver_lives(const struct receiver *receiver)
+{
+	struct {
+		struct nlmsghdr header;
+		struct unix_diag_req request;
+	} question = {
+		.header = {.nlmsg_len = sizeof(question),
+			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			.nlmsg_flags = NLM_F_REQUEST},
+		.request = {.sdiag_family = AF_UNIX,
+			.udiag_states = ~0u,
+			.udiag_ino = (uint32_t)receiver->inode,
+			.udiag_show = UDIAG_SHOW_PEER,
+			.udiag_cookie = {~0u, ~0u}},
+	};
+	_Alignas(struct nlmsghdr) char answer[1024];
+	ssize_t length;
+
+	if (send(receiver->diag, &question, sizeof(question), 0) < 0)
+		return false;
+	length = recv(receiver->diag, answer, sizeof(answer), 0);
+	return length > 0 && peer_in(answer, (size_t)length);
+}
+
+static void die(struct receiver *receiver)
+{
+	static const struct timeval now = {0};
+
+	if (receiver->dead)
+		return;
+	receiver->dead = true;
+	event_del(receiver->writable);
+	evtimer_add(receiver->death, &now);
+}
+
+/* Lets go of the connections whose messages are taken. What is left in the queue is asked first:
+ * if the receiver lives after that, what is gone from the queue was taken. */
+static void release_taken(struct receiver *receiver)
+{
+	size_t left = (size_t)untaken(receiver);
+
+	if (left >= receiver->count)
+		return;
+	if (!receiver_lives(receiver)) {
+		die(receiver);
+		return;
+	}
+	while (receiver->count > left) {
+		cleanup_close_fd(&receiver->ring[receiver->first].fd);
+		receiver->first = (receiver->first + 1) % MAX_UNTAKEN;
+		receiver->count--;
+	}
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *context)
+{
+	struct receiver *receiver = context;
+
+	(void)fd;
+	(void)what;
+	release_taken(receiver);
+	if (!receiver->dead)
+		receiver->events.progress(receiver, receiver->events.context);
+}
+
+static void on_death(evutil_socket_t fd, short what, void *context)
+{
+	struct receiver *receiver = context;
+
+	(void)fd;
+	(void)what;
+	receiver->events.dead(receiver, receiver->events.context);
+}
+
+static int prepare(struct receiver *receiver, struct event_base *base, struct err *err)
+{
+	struct stat file;
+	int type = SOCK_DGRAM;
+	socklen_t length = sizeof(type);
+
+	receiver->diag = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	if (receiver->diag < 0 || fstat(receiver->fd, &file) ||
+		getsockopt(receiver->fd, SOL_SOCKET, SO_TYPE, &type, &length))
+		return err_errno(err, -errno, "watching a receiver (sock_diag)");
+	receiver->inode = file.st_ino;
+	receiver->message_size = measure_message(type);
+	if (receiver->message_size < 0)
+		return err_errno(err, receiver->message_size, "watching a receiver (SIOCOUTQ)");
+	receiver->writable =
+		event_new(base, receiver->fd, EV_WRITE | EV_ET | EV_PERSIST, on_writable, receiver);
+	receiver->death = evtimer_new(base, on_death, receiver);
+	if (!receiver->writable || !receiver->death || event_add(receiver->writable, NULL))
+		return err_errno(err, -ENOMEM, "watching a receiver");
+	if (!receiver_lives(receiver))
+		return err_set(err, -ECONNREFUSED, "the receiver is gone");
+	return 0;
+}
+
+int receiver_adopt(struct event_base *base, int *fd, const struct receiver_events *events,
+	struct receiver **out, struct err *err)
+{
+	struct receiver *receiver = calloc(1, sizeof(*receiver));
+	int result;
+
+	if (!receiver)
+		return err_errno(err, -ENOMEM, "a receiver");
+	receiver->events = *events;
+	receiver->diag = -1;
+	receiver->fd = take_fd(fd);
+	result = prepare(receiver, base, err);
+	if (result) {
+		receiver_free(receiver);
+		return result;
+	}
+	*out = receiver;
+	return 0;
+}
+
+int receiver_connect(struct event_base *base, const char *path,
+	const struct receiver_events *events, struct receiver **out, struct err *err)
+{
+	cleanup_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address;
+	struct stat file;
+	int result;
+
+	if (fd < 0)
+		return err_errno(err, -errno, "socket");
+	result = channel_address(path, "the handoff path", &address, err);
+	if (result)
+		return result;
+	/* The file first: if it is replaced meanwhile, the next look finds another one. */
+	if (stat(path, &file))
+		return err_errno(err, -errno, "%s", path);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		return err_errno(err, -errno, "connecting to %s", path);
+	result = receiver_adopt(base, &fd, events, out, err);
+	if (!result)
+		(*out)->file = file;
+	return result;
+}
+
+int receiver_send(struct receiver *receiver, struct arrival *arrival)
+{
+	size_t last = (receiver->first + receiver->count) % MAX_UNTAKEN;
+	int result;
+
+	if (receiver->dead)
+		return -ECONNREFUSED;
+	if (receiver->count == MAX_UNTAKEN)
+		return -EAGAIN;
+	result = channel_send(receiver->fd, "A", 1, arrival->fd, MSG_DONTWAIT);
+	if (result == -ECONNREFUSED || result == -EPIPE || result == -ECONNRESET ||
+		result == -ENOTCONN) {
+		die(receiver);
+		return -ECONNREFUSED;
+	}
+	if (result)
+		return result;
+	receiver->ring[last] = *arrival;
+	arrival->fd = -1;
+	receiver->count++;
+	return 0;
+}
+
+size_t receiver_untaken(const struct receiver *receiver)
+{
+	return receiver->count;
+}
+
+/* True if somebody has read from the connection or written to it, or it is over. */
+static bool is_touched(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+	int unread = 0;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) || ioctl(fd, SIOCINQ, &unread))
+		return true;
+	/* A client's FIN counts as an octet of the sequence, not of what is received. */
+	return (info.tcpi_state != BPF_TCP_ESTABLISHED && info.tcpi_state != BPF_TCP_CLOSE_WAIT) ||
+	       info.tcpi_bytes_sent > 0 || info.tcpi_bytes_received > (uint64_t)unread + 1;
+}
+
+bool receiver_reclaim(struct receiver *receiver, struct arrival *arrival, size_t *touched)
+{
+	while (receiver->count) {
+		struct arrival *next = &receiver->ring[receiver->first];
+
+		receiver->first = (receiver->first + 1) % MAX_UNTAKEN;
+		receiver->count--;
+		if (!is_touched(next->fd)) {
+			*arrival = *next;
+			return true;
+		}
+		cleanup_close_fd(&next->fd);
+		(*touched)++;
+	}
+	return false;
+}
+
+bool receiver_is_at(const struct receiver *receiver, const char *path)
+{
+	struct stat file;
+
+	return !stat(path, &file) && file.st_dev == receiver->file.st_dev &&
+	       file.st_ino == receiver->file.st_ino &&
+	       file.st_ctim.tv_sec == receiver->file.st_ctim.tv_sec &&
+	       file.st_ctim.tv_nsec == receiver->file.st_ctim.tv_nsec;
+}
+
+void receiver_free(struct receiver *receiver)
+{
+	if (!receiver)
+		return;
+	for (; receiver->count; receiver->count--) {
+		cleanup_close_fd(&receiver->ring[receiver->first].fd);
+		receiver->first = (receiver->first + 1) % MAX_UNTAKEN;
+	}
+	if (receiver->writable)
+		event_free(receiver->writable);
+	if (receiver->death)
+		event_free(receiver->death);
+	cleanup_close_fd(&receiver->fd);
+	cleanup_close_fd(&receiver->diag);
+	free(receiver);
+}

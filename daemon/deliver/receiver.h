@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One way to one receiver of connections: a connected Unix socket on which each message is one
+ * octet and exactly one connected stream socket. Every connection is kept until the receiver has
+ * taken its message out of the socket, so that those in the queue of a receiver that dies are not
+ * lost with it.
+ *
+ * SIOCOUTQ tells how much of what was sent nobody has taken yet (unix(7), as memory charged to the
+ * sender, which is the same for each of our messages); a receiver's death empties its queue too,
+ * and is told apart by sock_diag(7), which knows no peer of a socket whose peer is gone.
+ */
+#ifndef SOCKETBOX_DAEMON_RECEIVER_H
+#define SOCKETBOX_DAEMON_RECEIVER_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/err.h"
+#include "daemon/arrival.h"
+
+struct receiver;
+
+struct receiver_events {
+	/* There may be room again, or less is untaken. */
+	void (*progress)(struct receiver *receiver, void *context);
+	/* The receiver is gone. receiver_reclaim tells what it left; then receiver_free. */
+	void (*dead)(struct receiver *receiver, void *context);
+	void *context;
+};
+
+/* Connects to the datagram socket at path. -ECONNREFUSED, -ENOENT: no receiver is there; others
+ * with the path and the remedy. */
+int receiver_connect(struct event_base *base, const char *path,
+	const struct receiver_events *events, struct receiver **out, struct err *err);
+
+/* Takes the daemon's end of a socket pair, which is closed with the receiver. -ENOMEM. */
+int receiver_adopt(struct event_base *base, int *fd, const struct receiver_events *events,
+	struct receiver **out, struct err *err);
+
+/* Sends the connection, which is the receiver's then. -EAGAIN: there is no room; events->progress
+ * will tell. -ECONNREFUSED: the receiver is gone; events->dead tells too. Other errors: the
+ * connection cannot be sent. On any error it stays the caller's. */
+int receiver_send(struct receiver *receiver, struct arrival *arrival);
+
+size_t receiver_untaken(const struct receiver *receiver);
+
+/* Gives back the next connection that was never taken, in order; false when there are no more. For
+ * a receiver that is dead. Those that the receiver has touched after all (read from, or written to)
+ * are closed and counted in *touched. */
+bool receiver_reclaim(struct receiver *receiver, struct arrival *arrival, size_t *touched);
+
+/* True if the socket file at the path is still the one that was connected to. */
+bool receiver_is_at(const struct receiver *receiver, const char *path);
+
+/* Closes the way to it and what is untaken. NULL is allowed. */
+void receiver_free(struct receiver *receiver);
+
+#endif

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Handoff: accepted connections go over a Unix socket to whoever receives there, and none is lost."""
+import signal
+import time
+
+import pytest
+
+from support import paths
+from support.load import Load, lost
+from support.process import until
+from support.control import Control, Refused
+from support.traffic import REFUSED, ask
+from support.world import CLIENT_V4, CLIENT_V6, V4, V6
+
+
+def config(path, more="", routes=""):
+    return f"""
+services:
+  mail: {{handoff: {{path: {path}, hold: 3s}}{more}}}
+routes:
+  - {{to: ["{V4}", "{V6}"], port: [80, 81], service: mail}}
+{routes}"""
+
+
+class Receiver:
+    """tests/support/receiver.c at a path."""
+
+    def __init__(self, world, path, *words, text="", name="receiver"):
+        self.path, self.text = path, text
+        path.unlink(missing_ok=True)
+        self.process = world.start([paths.RECEIVER, *words, path, text], name)
+        until(path.exists, what="the receiver binds")
+
+    def stop(self, number=signal.SIGKILL):
+        self.process.stop(number)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "mail.sock"
+
+
+def handoff(daemon):
+    service = next(s for s in daemon.status()["services"] if s["name"] == "mail")
+    return service["handoff"]
+
+
+def test_the_receiver_sees_both_addresses(world, daemon, path):
+    Receiver(world, path)
+    daemon(config(path))
+    assert ask(world, V4) == f"client={CLIENT_V4} server={V4} \n"
+    assert ask(world, V6, 81) == f"client={CLIENT_V6} server={V6} \n"
+
+
+def test_ipv4_can_be_mapped(world, daemon, path):
+    Receiver(world, path)
+    daemon(config(path, more=", ipv4: mapped"))
+    assert ask(world, V4) == f"client=::ffff:{CLIENT_V4} server=::ffff:{V4} \n"
+    assert ask(world, V6) == f"client={CLIENT_V6} server={V6} \n"
+
+
+def test_a_path_for_each_port(world, daemon, tmp_path):
+    for port in (80, 81):
+        Receiver(world, tmp_path / f"mail.{port}", text=f"at {port}", name=f"receiver{port}")
+    daemon(config(tmp_path / "mail._@SB_"))
+    for port in (80, 81):
+        assert ask(world, V6, port).endswith(f"at {port}\n")
+
+
+def test_connections_wait_for_a_receiver_and_are_refused_after_hold(world, daemon, path):
+    started = daemon(config(path))
+    load = Load(world, V6, count=50, concurrency=50, expect="client=")
+    time.sleep(1)
+    receiver = Receiver(world, path)
+    assert lost(load.result()) == {}
+    receiver.stop()
+    load = Load(world, V6, count=5, concurrency=5)
+    result = load.result()
+    assert result["reset"] == 5
+    counts = handoff(started)
+    assert (counts["delivered"], counts["refused"], counts["destinations"][0]["down"]) == (50, 5, True)
+    Receiver(world, path)
+    assert until(lambda: "client=" in ask(world, V6), what="the receiver is found again")
+
+
+def test_thousands_at_once_into_a_receiver_that_is_stopped(world, daemon, path):
+    receiver = Receiver(world, path)
+    daemon(config(path))
+    assert ask(world, V6)
+    receiver.process.send(signal.SIGSTOP)
+    load = Load(world, V6, count=5000, concurrency=5000, expect="client=")
+    time.sleep(5)
+    receiver.process.send(signal.SIGCONT)
+    result = load.result()
+    assert (result["ok"], lost(result)) == (5000, {})
+
+
+def test_a_receiver_that_is_killed_leaves_its_queue_to_the_next(world, daemon, path):
+    receiver = Receiver(world, path, text="first")
+    started = daemon(config(path))
+    assert ask(world, V6)
+    receiver.process.send(signal.SIGSTOP)
+    load = Load(world, V6, count=200, concurrency=200, expect="second")
+    until(lambda: handoff(started)["destinations"][0]["untaken"] > 5, what="the queue fills")
+    receiver.stop()
+    Receiver(world, path, text="second", name="second")
+    result = load.result()
+    assert (result["ok"], lost(result)) == (200, {})
+    counts = handoff(started)
+    assert counts["redelivered"] > 5 and counts["lost"] == 0
+    until(lambda: not handoff(started)["destinations"][0]["untaken"], what="all are taken")
+
+
+def test_a_receiver_is_replaced_by_rename(world, daemon, path):
+    old = Receiver(world, path, text="old")
+    daemon(config(path))
+    load = Load(world, V6, seconds=4, concurrency=16, expect="client=")
+    for number in range(5):
+        time.sleep(0.5)
+        new = world.start([paths.RECEIVER, "--rename", path, f"new {number}"], f"new{number}")
+        until(lambda number=number: ask(world, V4).endswith(f"new {number}\n"), what="the new one receives")
+        old.stop()
+        old = new
+    assert lost(load.result()) == {}
+
+
+def test_a_thousand_clients(world, daemon, path):
+    Receiver(world, path)
+    daemon(config(path))
+    loads = [Load(world, address, seconds=8, concurrency=500, expect="client=") for address in (V4, V6)]
+    for load in loads:
+        result = load.result()
+        assert result["ok"] > 1000
+        assert lost(result) == {}
+
+
+def test_few_descriptors(world, daemon, path):
+    """The daemon waits for descriptors; it neither ends nor spins, and goes on when there are some."""
+    receiver = Receiver(world, path)
+    started = daemon(config(path), prefix=("prlimit", "--nofile=64:64"))
+    assert ask(world, V6)
+    receiver.process.send(signal.SIGSTOP)
+    load = Load(world, V6, count=300, concurrency=300, expect="client=")
+    until(lambda: "new connections wait" in started.process.log(), what="descriptors run out")
+    before = cpu_seconds(started.process.pid)
+    time.sleep(2)
+    assert cpu_seconds(started.process.pid) - before < 0.5
+    receiver.process.send(signal.SIGCONT)
+    result = load.result()
+    assert (result["ok"], lost(result)) == (300, {})
+    assert started.process.log().count("new connections wait") < 20
+    assert "new connections are accepted again" in started.process.log()
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def test_reloads_lose_nothing(world, daemon, path):
+    Receiver(world, path)
+    started = daemon(config(path))
+    load = Load(world, V6, seconds=4, concurrency=16, expect="client=")
+    number = 0
+    while load.running():
+        number += 1
+        started.reload(config(path, routes=f'  - {{port: {1000 + number}, service: mail}}\n'))
+    assert lost(load.result()) == {}
+    assert number > 10
+
+
+def test_a_handed_service_has_nothing_to_claim(world, daemon, path):
+    started = daemon(config(path))
+    result = started.cli("run", "mail", "--", "true", check=False)
+    assert result.returncode == 0
+    with pytest.raises(Refused, match="no socket to claim"):
+        Control(started, "mail").claim(V4, 80)
+    assert ask(world, V4, 82) == REFUSED

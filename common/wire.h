@@ -24,10 +24,13 @@ enum wire_type {
 	WIRE_STATUS = 4,  /*                                  -> WIRE_TEXT, fd: JSON */
 	WIRE_EXPLAIN = 5, /* what happens to a packet;        -> WIRE_TEXT, fd: JSON */
 	WIRE_RELOAD = 6,  /* re-read the configuration;       -> WIRE_TEXT, fd: JSON */
+	WIRE_RECEIVE =
+		8, /* asks for handed connections;     -> WIRE_RECEIVING, fd: where they come */
 
 	WIRE_WELCOME = 0x81,
 	WIRE_CLAIMED = 0x82,
 	WIRE_TEXT = 0x84,
+	WIRE_RECEIVING = 0x88,
 	WIRE_ERROR = 0xff,
 };
 
@@ -78,6 +81,13 @@ struct wire_claim {
 	uint32_t protocol; /* IPPROTO_TCP, IPPROTO_UDP, or IPPROTO_MPTCP, which may be given TCP */
 	uint32_t flags;
 	uint32_t pad2;
+};
+
+/* Answered by a bare header of type WIRE_RECEIVING. */
+struct wire_receive {
+	struct wire_header header;
+	uint32_t socket_type; /* SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET */
+	uint32_t pad;
 };
 
 struct wire_claimed {

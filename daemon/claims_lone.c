@@ -142,7 +142,12 @@ int claims_lone_grant(struct claim *claim, const struct config_service *service,
 
 	if (!shared) {
 		cleanup_close int dead = take_fd(&claim->fd);
-		int result = make(claim, service, err);
+		int result;
+
+		/* It is still bound, for as long as somebody has it. */
+		if (dead >= 0)
+			setsockopt(dead, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+		result = make(claim, service, err);
 
 		if (result) {
 			claim->fd = take_fd(&dead);

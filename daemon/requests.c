@@ -12,6 +12,7 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
+#include "daemon/deliver/handoff.h"
 #include "daemon/log.h"
 #include "daemon/report.h"
 
@@ -25,6 +26,7 @@ union message {
 	struct wire_hello hello;
 	struct wire_claim claim;
 	struct wire_explain explain;
+	struct wire_receive receive;
 	char bytes[256];
 };
 
@@ -228,6 +230,37 @@ static int serve_claim(struct request *request, struct err *err)
 	return 0;
 }
 
+/* Opens a way on which the service's connections come; it lasts as long as its other end. */
+static int serve_receive(struct request *request, struct err *err)
+{
+	struct wire_header reply = reply_header(request, WIRE_RECEIVING, sizeof(reply));
+	uint32_t type = request->message.receive.socket_type;
+	const struct config_service *service;
+	cleanup_close int ours = -1;
+	cleanup_close int theirs = -1;
+	int pair[2], result;
+
+	if (!request->peer->service[0])
+		return err_set(err, -ENOTCONN, "say which service this is first (HELLO)");
+	if (type != SOCK_STREAM && type != SOCK_DGRAM && type != SOCK_SEQPACKET)
+		return err_set(err, -EINVAL,
+			"socket type is %u, not SOCK_STREAM (1), SOCK_DGRAM (2) or SOCK_SEQPACKET (5)",
+			type);
+	result = find_service(request, request->peer->service, &service, err);
+	if (result)
+		return result;
+	if (socketpair(AF_UNIX, (int)type | SOCK_CLOEXEC, 0, pair))
+		return err_errno(err, -errno, "socketpair");
+	ours = pair[0];
+	theirs = pair[1];
+	if (fcntl(ours, F_SETFL, O_NONBLOCK))
+		return err_errno(err, -errno, "O_NONBLOCK");
+	result = handoff_open(deliveries_find(request->state->deliveries, service->id), &ours, err);
+	if (!result)
+		answer(request, &reply, sizeof(reply), theirs);
+	return result;
+}
+
 static int serve_status(struct request *request, struct err *err)
 {
 	return reply_json(request, report_status(request->state), err);
@@ -283,6 +316,7 @@ static const struct {
 	{WIRE_STATUS, sizeof(struct wire_header), false, serve_status},
 	{WIRE_EXPLAIN, sizeof(struct wire_explain), false, serve_explain},
 	{WIRE_RELOAD, sizeof(struct wire_header), false, serve_reload},
+	{WIRE_RECEIVE, sizeof(struct wire_receive), false, serve_receive},
 };
 
 static int dispatch(struct request *request, size_t length, struct err *err)

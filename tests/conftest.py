@@ -27,9 +27,17 @@ def world(tmp_path):
 
 
 @pytest.fixture
-def daemon(world):
+def engine():
+    """Which engine the daemons of a test have. The integration tests run some under both."""
+    return "kernel"
+
+
+@pytest.fixture
+def daemon(world, engine):
     """Starts daemons: daemon(config, **options)."""
-    return lambda config, **options: Daemon(world, config, **options)
+    def start(config, options=(), **more):
+        return Daemon(world, config, options=["--engine", engine, *options], **more)
+    return start
 
 
 @pytest.fixture

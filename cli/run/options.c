@@ -18,12 +18,12 @@
 
 /*
  * Not here: SO_REUSEPORT and IPV6_V6ONLY, which the daemon has set before it bound the socket;
+ * SO_REUSEADDR, without which what is left of a claim would keep its successor away;
  * SO_BINDTODEVICE, whose device is one of the program's namespace; filters, which cannot be read.
  */
 static const struct {
 	int level, name;
 } table[] = {
-	{SOL_SOCKET, SO_REUSEADDR},
 	{SOL_SOCKET, SO_KEEPALIVE},
 	{SOL_SOCKET, SO_BROADCAST},
 	{SOL_SOCKET, SO_LINGER},

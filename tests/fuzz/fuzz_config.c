@@ -67,7 +67,8 @@ static void check_texts(const struct config *config)
 	FUZZ_REQUIRE(out);
 	fputs("services:\n", out);
 	for (size_t s = 0; s < config->service_count; s++)
-		fprintf(out, "  %s: {}\n", config->services[s].name);
+		fprintf(out, "  %s: {%s}\n", config->services[s].name,
+			config->services[s].delivery == CONFIG_CLAIM ? "" : "handoff: {}");
 	fputs("routes:\n", out);
 	for (size_t r = 0; r < config->route_count; r++)
 		fprintf(out, "  - %s\n", config->routes[r].text);
@@ -132,7 +133,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			const struct config_route *route = &config->routes[r];
 
 			check_route(route);
-			combinations += route->to_count * route->from_count * route->port_count;
+			combinations += route->to_count * route->from_count * route->port_count *
+					(route->name_count + 1);
 		}
 		if (config->route_count <= MAX_ROUTES && combinations <= MAX_COMBINATIONS) {
 			check_texts(config);

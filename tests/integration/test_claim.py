@@ -13,6 +13,8 @@ from support.process import until
 from support.traffic import REFUSED, Answers, ask, ask_udp, connect
 from support.world import CLIENT_V4, CLIENT_V6, V4, V6
 
+pytestmark = pytest.mark.both_engines
+
 NOBODY = 65534
 ROUTES = [{"to": [V4, V6], "port": 80, "service": "a"},
           {"to": [V4, V6], "port": 53, "protocol": "udp", "service": "a"}]
@@ -72,8 +74,16 @@ def test_connections_wait_for_the_next_claim(world, daemon):
         assert b"second" in connection.recv(100)
 
 
-@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["lone", "reuseport"])
-def test_nothing_is_held_longer_than_hold(world, daemon, flags):
+def test_nothing_is_held_longer_than_hold(world, daemon):
+    check_hold(world, daemon, 0)
+
+
+@pytest.mark.kernel_engine("without steering there is no keeper: a group is as the kernel has it")
+def test_no_group_is_held_longer_than_hold(world, daemon):
+    check_hold(world, daemon, REUSEPORT)
+
+
+def check_hold(world, daemon, flags):
     d = daemon(config(hold="300ms"))
     control = Control(d, "a")
     control.claim("::", flags=flags)
@@ -100,6 +110,7 @@ def test_a_socket_that_was_shut_down_is_replaced(world, daemon):
     assert first.cookie != second.cookie
 
 
+@pytest.mark.kernel_engine("who of a group lives is known from the socket map")
 def test_reuseport_sockets_share_connections(world, daemon):
     d = daemon(config())
     members = [Control(d, "a") for _ in range(3)]
@@ -117,6 +128,7 @@ def test_reuseport_sockets_share_connections(world, daemon):
     assert d.claims("a")[0]["sockets"] == 1
 
 
+@pytest.mark.kernel_engine("without steering there is no keeper: a group is as the kernel has it")
 def test_the_backlog_of_a_closing_reuseport_socket_moves_to_the_others(world, daemon):
     d = daemon(config())
     stays, goes = Control(d, "a"), Control(d, "a")
@@ -127,6 +139,7 @@ def test_the_backlog_of_a_closing_reuseport_socket_moves_to_the_others(world, da
     assert len(drain(stays.socket)) == len(waiting)
 
 
+@pytest.mark.kernel_engine("without steering there is no keeper: a group is as the kernel has it")
 def test_connections_wait_for_the_next_reuseport_claim(world, daemon):
     d = daemon(config())
     members = [Control(d, "a") for _ in range(2)]
@@ -143,6 +156,7 @@ def test_connections_wait_for_the_next_reuseport_claim(world, daemon):
     assert ask(world, V4) == "next"
 
 
+@pytest.mark.kernel_engine("without steering there is no keeper: a group is as the kernel has it")
 def test_reuseport_and_lone_sockets_do_not_mix(world, daemon):
     d = daemon(config())
     lone = Control(d, "a")
@@ -231,6 +245,7 @@ def test_an_unknown_service_is_named_with_the_remedy(world, daemon):
     assert info.value.errno == errno.ESRCH
 
 
+@pytest.mark.kernel_engine("a wildcard and an address of it share a port only by steering")
 def test_claims_leave_no_descriptors_behind(world, daemon):
     d = daemon(config(hold=0))
     before = open_fds(d.process.pid)
@@ -251,12 +266,12 @@ def test_claims_leave_no_descriptors_behind(world, daemon):
 
 
 @pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["lone", "reuseport"])
-def test_a_registered_claim_outlives_the_daemon(world, daemon, flags):
+def test_a_registered_claim_outlives_the_daemon(world, daemon, engine, flags):
     d = daemon(config())
     control = Control(d, "a")
     Answers(control.claim("::", flags=flags), "a")
     d.restart()
-    assert d.status()["engine"]["adopted"]
+    assert d.status()["engine"]["adopted"] == (engine == "kernel")
     assert ask(world, V4) == "a", "nobody has registered yet"
     again = Control(d, "a")
     again.register("::", flags=flags, fds=[] if flags else [control.socket.fileno()])

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Handoff: accepted connections go over a Unix socket to whoever receives there, and none is lost."""
+import contextlib
 import signal
+import socket
 import time
 
 import pytest
@@ -9,8 +11,14 @@ from support import paths
 from support.load import Load, lost
 from support.process import until
 from support.control import Control, Refused
-from support.traffic import REFUSED, ask
+from support.traffic import REFUSED, ask, connect
 from support.world import CLIENT_V4, CLIENT_V6, V4, V6
+
+pytestmark = pytest.mark.both_engines
+
+
+def config_of(service):
+    return {"services": {"mail": service}, "routes": [{"to": [V4, V6], "port": [80, 81], "service": "mail"}]}
 
 
 def config(path, more="", routes=""):
@@ -177,3 +185,34 @@ def test_a_handed_service_has_nothing_to_claim(world, daemon, path):
     with pytest.raises(Refused, match="no socket to claim"):
         Control(started, "mail").claim(V4, 80)
     assert ask(world, V4, 82) == REFUSED
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET])
+def test_receivers_opened_over_the_control_socket(world, daemon, kind):
+    """Two of them share; when one ends without having taken what it was sent, the other gets it."""
+    started = daemon(config_of({"handoff": {"hold": "3s"}}))
+    controls = [Control(started, "mail") for _ in range(2)]
+    first, second = [control.receive_connections(kind) for control in controls]
+    load = Load(world, V6, count=40, concurrency=40, expect="second")
+    until(lambda: handoff(started)["destinations"][0]["untaken"] >= 20, what="both have some")
+    first.close()
+    served = 0
+    second.settimeout(5)
+    while served < 40:
+        data, fds, _, _ = socket.recv_fds(second, 1, 2)
+        assert len(data) == 1 and len(fds) == 1
+        with socket.socket(fileno=fds[0]) as connection:
+            connection.settimeout(5)
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nsecond")
+        served += 1
+    assert lost(load.result()) == {}
+    assert handoff(started)["redelivered"] > 0
+    second.close()
+    until(lambda: handoff(started)["destinations"][0]["receivers"] == 0 or ask_closed(world), what="both are gone")
+
+
+def ask_closed(world):
+    """A receiver without anything untaken is found out by the next connection."""
+    with contextlib.suppress(OSError):
+        connect(world, V6).close()

@@ -13,6 +13,8 @@ from support.load import Load, lost
 from support.process import until
 from support.world import V4, V6
 
+pytestmark = pytest.mark.both_engines
+
 CONFIG = {"services": {"a": {"hold": "3s"}},
           "routes": [{"to": [V4, V6], "port": 8080, "service": "a"}]}
 URL4, URL6 = f"http://{V4}:8080/", f"http://[{V6}]:8080/"
@@ -62,6 +64,7 @@ def test_thread_binds(world, daemon, service):
     assert world.curl(URL4) == "thread\n"
 
 
+@pytest.mark.kernel_engine("tells claimed sockets by their anchors")
 def test_nested_namespace_keeps_its_own_sockets(world, daemon, service):
     serve(world, daemon, service, "nested_namespace")
     assert world.curl(URL6) == "inner own outer claimed\n"

@@ -37,6 +37,8 @@ def test_udp_server_answers_from_the_address_asked(world, daemon, service):
 
 REUSEPORT = """
 import os, socket
+
+pytestmark = pytest.mark.both_engines
 sockets = []
 for _ in range(2):
     s = socket.socket(socket.AF_INET6)

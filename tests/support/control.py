@@ -9,9 +9,9 @@ import socket
 import struct
 
 MAGIC, VERSION = 0x31584253, 1
-HELLO, CLAIM, REGISTER, STATUS, EXPLAIN, RELOAD = range(1, 7)
+HELLO, CLAIM, REGISTER, STATUS, EXPLAIN, RELOAD, RECEIVE = *range(1, 7), 8
 WELCOME, CLAIMED, TEXT, ERROR = 0x81, 0x82, 0x84, 0xFF
-SIZES = {HELLO: 80, CLAIM: 48, REGISTER: 48, STATUS: 16, EXPLAIN: 56, RELOAD: 16}
+SIZES = {HELLO: 80, CLAIM: 48, REGISTER: 48, STATUS: 16, EXPLAIN: 56, RELOAD: 16, RECEIVE: 24}
 V6ONLY, REUSEPORT = 1, 2
 TCP, UDP, MPTCP = socket.IPPROTO_TCP, socket.IPPROTO_UDP, 262
 
@@ -109,6 +109,10 @@ class Control:
 
     def register(self, address, port=80, fds=(), **fields):
         self._claimed(self.ask(claim_message(address, port, kind=REGISTER, **fields), fds))
+
+    def receive_connections(self, kind):
+        """The socket of this type on which handed connections come."""
+        return socket.socket(fileno=self.ask(message(RECEIVE, struct.pack("=II", kind, 0))).fds[0])
 
     def _claimed(self, answer):
         assert answer.kind == CLAIMED

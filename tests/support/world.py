@@ -104,7 +104,7 @@ class Daemon:
             [*self.prefix, paths.DAEMON, "--config", self.config, "--run-dir", self.run_dir, *self.options],
             self.name, netns=self.world.host)
         if wait:
-            until(self.answers, what=f"{self.name} answers")
+            until(self.answers, timeout=60, what=f"{self.name} answers")
 
     def answers(self):
         if not self.process.running():

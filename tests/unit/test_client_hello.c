@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Server names in ClientHellos: whole, octet by octet, in many records, broken.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/accept/client_hello.h"
+
+struct buffer {
+	uint8_t data[CLIENT_HELLO_BUFFER + 1024];
+	size_t length;
+};
+
+static void put(struct buffer *buffer, int octets, size_t number)
+{
+	while (octets--)
+		buffer->data[buffer->length++] = (uint8_t)(number >> (8 * octets));
+}
+
+static void put_zeros(struct buffer *buffer, size_t count)
+{
+	memset(buffer->data + buffer->length, 0, count);
+	buffer->length += count;
+}
+
+static void put_name(struct buffer *buffer, const char *name)
+{
+	size_t length = strlen(name);
+
+	put(buffer, 2, 0); /* server_name */
+	put(buffer, 2, length + 5);
+	put(buffer, 2, length + 3);
+	put(buffer, 1, 0); /* host_name */
+	put(buffer, 2, length);
+	memcpy(buffer->data + buffer->length, name, length);
+	buffer->length += length;
+}
+
+/* A handshake message; `padding` octets of another extension stand before the name, if there is
+ * one. */
+static void make_message(struct buffer *out, const char *name, size_t padding)
+{
+	struct buffer *extensions = calloc(1, sizeof(*extensions));
+
+	put(extensions, 2, 51); /* key_share */
+	put(extensions, 2, padding);
+	put_zeros(extensions, padding);
+	if (name)
+		put_name(extensions, name);
+	out->length = 0;
+	put(out, 1, 1); /* client_hello */
+	put(out, 3, 34 + 1 + 32 + 2 + 4 + 2 + 2 + extensions->length);
+	put_zeros(out, 34);
+	put(out, 1, 32);
+	put_zeros(out, 32);
+	put(out, 2, 4);
+	put_zeros(out, 4);
+	put(out, 2, 0x0100);
+	put(out, 2, extensions->length);
+	memcpy(out->data + out->length, extensions->data, extensions->length);
+	out->length += extensions->length;
+	free(extensions);
+}
+
+/* The message in records of `size` octets each. */
+static void make_records(struct buffer *out, const struct buffer *message, size_t size)
+{
+	out->length = 0;
+	for (size_t at = 0; at < message->length; at += size) {
+		size_t part = message->length - at < size ? message->length - at : size;
+
+		put(out, 1, 22);
+		put(out, 2, 0x0301);
+		put(out, 2, part);
+		memcpy(out->data + out->length, message->data + at, part);
+		out->length += part;
+	}
+}
+
+static enum client_hello read_name(const struct buffer *buffer, size_t length, char *name)
+{
+	uint8_t *exact = malloc(length ? length : 1);
+	enum client_hello found;
+
+	memcpy(exact, buffer->data, length);
+	found = client_hello_read(exact, length, name);
+	free(exact);
+	return found;
+}
+
+static void names(void **state)
+{
+	static const struct {
+		const char *sent, *expected; /* NULL: none */
+	} cases[] = {
+		{"www.example.org", "www.example.org"},
+		{"WWW.Example.ORG", "www.example.org"},
+		{"a", "a"},
+		{"xn--mnchen-3ya.example", "xn--mnchen-3ya.example"},
+		{NULL, NULL},
+		{"two words", NULL},
+		{"*.example.org", NULL},
+		{"example.org.", NULL},
+		{"", NULL},
+	};
+	static const size_t records[] = {16384, 500, 60, 7, 2};
+	struct buffer *message = calloc(1, sizeof(*message)), *sent = calloc(1, sizeof(*sent));
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		for (size_t r = 0; r < sizeof(records) / sizeof(*records); r++) {
+			char name[NAMES_MAX_LENGTH + 1] = "";
+
+			make_message(message, cases[i].sent, 1500);
+			make_records(sent, message, records[r]);
+			assert_int_equal(read_name(sent, sent->length, name),
+				cases[i].expected ? CLIENT_HELLO_NAMED : CLIENT_HELLO_PLAIN);
+			if (cases[i].expected)
+				assert_string_equal(name, cases[i].expected);
+		}
+	}
+	free(message);
+	free(sent);
+}
+
+/* Nothing is decided before it is known, and then it stays. */
+static void octet_by_octet(void **state)
+{
+	struct buffer *message = calloc(1, sizeof(*message)), *sent = calloc(1, sizeof(*sent));
+	size_t decided = 0;
+
+	(void)state;
+	make_message(message, "www.example.org", 20000);
+	make_records(sent, message, 16384);
+	for (size_t length = 0; length <= sent->length; length++) {
+		char name[NAMES_MAX_LENGTH + 1] = "";
+		enum client_hello found = read_name(sent, length, name);
+
+		if (found == CLIENT_HELLO_NAMED)
+			decided++;
+		else
+			assert_int_equal(found, CLIENT_HELLO_MORE);
+		assert_int_equal(found == CLIENT_HELLO_NAMED, !!decided);
+	}
+	assert_int_equal(decided, 1); /* the name stands at the very end */
+	free(message);
+	free(sent);
+}
+
+static void what_is_no_hello(void **state)
+{
+	struct buffer *message = calloc(1, sizeof(*message)), *sent = calloc(1, sizeof(*sent));
+	static const char *const texts[] = {"GET / HTTP/1.0\r\n\r\n", "SSH-2.0-x\r\n",
+		"\x80\x2e\x01", "\x16\x02\x00", "\x16\x03\x01\x00\x00", "\x16\x03\x01\x00\x04\x02",
+		"\x15\x03\x01"};
+	char name[NAMES_MAX_LENGTH + 1];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		size_t length = i == 3 ? 3 : i == 4 ? 5 : i == 5 ? 6 : strlen(texts[i]);
+
+		memcpy(sent->data, texts[i], length);
+		assert_int_equal(read_name(sent, length, name), CLIENT_HELLO_OTHER);
+	}
+	/* A message that would be too long is not waited for. */
+	memcpy(sent->data, "\x16\x03\x01\x40\x00\x01\x00\x80\x01", 9);
+	assert_int_equal(read_name(sent, 9, name), CLIENT_HELLO_OTHER);
+	/* An extension that goes beyond the list of them. */
+	make_message(message, "www.example.org", 10);
+	make_records(sent, message, 16384);
+	sent->data[5 + 4 + 34 + 33 + 6 + 2 + 2 + 2] = 0xff;
+	assert_int_equal(read_name(sent, sent->length, name), CLIENT_HELLO_OTHER);
+	free(message);
+	free(sent);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names),
+		cmocka_unit_test(octet_by_octet),
+		cmocka_unit_test(what_is_no_hello),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -324,7 +324,8 @@ static void mute_uncovered(struct claim *claim, const struct config_service *ser
 	struct err err;
 
 	if (!engine_steers(claim->claims->engine) && claim->fd >= 0) {
-		claims_filter(claim, service, &err);
+		if (claims_filter(claim, service, &err))
+			log_warning("%s", err.text);
 		return;
 	}
 	if (claim->group || claim->bind.protocol == IPPROTO_UDP ||

@@ -7,7 +7,6 @@
 
 #include "common/cleanup.h"
 #include "daemon/claims_private.h"
-#include "daemon/log.h"
 #include "daemon/sockets.h"
 #include "daemon/user/filter.h"
 
@@ -65,10 +64,15 @@ int claims_lone_steer(struct claim *claim, struct err *err)
 
 int claims_filter(struct claim *claim, const struct config_service *service, struct err *err)
 {
-	int result = filter_attach(claim->fd, claim->claims->config, service, &claim->bind, err);
+	const struct config *config = claim->claims->config;
+	struct coverage_bind bound = claim->bind;
+	int result;
 
-	if (result)
-		log_warning("%s", err->text);
+	bound.endpoint = claim->bound;
+	if (service && coverage_is_exclusive(config, service, &bound))
+		result = sockets_deafen(claim->fd, false, err);
+	else
+		result = filter_attach(claim->fd, config, service, &bound, err);
 	return result;
 }
 
@@ -89,11 +93,16 @@ static int make_direct(struct claim *claim, const struct config_service *service
 		return err_set(err, -EADDRINUSE,
 			"without BPF, port %u cannot be claimed for '%s' while routes give a part of it to another service or port; let the connections be handed over ('handoff: {path: ...}' and 'socketbox run --preload'), or run socketboxd with BPF",
 			bind->endpoint.port, service->name);
+	/* A wildcard for which there is but one address need not be one. */
+	coverage_single_address(claim->claims->config, service, bind, &request.endpoint.addr);
 	result = sockets_make(&request, &claim->fd, &claim->bound, err);
 	if (result)
 		return result;
 	claim->cookie = sockets_cookie(claim->fd);
-	return claims_filter(claim, service, err);
+	result = claims_filter(claim, service, err);
+	if (result)
+		cleanup_close_fd(&claim->fd);
+	return result;
 }
 
 /* Binds to the address itself where that lets nothing else in, and to an anchor otherwise. UDP

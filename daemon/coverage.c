@@ -72,6 +72,22 @@ static bool from_any(const struct config_route *route, const struct addr *to)
 	return false;
 }
 
+/* True if the route takes all that is sent to where the socket is bound. */
+static bool to_all(const struct config_route *route, const struct coverage_bind *bind)
+{
+	bool v4 = false, v6 = false;
+
+	if (!addr_is_wildcard(&bind->endpoint.addr))
+		return true; /* it meets one address, which is all there is */
+	for (size_t i = 0; i < route->to_count; i++) {
+		const struct addr_prefix *to = &route->to[i];
+
+		v4 |= !to->family || (to->family == AF_INET && to->length == 96);
+		v6 |= !to->family || (to->family == AF_INET6 && to->length == 0);
+	}
+	return (v4 || !coverage_takes(bind, 4)) && (v6 || !coverage_takes(bind, 6));
+}
+
 bool coverage_is_exclusive(const struct config *config, const struct config_service *service,
 	const struct coverage_bind *bind)
 {
@@ -86,10 +102,37 @@ bool coverage_is_exclusive(const struct config *config, const struct config_serv
 		if (route->service != service ||
 			(route->target_port && route->target_port != endpoint->port))
 			return false;
-		if (from_any(route, &endpoint->addr))
+		if (from_any(route, &endpoint->addr) && to_all(route, bind))
 			return true;
 	}
 	return false;
+}
+
+void coverage_single_address(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind, struct addr *addr)
+{
+	const struct addr *found = NULL;
+
+	if (!addr_is_wildcard(&bind->endpoint.addr))
+		return;
+	for (size_t r = 0; r < config->route_count; r++) {
+		const struct config_route *route = &config->routes[r];
+
+		if (route->service != service || !protocol_meets(route, bind->protocol) ||
+			!port_meets(route, bind->endpoint.port))
+			continue;
+		for (size_t t = 0; t < route->to_count; t++) {
+			const struct addr_prefix *to = &route->to[t];
+
+			if (!prefix_meets(to, bind))
+				continue;
+			if (to->length != 128 || (found && !addr_equal(found, &to->addr)))
+				return;
+			found = &to->addr;
+		}
+	}
+	if (found)
+		*addr = *found;
 }
 
 bool coverage_is_shared(const struct config *config, const struct config_service *service,

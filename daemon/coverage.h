@@ -27,10 +27,15 @@ bool coverage_takes(const struct coverage_bind *bind, int family);
 bool coverage_allows(const struct config *config, const struct config_service *service,
 	const struct coverage_bind *bind);
 
-/* True if every packet that the normal lookup would deliver to a socket bound to this specific
- * address is one that the routes give to the service: only then may it really be bound there. */
+/* True if every packet that the normal lookup would deliver to a socket bound so is one that the
+ * routes give to the service: only then may it really be bound there. */
 bool coverage_is_exclusive(const struct config *config, const struct config_service *service,
 	const struct coverage_bind *bind);
+
+/* If all that the routes give to a socket bound to this wildcard is sent to one address, puts that
+ * into *addr; else leaves it as it is. */
+void coverage_single_address(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind, struct addr *addr);
 
 /* True if routes give a part of what the normal lookup would deliver to a socket bound so, to
  * another service or to another port of this one. */

@@ -216,8 +216,54 @@ static json_t *socket_object(
 	return object;
 }
 
+/* Finds the claim whose socket is bound to what the packet is sent to, where nothing is steered. */
+struct bound_search {
+	const struct table_packet *packet;
+	uint32_t service;
+	const struct claims_view *found;
+	uint64_t cookie;
+	bool wildcard;
+};
+
+static void find_bound_claim(const struct claims_view *view, void *context)
+{
+	struct bound_search *search = context;
+	const struct addr_endpoint *local = &search->packet->local;
+	bool wildcard = addr_is_wildcard(&view->bound.addr);
+
+	if (search->found || view->service != search->service ||
+		view->bind.protocol != search->packet->protocol ||
+		view->bound.port != local->port ||
+		!coverage_takes(&view->bind, addr_is_v4(&local->addr) ? 4 : 6) ||
+		(!wildcard && !addr_equal(&view->bound.addr, &local->addr)))
+		return;
+	search->found = view;
+	search->cookie = view->cookie;
+	search->wildcard = wildcard;
+}
+
+static void find_bound(struct daemon_state *state, const struct table_packet *packet,
+	struct steer_verdict *verdict, uint64_t *cookie, bool *passed)
+{
+	struct bound_search search = {.packet = packet, .service = verdict->service};
+
+	if (verdict->action != MATCH_SERVICE ||
+		deliveries_find(state->deliveries, verdict->service))
+		return;
+	claims_visit(state->claims, find_bound_claim, &search);
+	*passed = search.found;
+	verdict->found = search.found != NULL;
+	verdict->wildcard = search.wildcard;
+	*cookie = search.cookie;
+}
+
 static const char *outcome(const struct steer_verdict *verdict, bool passed)
 {
+	if (verdict->action == MATCH_NAMED)
+		return passed ? "accepted by socketboxd, which looks for the TLS name"
+			      : "refused: socketboxd does not accept";
+	if (verdict->action == MATCH_SERVICE && verdict->acceptor && passed)
+		return "accepted by socketboxd, for the service's delivery";
 	if (verdict->action == MATCH_SERVICE)
 		return passed ? "served" : "refused: the service has no socket";
 	if (verdict->action == MATCH_RESET)
@@ -232,13 +278,17 @@ json_t *report_explain(
 {
 	char local[ADDR_TEXT_SIZE], remote[ADDR_TEXT_SIZE];
 	struct steer_verdict verdict;
+	struct engine_facts facts;
 	uint64_t cookie;
 	json_t *object;
 	bool passed;
 
 	if (engine_explain(state->engine, packet, &verdict, &cookie, &passed, err))
 		return NULL;
-	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "engine", "kernel", "protocol",
+	engine_facts(state->engine, &facts);
+	if (!facts.steers)
+		find_bound(state, packet, &verdict, &cookie, &passed);
+	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "engine", facts.name, "protocol",
 		protocol_name(packet->protocol), "local",
 		addr_endpoint_format(&packet->local, local), "remote",
 		addr_endpoint_format(&packet->remote, remote), "action",
@@ -250,7 +300,7 @@ json_t *report_explain(
 	if (verdict.route < state->config->route_count)
 		json_object_set_new(object, "route",
 			route_object(&state->config->routes[verdict.route], verdict.route));
-	if (verdict.found)
+	if (verdict.found && !verdict.acceptor)
 		json_object_set_new(object, "socket", socket_object(state, &verdict, cookie));
 	return object;
 }

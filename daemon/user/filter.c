@@ -133,7 +133,11 @@ int filter_attach(int fd, const struct config *config, const struct config_servi
 			"without BPF, the routes of port %u compare too many addresses for one socket's filter; use prefixes in place of long lists",
 			bind->endpoint.port);
 	attached.len = (unsigned short)program.count;
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof(attached)))
-		return err_errno(err, -errno, "SO_ATTACH_FILTER");
-	return 0;
+	if (!setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof(attached)))
+		return 0;
+	if (errno == EPERM)
+		return err_set(err, -EPERM,
+			"this machine lets no ordinary user filter sockets (SO_ATTACH_FILTER), so port %u can be claimed only for all that would come to it: bind one of the routes' addresses in place of the wildcard, or write a route without 'to' and 'from'",
+			bind->endpoint.port);
+	return err_errno(err, -errno, "SO_ATTACH_FILTER");
 }

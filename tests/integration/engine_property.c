@@ -80,7 +80,8 @@ static int run(struct engine *engine)
 		struct table table;
 		struct err err;
 
-		if (table_build(config, TABLE_OF_PACKETS, &table, &err) || engine_install(engine, &table, &err)) {
+		if (table_build(config, TABLE_OF_PACKETS, &table, &err) ||
+			engine_install(engine, &table, &err)) {
 			printf("not ok: %s\n", err.text);
 			return 1;
 		}

@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "common/cleanup.h"
 
@@ -38,7 +36,7 @@ static bool v4_only(const struct link *link, const struct wire_endpoint *endpoin
 	return true;
 }
 
-static int add(struct link *link, const struct wire_endpoint *endpoint, struct listen_fds *sockets,
+static int add(struct link *link, const struct wire_endpoint *endpoint, struct pass *sockets,
 	struct err *err)
 {
 	bool v4 = v4_only(link, endpoint);
@@ -47,31 +45,26 @@ static int add(struct link *link, const struct wire_endpoint *endpoint, struct l
 		.family = v4 ? 4 : 6,
 		.endpoint = {.port = program_port(endpoint)},
 	};
-	size_t used = sockets->names ? strlen(sockets->names) : 0;
-	char *names = realloc(sockets->names, used + 16);
-	int *fds = reallocarray(sockets->fds, sockets->count + 1, sizeof(*fds));
+	cleanup_close int fd = -1;
+	char name[16];
 	int result;
 
-	if (names)
-		sockets->names = names;
-	if (fds)
-		sockets->fds = fds;
-	if (!names || !fds)
-		return err_errno(err, -ENOMEM, "claiming sockets");
 	if (v4)
 		bind.endpoint.addr.bytes[10] = bind.endpoint.addr.bytes[11] = 0xff;
-	result = link_claim(link, &bind, &fds[sockets->count], err);
+	result = link_claim(link, &bind, &fd, err);
 	if (result)
 		return result;
 	/* Programs that are given sockets expect them as systemd makes them: blocking. */
-	fcntl(fds[sockets->count], F_SETFL, O_RDWR);
-	sockets->count++;
-	snprintf(names + used, 16, "%s%s-%u", used ? ":" : "",
-		endpoint->protocol == IPPROTO_UDP ? "udp" : "tcp", program_port(endpoint));
-	return 0;
+	fcntl(fd, F_SETFL, O_RDWR);
+	snprintf(name, sizeof(name), "%s-%u", endpoint->protocol == IPPROTO_UDP ? "udp" : "tcp",
+		program_port(endpoint));
+	result = pass_add(sockets, fd, name, err);
+	if (!result)
+		take_fd(&fd);
+	return result;
 }
 
-int listen_fds_claim(struct link *link, struct listen_fds *sockets, struct err *err)
+int listen_fds_claim(struct link *link, struct pass *sockets, struct err *err)
 {
 	for (size_t i = 0; i < link->endpoint_count; i++) {
 		const struct wire_endpoint *endpoint = &link->endpoints[i];
@@ -91,12 +84,4 @@ int listen_fds_claim(struct link *link, struct listen_fds *sockets, struct err *
 			"no route leads to service '%s', so there is no socket to pass",
 			link->service);
 	return 0;
-}
-
-void listen_fds_fini(struct listen_fds *sockets)
-{
-	for (size_t i = 0; i < sockets->count; i++)
-		cleanup_close_fd(&sockets->fds[i]);
-	free(sockets->fds);
-	free(sockets->names);
 }

@@ -4,17 +4,12 @@
 #ifndef SOCKETBOX_CLI_RUN_LISTEN_FDS_H
 #define SOCKETBOX_CLI_RUN_LISTEN_FDS_H
 
+#include "cli/pass.h"
 #include "cli/run/link.h"
 
-struct listen_fds {
-	int *fds;
-	char *names; /* "tcp-80:tcp-443" */
-	size_t count;
-};
-
 /* One wildcard socket per protocol and port, in the order of the routes: AF_INET6 for both
- * families, or AF_INET where the routes are IPv4 only. Ranges of ports are refused. */
-int listen_fds_claim(struct link *link, struct listen_fds *sockets, struct err *err);
-void listen_fds_fini(struct listen_fds *sockets);
+ * families, or AF_INET where the routes are IPv4 only; named such as "tcp-443". Ranges of ports are
+ * refused. */
+int listen_fds_claim(struct link *link, struct pass *sockets, struct err *err);
 
 #endif

@@ -176,7 +176,7 @@ static void raise_fd_limit(void)
 
 /* Starts the program and stays with it; *status is its wait status. */
 static int launch(const struct options *options, struct link *link, struct trace *trace,
-	const struct listen_fds *sockets, int *status, struct err *err)
+	const struct pass *sockets, int *status, struct err *err)
 {
 	struct bind_context context = {.notify_fd = -1, .link = link, .trace = trace};
 	struct started started;
@@ -192,9 +192,7 @@ static int launch(const struct options *options, struct link *link, struct trace
 		.addresses = options->addresses,
 		.address_count = options->address_count,
 		.filter = !options->listen_fds,
-		.fds = sockets->fds,
-		.fd_count = sockets->count,
-		.names = sockets->names,
+		.sockets = sockets,
 		.mask = &before,
 	};
 	result = start_program(&start, &started, err);
@@ -213,7 +211,7 @@ static int launch(const struct options *options, struct link *link, struct trace
 static int run_traced(const struct options *options, int *status, struct err *err)
 {
 	struct trace *trace = trace_new(options->command[0]);
-	struct listen_fds none = {0};
+	struct pass none = {0};
 	int result;
 
 	if (!trace)
@@ -227,7 +225,7 @@ static int run_traced(const struct options *options, int *status, struct err *er
 
 static int run_service(struct options *options, int *status, struct err *err)
 {
-	struct listen_fds sockets = {0};
+	struct pass sockets = {0};
 	struct link link;
 	int result = link_open(&link, control_path(options->control), options->service, err);
 
@@ -237,7 +235,7 @@ static int run_service(struct options *options, int *status, struct err *err)
 		result = listen_fds_claim(&link, &sockets, err);
 	if (!result)
 		result = launch(options, &link, NULL, &sockets, status, err);
-	listen_fds_fini(&sockets);
+	pass_fini(&sockets);
 	link_close(&link);
 	return result;
 }

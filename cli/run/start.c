@@ -5,9 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -18,38 +15,11 @@
 #include "common/channel.h"
 #include "common/cleanup.h"
 
-#define FIRST_FD 3 /* SD_LISTEN_FDS_START */
-
 /* What the child tells: a failure, or that it is ready to become the program. */
 struct message {
 	struct err err; /* code 0: none */
 	ino_t netns;
 };
-
-/* Puts the sockets at 3 and up, and says so in the environment (sd_listen_fds(3)). */
-static int pass_fds(const struct start *start, struct err *err)
-{
-	cleanup_free int *high = calloc(start->fd_count, sizeof(*high));
-	char number[16];
-
-	if (!high)
-		return err_errno(err, -ENOMEM, "passing sockets");
-	/* First out of the way: one may be where another has to go. */
-	for (size_t i = 0; i < start->fd_count; i++) {
-		high[i] = fcntl(start->fds[i], F_DUPFD_CLOEXEC, FIRST_FD + (int)start->fd_count);
-		if (high[i] < 0)
-			return err_errno(err, -errno, "passing sockets");
-	}
-	for (size_t i = 0; i < start->fd_count; i++) {
-		if (dup2(high[i], FIRST_FD + (int)i) < 0)
-			return err_errno(err, -errno, "passing sockets");
-	}
-	snprintf(number, sizeof(number), "%zu", start->fd_count);
-	if (setenv("LISTEN_FDS", number, 1) || setenv("LISTEN_FDNAMES", start->names, 1))
-		return err_errno(err, -errno, "passing sockets");
-	snprintf(number, sizeof(number), "%d", (int)getpid());
-	return setenv("LISTEN_PID", number, 1) ? err_errno(err, -errno, "passing sockets") : 0;
-}
 
 static ino_t own_netns(void)
 {
@@ -64,14 +34,15 @@ static int prepare(const struct start *start, int *channel, struct err *err)
 
 	if (start->isolate)
 		result = isolate_enter(start->addresses, start->address_count, err);
-	if (!result && start->fd_count) {
+	if (!result && start->sockets->count) {
 		/* Its number may be one that a socket has to have. */
-		int moved = fcntl(*channel, F_DUPFD_CLOEXEC, FIRST_FD + 2 * (int)start->fd_count);
+		int moved = fcntl(
+			*channel, F_DUPFD_CLOEXEC, PASS_FIRST_FD + 2 * (int)start->sockets->count);
 
 		if (moved < 0)
 			return err_errno(err, -errno, "passing sockets");
 		*channel = moved;
-		result = pass_fds(start, err);
+		result = pass_to_program(start->sockets, err);
 	}
 	if (!result && start->filter) {
 		cleanup_close int notify_fd = -1;

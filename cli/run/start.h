@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "cli/pass.h"
 #include "common/addr.h"
 
 struct start {
@@ -15,11 +16,9 @@ struct start {
 	bool isolate;
 	const struct addr *addresses; /* for lo, with isolate */
 	size_t address_count;
-	bool filter;	   /* notify of bind(2) */
-	const int *fds;	   /* sockets for the program, from descriptor 3 on; none with filter */
-	const char *names; /* LISTEN_FDNAMES */
-	size_t fd_count;
-	const sigset_t *mask; /* the program's signal mask */
+	bool filter;		    /* notify of bind(2) */
+	const struct pass *sockets; /* for the program to inherit; none with filter */
+	const sigset_t *mask;	    /* the program's signal mask */
 };
 
 struct started {

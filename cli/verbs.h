@@ -13,8 +13,14 @@ enum { VERB_DONE = 0, VERB_FAILED = 1, VERB_MISUSED = 2 };
 
 int check_main(int argc, char **argv, struct err *err);
 int explain_main(int argc, char **argv, struct err *err);
+int open_main(int argc, char **argv, struct err *err);
+int query_main(int argc, char **argv, struct err *err);
 int reload_main(int argc, char **argv, struct err *err);
 int run_main(int argc, char **argv, struct err *err);
 int status_main(int argc, char **argv, struct err *err);
+
+/* Not a verb: the command line of `ctrtool ns_open_file`, argv[0] being its first word. Returns
+ * that tool's exit status. */
+int ctrtool_main(int argc, char **argv, struct err *err);
 
 #endif

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Each -n begins a socket, and the options after it are about that one.
+#include "cli/open/ctrtool_options.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/un.h>
+
+#include "common/cleanup.h"
+
+#define COUNT(list) (sizeof(list) / sizeof(*(list)))
+
+/* The original's own, of which some are known only to say that they are not taken. */
+#define OPTIONS	  "+:nUN:d:t:p:l:4:6:P:o:AmTfM:z:2O:R:L:s:i:I:"
+#define NOT_TAKEN "mTfMz2ORLsiI"
+
+struct preset {
+	const char *name;
+	int value;
+};
+
+static const struct preset domains[] = {
+	{"inet", AF_INET},
+	{"inet6", AF_INET6},
+	{"netlink", AF_NETLINK},
+	{"packet", AF_PACKET},
+	{"unix", AF_UNIX},
+	{"vsock", AF_VSOCK},
+	{NULL, 0},
+};
+
+static const struct preset types[] = {
+	{"dgram", SOCK_DGRAM},
+	{"dgram_nb", SOCK_DGRAM | SOCK_NONBLOCK},
+	{"raw", SOCK_RAW},
+	{"raw_nb", SOCK_RAW | SOCK_NONBLOCK},
+	{"seqpacket", SOCK_SEQPACKET},
+	{"seqpacket_nb", SOCK_SEQPACKET | SOCK_NONBLOCK},
+	{"stream", SOCK_STREAM},
+	{"stream_nb", SOCK_STREAM | SOCK_NONBLOCK},
+	{"tcp", SOCK_STREAM},
+	{"tcp_nb", SOCK_STREAM | SOCK_NONBLOCK},
+	{"udp", SOCK_DGRAM},
+	{"udp_nb", SOCK_DGRAM | SOCK_NONBLOCK},
+	{NULL, 0},
+};
+
+static const struct preset protocols[] = {
+	{"icmp", IPPROTO_ICMP},
+	{"ip", IPPROTO_IP},
+	{"ipv6", IPPROTO_IPV6},
+	{"tcp", IPPROTO_TCP},
+	{"udp", IPPROTO_UDP},
+	{NULL, 0},
+};
+
+/* A number in C's notation: 10, 0x80000. */
+static int read_number(int option, const char *text, unsigned long long most,
+	unsigned long long *out, struct err *err)
+{
+	unsigned long long value;
+	char *end;
+
+	errno = 0;
+	value = strtoull(text, &end, 0);
+	if (*text < '0' || *text > '9' || *end || errno || value > most)
+		return err_set(err, -EINVAL, "-%c takes a number from 0 to %llu, not '%.64s'",
+			option, most, text);
+	*out = value;
+	return 0;
+}
+
+static int read_preset(
+	int option, const char *text, const struct preset *presets, int *out, struct err *err)
+{
+	unsigned long long value;
+
+	if (*text >= '0' && *text <= '9') {
+		int result = read_number(option, text, INT_MAX, &value, err);
+
+		if (!result)
+			*out = (int)value;
+		return result;
+	}
+	for (; presets->name; presets++) {
+		if (!strcasecmp(presets->name, text)) {
+			*out = presets->value;
+			return 0;
+		}
+	}
+	return err_set(
+		err, -EINVAL, "-%c takes a number or a known name, not '%.64s'", option, text);
+}
+
+static int read_flags(
+	int option, const char *flags, struct plan *plan, bool *scope_is_number, struct err *err)
+{
+	for (; *flags; flags++) {
+		switch (*flags) {
+		case 'a':
+			plan->reuseaddr = true;
+			break;
+		case 'p':
+			plan->reuseport = true;
+			break;
+		case 'f':
+			plan->freebind = true;
+			break;
+		case 't':
+			plan->transparent = true;
+			break;
+		case 'd':
+			plan->defer_accept_s = 1;
+			break;
+		case 'o':
+			plan->v6only = 1;
+			break;
+		case 'O':
+			plan->v6only = 0;
+			break;
+		case 'e':
+			plan->nodelay = true;
+			break;
+		case 'I':
+			*scope_is_number = true;
+			break;
+		case ':':
+			break;
+		default:
+			return err_set(err, -EINVAL,
+				"-%c has no flag '%c'; the flags are a p f t d o O e I and :",
+				option, *flags >= ' ' && *flags < 0x7f ? *flags : '?');
+		}
+	}
+	return 0;
+}
+
+static int bad_address(int option, const char *text, struct err *err)
+{
+	return err_set(err, -EINVAL,
+		"-%c takes ADDRESS,PORT[,FLAGS%s], such as -%c %s,80,a, not '%.128s'", option,
+		option == '6' ? "[,SCOPE]" : "", option, option == '6' ? "::" : "0.0.0.0", text);
+}
+
+/* ADDRESS,PORT[,FLAGS[,SCOPE]]. Empty parts count for nothing: "::,80,,eth0" has the flags e, t,
+ * h and 0, as in the original; "::,80,:,eth0" has none. */
+static int read_address(int option, const char *text, struct plan *plan, struct err *err)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&plan->address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&plan->address;
+	cleanup_free char *copy = strdup(text);
+	char *rest = NULL, *host = copy ? strtok_r(copy, ",", &rest) : NULL;
+	const char *port = host ? strtok_r(NULL, ",", &rest) : NULL;
+	const char *flags = port ? strtok_r(NULL, ",", &rest) : NULL;
+	const char *scope = flags ? strtok_r(NULL, ",", &rest) : NULL;
+	bool scope_is_number = false;
+	unsigned long long number;
+
+	if (!host || !port || read_number(option, port, 65535, &number, NULL) ||
+		inet_pton(option == '6' ? AF_INET6 : AF_INET, host,
+			option == '6' ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr) != 1)
+		return bad_address(option, text, err);
+	if (flags && read_flags(option, flags, plan, &scope_is_number, err))
+		return -EINVAL;
+	if (option == '4') {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16_t)number);
+		plan->address_size = sizeof(*v4);
+		return 0;
+	}
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons((uint16_t)number);
+	plan->address_size = sizeof(*v6);
+	if (scope_is_number) {
+		if (!scope || read_number(option, scope, UINT32_MAX, &number, NULL))
+			return bad_address(option, text, err);
+		v6->sin6_scope_id = (uint32_t)number;
+	} else if (scope) {
+		if (strlen(scope) >= sizeof(plan->scope))
+			return bad_address(option, text, err);
+		strcpy(plan->scope, scope);
+	}
+	return 0;
+}
+
+/* A path that fills sun_path has no NUL behind it: bind(2) takes it so. */
+static int read_path(const char *text, struct plan *plan, struct err *err)
+{
+	struct sockaddr_un *address = (struct sockaddr_un *)&plan->address;
+	size_t length = strlen(text);
+
+	if (!length || length > sizeof(address->sun_path))
+		return err_set(err, -EINVAL, "-P takes a path or @NAME of up to %zu characters",
+			sizeof(address->sun_path));
+	address->sun_family = AF_UNIX;
+	memcpy(address->sun_path, text, length);
+	if (*text == '@')
+		address->sun_path[0] = '\0';
+	plan->address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+	return 0;
+}
+
+static int add(struct ctrtool_options *options, struct err *err)
+{
+	struct plan *plans =
+		reallocarray(options->plans, options->count + 1, sizeof(*options->plans));
+
+	if (!plans)
+		return err_errno(err, -ENOMEM, "reading the command line");
+	options->plans = plans;
+	plans[options->count] = PLAN_INIT;
+	plans[options->count].domain = AF_INET6;
+	plans[options->count++].type = SOCK_STREAM;
+	return 0;
+}
+
+/* An option that is about one socket. */
+static int take_for(struct plan *plan, int option, struct err *err)
+{
+	unsigned long long number;
+	int result;
+
+	switch (option) {
+	case 'U':
+		plan->place.userns = true;
+		return 0;
+	case 'A':
+		plan->place.anonymous = true;
+		return 0;
+	case 'N':
+		/* A file, always: what has no slash is in the working directory. */
+		if (!*optarg || strlen(optarg) >= sizeof(plan->place.netns) - 2)
+			return err_set(err, -EINVAL, "-N takes the path of a namespace");
+		strcpy(plan->place.netns, strchr(optarg, '/') ? "" : "./");
+		strcat(plan->place.netns, optarg);
+		return 0;
+	case 'd':
+		return read_preset(option, optarg, domains, &plan->domain, err);
+	case 't':
+		return read_preset(option, optarg, types, &plan->type, err);
+	case 'p':
+		return read_preset(option, optarg, protocols, &plan->protocol, err);
+	case 'l':
+		result = read_number(option, optarg, INT_MAX, &number, err);
+		if (!result) {
+			plan->backlog = (int)number;
+			plan->listen = number > 0; /* 0 is the original's "not" */
+		}
+		return result;
+	default:
+		if (plan->address_size)
+			return err_set(err, -EINVAL,
+				"-%c %.64s: this socket already has an address; begin another with -n",
+				option, optarg);
+		return option == 'P' ? read_path(optarg, plan, err)
+				     : read_address(option, optarg, plan, err);
+	}
+}
+
+static int take(struct ctrtool_options *options, int option, struct err *err)
+{
+	if (option == '?')
+		return err_set(err, -EINVAL, "there is no option '-%c'",
+			optopt > ' ' && optopt < 0x7f ? optopt : '?');
+	if (option == ':')
+		return err_set(err, -EINVAL, "a value for -%c is missing", optopt);
+	if (strchr(NOT_TAKEN, option))
+		return err_set(err, -EINVAL,
+			"-%c is not about sockets, which are all that this ctrtool opens (-n and the options -N -U -A -d -t -p -l -4 -6 -P, and -o); for files, use the original",
+			option);
+	if (option == 'n')
+		return add(options, err);
+	if (option == 'o')
+		return read_number(option, optarg, LLONG_MAX, &options->offset, err);
+	if (!options->count)
+		return err_set(err, -EINVAL, "-%c is about a socket: it stands after -n", option);
+	return take_for(&options->plans[options->count - 1], option, err);
+}
+
+/* What only the whole of a socket's options shows. */
+static int finish(struct plan *plan, struct err *err)
+{
+	int family = ((const struct sockaddr *)&plan->address)->sa_family;
+
+	if (plan->address_size && family != plan->domain)
+		return err_set(err, -EINVAL, "%s (without -d, a socket is inet6)",
+			family == AF_INET    ? "-4 needs -d inet"
+			: family == AF_INET6 ? "-6 needs -d inet6"
+					     : "-P needs -d unix");
+	plan->place.netns_is_userns = plan->place.anonymous && plan->place.userns;
+	if (!plan->place.netns[0])
+		plan->place.userns = false; /* as in the original, -U is nothing without -N */
+	return 0;
+}
+
+int ctrtool_options_parse(int argc, char **argv, struct ctrtool_options *options, struct err *err)
+{
+	int option, result = 0;
+
+	*options = (struct ctrtool_options){0};
+	opterr = 0;
+	optind = 0; /* starts anew, glibc's way */
+	while (!result && (option = getopt(argc, argv, OPTIONS)) != -1)
+		result = take(options, option, err);
+	for (size_t i = 0; i < options->count && !result; i++)
+		result = finish(&options->plans[i], err);
+	if (!result && !argv[optind])
+		result = err_set(err, -EINVAL, "no program is named");
+	options->command = argv + optind;
+	if (result)
+		ctrtool_options_fini(options);
+	return result;
+}
+
+void ctrtool_options_fini(struct ctrtool_options *options)
+{
+	free(options->plans);
+	*options = (struct ctrtool_options){0};
+}

@@ -301,6 +301,15 @@ static int finish(struct plan *plan, struct err *err)
 	return 0;
 }
 
+/* Errors quote words, which may hold anything. */
+static void make_printable(struct err *err)
+{
+	for (char *c = err->text; *c; c++) {
+		if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
+			*c = '?';
+	}
+}
+
 int ctrtool_options_parse(int argc, char **argv, struct ctrtool_options *options, struct err *err)
 {
 	int option, result = 0;
@@ -315,8 +324,10 @@ int ctrtool_options_parse(int argc, char **argv, struct ctrtool_options *options
 	if (!result && !argv[optind])
 		result = err_set(err, -EINVAL, "no program is named");
 	options->command = argv + optind;
-	if (result)
+	if (result) {
+		make_printable(err);
 		ctrtool_options_fini(options);
+	}
 	return result;
 }
 

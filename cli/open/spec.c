@@ -143,7 +143,7 @@ static int read_endpoint(struct reader *reader, const struct kind *kind, struct 
 {
 	bool v6 = reader->word[0] == '[';
 	char *host = reader->word + v6, *host_end = v6 ? strchr(host, ']') : strrchr(host, ':');
-	const char *colon = host_end + v6;
+	const char *colon = host_end && v6 ? host_end + 1 : host_end;
 	struct addr_endpoint endpoint;
 	int port;
 

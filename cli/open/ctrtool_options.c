@@ -66,7 +66,7 @@ static const struct preset protocols[] = {
 static int read_number(int option, const char *text, unsigned long long most,
 	unsigned long long *out, struct err *err)
 {
-	unsigned long long value;
+	unsigned long long value = 0;
 	char *end;
 
 	errno = 0;
@@ -81,7 +81,7 @@ static int read_number(int option, const char *text, unsigned long long most,
 static int read_preset(
 	int option, const char *text, const struct preset *presets, int *out, struct err *err)
 {
-	unsigned long long value;
+	unsigned long long value = 0;
 
 	if (*text >= '0' && *text <= '9') {
 		int result = read_number(option, text, INT_MAX, &value, err);
@@ -162,7 +162,7 @@ static int read_address(int option, const char *text, struct plan *plan, struct 
 	const char *flags = port ? strtok_r(NULL, ",", &rest) : NULL;
 	const char *scope = flags ? strtok_r(NULL, ",", &rest) : NULL;
 	bool scope_is_number = false;
-	unsigned long long number;
+	unsigned long long number = 0;
 
 	if (!host || !port || read_number(option, port, 65535, &number, NULL) ||
 		inet_pton(option == '6' ? AF_INET6 : AF_INET, host,
@@ -225,7 +225,7 @@ static int add(struct ctrtool_options *options, struct err *err)
 /* An option that is about one socket. */
 static int take_for(struct plan *plan, int option, struct err *err)
 {
-	unsigned long long number;
+	unsigned long long number = 0;
 	int result;
 
 	switch (option) {

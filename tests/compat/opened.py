@@ -41,7 +41,7 @@ def wait_for(world, process, what="", addresses=(V4, V6)):
         page = world.curl(f"http://[{address}]/" if ":" in address else f"http://{address}/", check=False)
         return what in page and page
     for address in addresses:
-        until(lambda: answers(address), 30, f"an answer from {address} ({process.log()})")
+        until(lambda: answers(address), 60, f"an answer from {address} ({process.log()})")
 
 
 def check_web(world, process):

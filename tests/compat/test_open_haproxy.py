@@ -7,6 +7,7 @@ from compat.opened import WAYS, check_web, started, wait_for, web
 from compat.server import version
 from support import paths, require
 from support.load import Load, lost
+from support.process import until
 from support.world import V4, V6
 
 CONFIG = """
@@ -35,7 +36,25 @@ def test_haproxy_fd(world, row, tmp_path, way):
     row("HAProxy `bind fd@`", version(command[0], "-v"), "as `ctrtool ns_open_file`, too", "open")
 
 
-@pytest.mark.parametrize("way", ["sockpair", "unix-dgram", "ctrtool"])
+def test_haproxy_sockpair_of_the_daemon(world, daemon, row, tmp_path):
+    """The destination of a service with `handoff`. When HAProxy starts again, it replaces the file that is left."""
+    path = tmp_path / "handoff"
+    sender = daemon({"services": {"web": {"handoff": {"path": str(path), "hold": "20s"}}},
+                     "routes": [{"to": [V4, V6], "port": 80, "service": "web"}]}, wait=False)
+    until(sender.answers, 60, "the daemon answers")
+    command = configured(tmp_path, "sockpair@${SOCKETBOX_FD_0}")
+    process = started(world, ["open", f"sockpair:{path}"], command)
+    wait_for(world, process, "client=")
+    for address in (V4, V6):
+        result = Load(world, address, count=2000, concurrency=100, expect="client=").result()
+        assert (result["ok"], lost(result)) == (2000, {})
+    process.stop()
+    wait_for(world, started(world, ["open", f"sockpair:{path}"], command, "again"), "client=")
+    row("HAProxy `bind sockpair@`", version(command[0], "-v"),
+        "on `sockpair:`, the destination of a service's `handoff`; shows no addresses", "open")
+
+
+@pytest.mark.parametrize("way", ["unix-dgram", "ctrtool"])
 def test_haproxy_sockpair(world, row, tmp_path, way):
     """Its pages cannot tell addresses: to HAProxy such a connection is `unix`."""
     path = tmp_path / "handoff"
@@ -51,4 +70,4 @@ def test_haproxy_sockpair(world, row, tmp_path, way):
         result = Load(world, address, count=2000, concurrency=100, expect="client=").result()
         assert (result["ok"], lost(result)) == (2000, {})
     row("HAProxy `bind sockpair@`", version(command[0], "-v"),
-        "handed to by a sender that waits, 4,000 connections; as `ctrtool ns_open_file`, too; shows no addresses", "open")
+        "by the recipe for `ctrtool ns_open_file`, fed by a sender that waits; shows no addresses", "open")

@@ -49,6 +49,6 @@ def test_tools(world, row, tmp_path, kind):
         result = subprocess.run(client, input="hello\n", capture_output=True, text=True, timeout=20, check=False)
         return "HELLO\n" in result.stdout if server is ANSWER else "hello\n" in process.log()
 
-    until(asked, 30, f"an answer ({process.log()})")
+    until(asked, 60, f"an answer ({process.log()})")
     row("Busybox", version("busybox", pattern=r"v(\d+(?:\.\d+)+)"),
         "every kind of spec; `busybox nc`, nc and socat as clients", "open")

@@ -9,6 +9,7 @@ import pytest
 from support import paths
 from support.launch import NOBODY, Copies
 from support.opened import OBSERVE, OwnNamespaces, netns_number, observed, refused, run, sockets
+from support.process import until
 from support.traffic import Answers, connect, in_namespace
 from support.world import V4, V6
 
@@ -153,7 +154,7 @@ def test_program_serves(world, tmp_path):
               "while True:\n c, a = s.accept()\n c.recv(99)\n c.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\n' + a[0].encode())\n c.close()")
     process = world.start(["unshare", "-n", paths.CLI, "open", "--netns", world.host, "tcp://[::]:80", "--",
                            "/usr/bin/python3", "-c", script], "server")
-    assert world.curl(f"http://{V4}/", "--retry", "30", "--retry-connrefused", "--retry-delay", "1") == "::ffff:192.0.2.100"
+    assert until(lambda: world.curl(f"http://{V4}/", check=False), 60) == "::ffff:192.0.2.100"
     assert world.curl(f"http://[{V6}]/") == "2001:db8::100"
     assert process.running()
 
@@ -224,10 +225,7 @@ def test_peers_see_the_program(world, folder):
     """The listener's credentials are those of the program, not of a helper that is gone, in another namespace too."""
     process = world.start([paths.CLI, "open", f"unix-stream:{folder}/a,netns={world.host}", "--", "sleep", "60"], "sleep")
     with socket.socket(UNIX) as client:
-        for _ in range(500):
-            if (folder / "a").exists() and not client.connect_ex(str(folder / "a")):
-                break
-            world.run(["sleep", "0.02"])
+        until(lambda: client.connect_ex(str(folder / "a")) == 0, 60, "a connection")
         credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     assert int.from_bytes(credentials[:4], "little") == process.pid
 

@@ -3,6 +3,7 @@
 """observe.py [FD...]: prints as JSON what a program finds that inherits sockets: each descriptor's options, and the
 environment that speaks of them. Without numbers: descriptors 3 to 19, as far as they are open."""
 import errno
+import fcntl
 import json
 import os
 import socket
@@ -29,7 +30,6 @@ def plain(address):
 
 def netns_of(sock):
     """The number of the socket's network namespace (SIOCGSKNS)."""
-    import fcntl
     try:
         fd = fcntl.ioctl(sock, 0x894C)
     except OSError as error:

@@ -51,5 +51,5 @@ class OwnNamespaces:
                                    "own-namespaces")
         self.pid = self.process.pid
         until(lambda: pathlib.Path(f"/proc/{self.pid}/comm").read_text().strip() == "sleep",
-              what=f"namespaces ({self.process.log()})")
+              60, what=f"namespaces ({self.process.log()})")
         self.netns = os.stat(f"/proc/{self.pid}/ns/net").st_ino

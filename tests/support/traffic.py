@@ -77,9 +77,12 @@ class Answers:
         self.thread.start()
 
     def _serve(self):
+        poll = select.poll()
+        for sock in self.sock, self.waker:
+            poll.register(sock, select.POLLIN)
         while True:
-            ready = select.select([self.sock, self.waker], [], [])[0]
-            if self.waker in ready:
+            ready = [fd for fd, _ in poll.poll()]
+            if self.waker.fileno() in ready:
                 return
             try:
                 self._answer()

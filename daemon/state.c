@@ -20,13 +20,15 @@ int state_open(struct daemon_state *state, struct event_base *base, struct err *
 
 	engine_facts(state->engine, &facts);
 	state->claims = claims_new(base, state->engine);
+	if (state->claims)
+		state->getsocks = getsocks_new(base, state->claims);
 	state->deliveries = deliveries_new(base, on_room, state);
 	if (state->deliveries)
 		state->judge = judge_new(base, state->deliveries, !facts.steers);
 	if (state->judge)
 		state->acceptors =
 			acceptors_new(base, state->engine, state->judge, state->deliveries);
-	if (!state->claims || !state->acceptors)
+	if (!state->getsocks || !state->acceptors)
 		return err_errno(err, -ENOMEM, "starting");
 	return 0;
 }
@@ -81,6 +83,7 @@ static void commit(struct daemon_state *state, struct config *config)
 
 	state->config = config;
 	claims_configure(state->claims, config);
+	getsocks_configure(state->getsocks, config);
 	deliveries_configure(state->deliveries, config);
 	judge_commit(state->judge);
 	acceptors_commit(state->acceptors);
@@ -114,6 +117,7 @@ void state_fini(struct daemon_state *state)
 	acceptors_free(state->acceptors);
 	judge_free(state->judge);
 	deliveries_free(state->deliveries);
+	getsocks_free(state->getsocks);
 	claims_free(state->claims);
 	engine_close(state->engine);
 	config_free(state->config);

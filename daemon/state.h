@@ -11,6 +11,7 @@
 #include "daemon/config/config.h"
 #include "daemon/deliver/delivery.h"
 #include "daemon/engine.h"
+#include "daemon/getsocks.h"
 
 struct daemon_state {
 	const char *config_path;
@@ -18,6 +19,7 @@ struct daemon_state {
 	struct config *config;
 	struct engine *engine;
 	struct claims *claims;
+	struct getsocks *getsocks;
 	struct deliveries *deliveries;
 	struct judge *judge;
 	struct acceptors *acceptors;

@@ -52,6 +52,7 @@ void config_free(struct config *config)
 		free(config->services[s].name);
 		free(config->services[s].users);
 		free(config->services[s].groups);
+		free(config->services[s].getsocks);
 		handoff_free(config->services[s].handoff);
 	}
 	for (size_t f = 0; f < config->file_count; f++)

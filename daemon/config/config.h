@@ -60,6 +60,7 @@ struct config_service {
 	size_t group_count;
 	uint32_t hold_ms;
 	enum config_delivery delivery;
+	char *getsocks;			/* where HAProxy may ask for the sockets; NULL: nowhere */
 	struct config_handoff *handoff; /* NULL unless it is the delivery */
 	unsigned socket_options;
 	bool ipv4_mapped; /* IPv4 connections come on AF_INET6 sockets */

@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "common/cleanup.h"
 #include "common/wire.h"
@@ -95,6 +96,19 @@ static void read_hold(struct reader *reader, const struct yaml_node *node, void 
 	reader_duration(reader, node, &service->hold_ms);
 }
 
+static void read_getsocks(struct reader *reader, const struct yaml_node *node, void *target)
+{
+	struct config_service *service = target;
+	const char *text = reader_text(reader, node, "'getsocks'");
+
+	if (text && (text[0] != '/' || strlen(text) >= sizeof(((struct sockaddr_un *)0)->sun_path)))
+		reader_error(reader, node,
+			"'%s' is not the absolute path of a socket, such as /run/socketbox/web.getsocks, of at most %zu characters",
+			text, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+	else if (text && !(service->getsocks = strdup(text)))
+		reader_no_memory(reader);
+}
+
 static bool name_is_good(const struct yaml_node *key)
 {
 	const char *name = key->text;
@@ -166,6 +180,9 @@ static void check_delivery(
 {
 	if (service->handoff)
 		service->delivery = CONFIG_HANDOFF;
+	if (service->delivery != CONFIG_CLAIM && service->getsocks)
+		reader_error(reader, key,
+			"'getsocks' gives listening sockets away, and this service's are the daemon's own");
 	if (service->delivery == CONFIG_CLAIM && (service->socket_options || service->ipv4_mapped))
 		reader_error(reader, key,
 			"'socket-options' and 'ipv4' are for services whose connections the daemon accepts; a program that claims its socket sets its own");
@@ -176,6 +193,7 @@ static void read_service(struct reader *reader, const struct yaml_node *key)
 	static const struct reader_key keys[] = {
 		{"allow", read_allow},
 		{"hold", read_hold},
+		{"getsocks", read_getsocks},
 		{"handoff", handoff_read},
 		{"socket-options", socket_options_read},
 		{"ipv4", ipv4_read},

@@ -80,7 +80,7 @@ def test_a_daemon_killed_at_any_moment_of_a_claim(world, daemon, service):
         time.sleep(chance.uniform(0, 0.06))
         started.restart()
         if not started_service.process.running():
-            assert "socketboxd does not answer" in started_service.log()
+            assert "socketboxd" in started_service.log()
             started_service.start()  # the launcher was too early
         started_service.ready(f"http://[{V6}]:8080/", timeout=60)
         started_service.stop()

@@ -147,19 +147,20 @@ static int add_route_addresses(struct options *options, const struct link *link,
 	return 0;
 }
 
-/* Ends as the program did, so that whoever waits for the launcher sees the same. */
-static int exit_like(int status)
+/* Ends as the program did, so that whoever waits for the launcher sees the same; here and not in
+ * main(), which would take a program's status for the launcher's own. */
+static _Noreturn void exit_like(int status)
 {
 	struct rlimit no_core = {0};
 
 	if (!WIFSIGNALED(status))
-		return WEXITSTATUS(status);
+		exit(WEXITSTATUS(status));
 	fflush(NULL);
 	setrlimit(RLIMIT_CORE, &no_core);
 	signal(WTERMSIG(status), SIG_DFL);
 	sigprocmask(SIG_SETMASK, &(sigset_t){0}, NULL);
 	raise(WTERMSIG(status));
-	return 128 + WTERMSIG(status);
+	exit(128 + WTERMSIG(status));
 }
 
 /* A copy of each claimed socket is kept here, and renewing epoll takes the program's numbers. The
@@ -252,5 +253,7 @@ int run_main(int argc, char **argv, struct err *err)
 	result = options.trace ? run_traced(&options, &status, err)
 			       : run_service(&options, &status, err);
 	free(options.addresses);
-	return result ? VERB_FAILED : exit_like(status);
+	if (!result)
+		exit_like(status);
+	return VERB_FAILED;
 }

@@ -33,6 +33,12 @@ def test_wrong_options(words, message):
     assert "usage: socketbox run" in result.stderr
 
 
+def test_a_program_that_exits_with_2_did_not_misuse_the_launcher():
+    result = subprocess.run([paths.CLI, "run", "--trace", "--", "sh", "-c", "exit 2"],
+                            capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (2, "")
+
+
 @pytest.mark.parametrize("before", [[], ["a"]])
 def test_trace_needs_no_service_but_may_have_one(before):
     result = subprocess.run([paths.CLI, "run", "--trace", *before, "--", "sh", "-c", "exit 3"],

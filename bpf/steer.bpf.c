@@ -214,6 +214,13 @@ static __always_inline bool serve(struct bpf_sk_lookup *packet, const struct mat
 	}
 	if (!socket)
 		return false;
+	/* A holder has shut it down. The daemon is about to replace it, and the client shall try
+	 * again. */
+	if (key.slot == STEER_SLOT_LONE && packet->protocol == IPPROTO_TCP &&
+		socket->state != BPF_TCP_LISTEN) {
+		bpf_sk_release(socket);
+		return swallow(packet) == SK_PASS;
+	}
 	verdict->slot = key.slot;
 	verdict->found = give(packet, socket);
 	return verdict->found;

@@ -19,9 +19,13 @@ struct claims *claims_new(struct event_base *base, struct engine *engine)
 {
 	struct claims *claims = calloc(1, sizeof(*claims));
 
-	if (claims) {
-		claims->base = base;
-		claims->engine = engine;
+	if (!claims)
+		return NULL;
+	claims->base = base;
+	claims->engine = engine;
+	if (claims_watch_init(claims)) {
+		claims_free(claims);
+		return NULL;
 	}
 	return claims;
 }
@@ -50,6 +54,7 @@ static void unlink_claim(struct claim *claim)
 static void free_claim(struct claim *claim)
 {
 	event_free(claim->hold);
+	claims_unwatch(claim);
 	cleanup_close_fd(&claim->fd);
 	free(claim->claimants);
 	free(claim);
@@ -80,6 +85,7 @@ void claims_free(struct claims *claims)
 		claims->first = claim->next;
 		free_claim(claim);
 	}
+	claims_watch_fini(claims);
 	free(claims);
 }
 

@@ -181,9 +181,11 @@ int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct e
 
 int claims_group_from_lone(struct claim *claim, struct err *err)
 {
-	cleanup_close int fd = take_fd(&claim->fd);
+	cleanup_close int fd = -1;
 	int result;
 
+	claims_unwatch(claim);
+	fd = take_fd(&claim->fd);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)))
 		result = err_errno(err, -errno, "SO_REUSEPORT");
 	else if (claim->claimant_count)

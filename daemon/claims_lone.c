@@ -49,6 +49,8 @@ int claims_lone_steer(struct claim *claim, struct err *err)
 {
 	struct steer_key key;
 
+	if (claim->fd >= 0 && claim->bind.protocol == IPPROTO_TCP)
+		claims_watch(claim);
 	for (size_t f = 0; f < 2; f++) {
 		int result;
 
@@ -143,26 +145,39 @@ static bool is_dead(const struct claim *claim)
 	return claim->bind.protocol == IPPROTO_TCP && !sockets_listens(claim->fd);
 }
 
+/* Makes the claim's socket anew; where that fails the old one stays. */
+static int remake(struct claim *claim, const struct config_service *service, struct err *err)
+{
+	cleanup_close int dead = -1;
+	int result;
+
+	claims_unwatch(claim);
+	dead = take_fd(&claim->fd);
+	/* It is still bound, for as long as somebody has it. */
+	if (dead >= 0)
+		setsockopt(dead, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+	result = make(claim, service, err);
+	if (result)
+		claim->fd = take_fd(&dead);
+	else if (claim->deaf)
+		result = sockets_deafen(claim->fd, true, err);
+	return result;
+}
+
+int claims_lone_replace(struct claim *claim, const struct config_service *service, struct err *err)
+{
+	return claim->fd >= 0 && is_dead(claim) ? remake(claim, service, err) : 0;
+}
+
 int claims_lone_grant(struct claim *claim, const struct config_service *service,
 	struct claims_grant *grant, struct err *err)
 {
 	bool shared = claim->fd >= 0 && !is_dead(claim);
+	int result = shared ? 0 : remake(claim, service, err);
 	cleanup_close int fd = -1;
 
-	if (!shared) {
-		cleanup_close int dead = take_fd(&claim->fd);
-		int result;
-
-		/* It is still bound, for as long as somebody has it. */
-		if (dead >= 0)
-			setsockopt(dead, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-		result = make(claim, service, err);
-
-		if (result) {
-			claim->fd = take_fd(&dead);
-			return result;
-		}
-	}
+	if (result)
+		return result;
 	fd = fcntl(claim->fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return err_errno(err, -errno, "giving the socket");

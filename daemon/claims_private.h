@@ -25,6 +25,8 @@ struct claims {
 	struct engine *engine;
 	const struct config *config;
 	struct claim *first;
+	int deaths; /* epoll: lone sockets that stopped listening */
+	struct event *death;
 };
 
 /* The steering key of a claim for packets of a family (4 or 6), slot 0. */
@@ -41,6 +43,18 @@ int claims_lone_grant(struct claim *claim, const struct config_service *service,
 /* Without steering: keeps a socket that is bound to more than its routes to these. service may be
  * NULL: it hears nothing more. */
 int claims_filter(struct claim *claim, const struct config_service *service, struct err *err);
+
+/* Makes a new socket in place of a lone TCP one that was shut down, if it was; the caller steers.
+ */
+int claims_lone_replace(struct claim *claim, const struct config_service *service, struct err *err);
+
+/* The set of lone TCP sockets whose end is noticed, by claims_lone_replace. */
+int claims_watch_init(struct claims *claims);
+void claims_watch_fini(struct claims *claims);
+
+/* Adds the claim's socket, or takes it out, as is due before the daemon's copy is closed. */
+void claims_watch(const struct claim *claim);
+void claims_unwatch(const struct claim *claim);
 
 /* Steers the claim's packets to the best lone socket that there is for them. */
 int claims_lone_steer(struct claim *claim, struct err *err);

@@ -2,6 +2,7 @@
 """Claims over the control socket: who gets which socket, for how long, and what waits meanwhile."""
 import errno
 import os
+import signal
 import socket
 import time
 
@@ -10,7 +11,7 @@ import pytest
 from support import paths
 from support.control import REUSEPORT, UDP, Control, Refused, as_user, claim_message, open_fds
 from support.process import until
-from support.traffic import REFUSED, Answers, ask, ask_udp, connect
+from support.traffic import REFUSED, SILENT, Answers, ask, ask_udp, connect
 from support.world import CLIENT_V4, CLIENT_V6, V4, V6
 
 pytestmark = pytest.mark.both_engines
@@ -103,9 +104,15 @@ def check_hold(world, daemon, flags):
 def test_a_socket_that_was_shut_down_is_replaced(world, daemon):
     d = daemon(config())
     first, second = Control(d, "a"), Control(d, "a")
-    first.claim("::").shutdown(socket.SHUT_RDWR)
-    assert ask(world, V4) == REFUSED
-    Answers(second.claim("::"), "second")
+    stopped = first.claim("::")
+    d.process.send(signal.SIGSTOP)
+    stopped.shutdown(socket.SHUT_RDWR)
+    assert ask(world, V4) == SILENT  # not refused, so that the client tries again
+    d.process.send(signal.SIGCONT)
+    with connect(world, V4, timeout=10) as waiting:
+        Answers(second.claim("::"), "second")
+        waiting.send(b"GET / HTTP/1.0\r\n\r\n")
+        assert b"second" in waiting.recv(4096)
     assert ask(world, V4) == "second"
     assert first.cookie != second.cookie
 

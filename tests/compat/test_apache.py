@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Packages: apache2
-"""Apache, event MPM: one dual-stack listener, graceful restart."""
+"""Apache, event and prefork: one dual-stack listener, graceful restart."""
 import signal
 
-from compat.server import check_all, check_reload, version
+import pytest
+
+from compat.server import check_all, check_reload, open_folders, version
 from support import require
 
 
-def test_apache_event(world, daemon, service, row, tmp_path):
+@pytest.mark.parametrize("mpm", ["event", "prefork"])
+def test_apache(world, daemon, service, row, tmp_path, mpm):
     apache = require.command("apache2")
     page = tmp_path / "page"
     page.mkdir()
     (page / "index.shtml").write_text(
         'client=<!--#echo var="REMOTE_ADDR" --> server=<!--#echo var="SERVER_ADDR" -->\n')
     modules = "".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"
-                      for name in ("mpm_event", "authz_core", "dir", "include", "mime"))
+                      for name in (f"mpm_{mpm}", "authz_core", "dir", "include", "mime"))
     (tmp_path / "apache.conf").write_text(f"""
 ServerRoot {tmp_path}
 ServerName test
@@ -34,11 +37,9 @@ AddOutputFilter INCLUDES .shtml
   Require all granted
 </Directory>
 """)
-    for folder in [page, *page.parents]:
-        if str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)
+    open_folders(page)
     started = check_all(world, daemon, service,
                         [apache, "-d", tmp_path, "-f", tmp_path / "apache.conf", "-D", "FOREGROUND"],
                         restart=signal.SIGWINCH)
     check_reload(world, lambda: started.process.send(signal.SIGUSR1))
-    row("Apache (event)", version(apache, "-v"), "`Listen 80`, graceful stop, graceful restart under load")
+    row(f"Apache ({mpm})", version(apache, "-v"), "`Listen 80`, graceful stop, graceful restart under load")

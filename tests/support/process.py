@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Processes of a test: their output goes to files, and they end with the test."""
+import os
 import signal
 import subprocess
 import time
 
 
 class Process:
-    """A program in the background. Its log holds stdout and stderr."""
+    """A program in the background. Its log holds stdout and stderr. With group, signals go to all of its process
+    group, as a terminal's do."""
 
-    def __init__(self, command, log, netns=None, env=None, cwd=None):
+    def __init__(self, command, log, netns=None, env=None, cwd=None, group=False):
+        self.group = group
         self.log_path = log
         prefix = ["nsenter", f"--net=/run/netns/{netns}"] if netns else []
         self.command = prefix + [str(word) for word in command]
         with open(log, "ab") as output:
             self.popen = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=cwd)
+                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=cwd,
+                start_new_session=True)  # some servers signal their whole process group, and stop() may have to
 
     @property
     def pid(self):
@@ -27,7 +31,10 @@ class Process:
         return self.popen.poll() is None
 
     def send(self, number):
-        self.popen.send_signal(number)
+        if self.group:
+            os.killpg(self.pid, number)
+        else:
+            self.popen.send_signal(number)
 
     def wait(self, timeout=10):
         return self.popen.wait(timeout)
@@ -39,7 +46,7 @@ class Process:
             try:
                 self.popen.wait(timeout)
             except subprocess.TimeoutExpired:
-                self.popen.kill()
+                os.killpg(self.pid, signal.SIGKILL)
                 self.popen.wait()
         return self.popen.returncode
 

@@ -145,8 +145,9 @@ class Daemon:
 class Service:
     """A program under `socketbox run`."""
 
-    def __init__(self, world, daemon, service, command, *options, name=None, isolate=True, prefix=(), env=None):
-        self.world, self.daemon = world, daemon
+    def __init__(self, world, daemon, service, command, *options, name=None, isolate=True, prefix=(), env=None,
+                 group=False):
+        self.world, self.daemon, self.group = world, daemon, group
         self.name = name or service
         self.words = [*prefix, paths.CLI, "run", service, "--control", daemon.control,
                       *(["--isolate"] if isolate else []), *options, "--", *command]
@@ -154,7 +155,8 @@ class Service:
         self.start()
 
     def start(self):
-        self.process = self.world.start(self.words, f"service-{self.name}", env=self.env, netns=self.world.host)
+        self.process = self.world.start(self.words, f"service-{self.name}", env=self.env, netns=self.world.host,
+                                        group=self.group)
 
     def stop(self, number=signal.SIGTERM, timeout=15):
         return self.process.stop(number, timeout)

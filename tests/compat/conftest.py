@@ -2,6 +2,7 @@
 """The rows of docs/compatibility.md: every test that passes here is one, with what it checked."""
 import os
 import pathlib
+import tempfile
 
 import pytest
 
@@ -27,6 +28,14 @@ def row(request):
     def note(server, version, also="", delivery="claim"):
         request.node.user_properties.append(("row", (server, version, delivery, also)))
     return note
+
+
+@pytest.fixture
+def open_path():
+    """A folder that a server's own user can reach. tmp_path is none: each session of pytest closes its parent to others."""
+    with tempfile.TemporaryDirectory(prefix="socketbox-test-") as folder:
+        os.chmod(folder, 0o755)
+        yield pathlib.Path(folder)
 
 
 class Rows:

@@ -31,13 +31,6 @@ def url_of(address):
     return f"http://[{address}]/" if ":" in address else f"http://{address}/"
 
 
-def open_folders(folder):
-    """Lets a server's own user reach a folder of the test's."""
-    for one in [folder, *folder.parents]:
-        if str(one).startswith("/tmp/"):
-            one.chmod(0o755)
-
-
 def plain(text):
     """An address in one spelling: shortest, without brackets, or the prefix of a dual-stack socket's IPv4."""
     address = ipaddress.ip_address(text.strip("[]"))

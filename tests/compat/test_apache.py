@@ -5,16 +5,14 @@ import signal
 
 import pytest
 
-from compat.server import check_all, check_reload, open_folders, version
+from compat.server import check_all, check_reload, version
 from support import require
 
 
 @pytest.mark.parametrize("mpm", ["event", "prefork"])
-def test_apache(world, daemon, service, row, tmp_path, mpm):
+def test_apache(world, daemon, service, row, tmp_path, open_path, mpm):
     apache = require.command("apache2")
-    page = tmp_path / "page"
-    page.mkdir()
-    (page / "index.shtml").write_text(
+    (open_path / "index.shtml").write_text(
         'client=<!--#echo var="REMOTE_ADDR" --> server=<!--#echo var="SERVER_ADDR" -->\n')
     modules = "".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"
                       for name in (f"mpm_{mpm}", "authz_core", "dir", "include", "mime"))
@@ -27,17 +25,16 @@ ErrorLog {tmp_path}/error.log
 User www-data
 Group www-data
 Listen 80
-DocumentRoot {page}
+DocumentRoot {open_path}
 DirectoryIndex index.shtml
 TypesConfig /etc/mime.types
 AddType text/html .shtml
 AddOutputFilter INCLUDES .shtml
-<Directory {page}>
+<Directory {open_path}>
   Options +Includes
   Require all granted
 </Directory>
 """)
-    open_folders(page)
     started = check_all(world, daemon, service,
                         [apache, "-d", tmp_path, "-f", tmp_path / "apache.conf", "-D", "FOREGROUND"],
                         restart=signal.SIGWINCH)

@@ -3,20 +3,17 @@
 """lighttpd: Debian's two sockets on one port, graceful stop and graceful restart."""
 import signal
 
-from compat.server import check_all, check_reload, open_folders, version
+from compat.server import check_all, check_reload, version
 from support import require
 
 
-def test_lighttpd(world, daemon, service, row, tmp_path):
+def test_lighttpd(world, daemon, service, row, open_path):
     lighttpd = require.command("lighttpd")
-    page = tmp_path / "page"
-    page.mkdir()
-    (page / "index.shtml").write_text(
+    (open_path / "index.shtml").write_text(
         'client=<!--#echo var="REMOTE_ADDR" --> server=<!--#echo var="SERVER_ADDR" -->\n')
-    open_folders(page)
-    (tmp_path / "lighttpd.conf").write_text(f"""
+    (open_path / "lighttpd.conf").write_text(f"""
 server.modules = ( "mod_indexfile", "mod_ssi", "mod_staticfile" )
-server.document-root = "{page}"
+server.document-root = "{open_path}"
 server.username = "www-data"
 server.groupname = "www-data"
 server.port = 80
@@ -24,7 +21,7 @@ index-file.names = ( "index.shtml" )
 ssi.extension = ( ".shtml" )
 include_shell "/usr/share/lighttpd/use-ipv6.pl " + server.port
 """)
-    started = check_all(world, daemon, service, [lighttpd, "-D", "-f", tmp_path / "lighttpd.conf"],
+    started = check_all(world, daemon, service, [lighttpd, "-D", "-f", open_path / "lighttpd.conf"],
                         restart=signal.SIGINT)
     check_reload(world, lambda: started.process.send(signal.SIGUSR1))
     row("lighttpd", version(lighttpd, "-v"), "`0.0.0.0:80` beside `[::]:80`, graceful stop, graceful restart under load")

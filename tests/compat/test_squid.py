@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from compat.server import check_all, check_reload, open_folders, version
+from compat.server import check_all, check_reload, version
 from support import require
 
 # The origin listens, then becomes the child of Squid, and ends with it.
@@ -34,22 +34,19 @@ while os.getppid() == squid:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_squid(world, daemon, service, row, tmp_path, workers):
+def test_squid(world, daemon, service, row, open_path, workers):
     squid = require.command("squid")
     name = f"sb{os.getpid()}w{workers}"
     folder = pathlib.Path("/run/squid")  # compiled in: the sockets between workers
     folder.mkdir(exist_ok=True)
     shutil.chown(folder, "proxy", "proxy")
-    logs = tmp_path / "logs"
-    logs.mkdir()
-    shutil.chown(logs, "proxy", "proxy")
-    open_folders(logs)
-    (tmp_path / "squid.conf").write_text(f"""
+    shutil.chown(open_path, "proxy", "proxy")
+    (open_path / "squid.conf").write_text(f"""
 workers {workers}
-pid_filename {logs}/squid.pid
-cache_log {logs}/cache.log
+pid_filename {open_path}/squid.pid
+cache_log {open_path}/cache.log
 access_log none
-coredump_dir {logs}
+coredump_dir {open_path}
 visible_hostname test
 shutdown_lifetime 1 second
 pinger_enable off
@@ -61,7 +58,7 @@ http_access allow all
 reply_header_add X-Seen "client=%>a server=%>la" all
 """)
     command = ["/usr/bin/python3", "-c", ORIGIN,
-               squid, "--foreground", "-n", name, "-f", tmp_path / "squid.conf"]
+               squid, "--foreground", "-n", name, "-f", open_path / "squid.conf"]
     try:
         started = check_all(world, daemon, service, command, graceful=False)
         check_reload(world, lambda: started.process.send(signal.SIGHUP))

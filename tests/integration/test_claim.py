@@ -101,14 +101,16 @@ def check_hold(world, daemon, flags):
     assert ask(world, V4) == REFUSED
 
 
-def test_a_socket_that_was_shut_down_is_replaced(world, daemon):
+def test_a_socket_that_was_shut_down_is_replaced(world, daemon, engine):
     d = daemon(config())
     first, second = Control(d, "a"), Control(d, "a")
     stopped = first.claim("::")
     d.process.send(signal.SIGSTOP)
     stopped.shutdown(socket.SHUT_RDWR)
-    assert ask(world, V4) == SILENT  # not refused, so that the client tries again
+    if engine == "kernel":
+        assert ask(world, V4) == SILENT  # not refused, so that the client tries again
     d.process.send(signal.SIGCONT)
+    until(lambda: ask(world, V4) == SILENT)  # there is a socket to wait in
     with connect(world, V4, timeout=10) as waiting:
         Answers(second.claim("::"), "second")
         waiting.send(b"GET / HTTP/1.0\r\n\r\n")

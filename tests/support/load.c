@@ -22,7 +22,7 @@
 
 struct connection {
 	int fd;
-	bool sent;
+	bool connected, sent;
 	int64_t started_ms;
 	size_t used;
 	char answer[ANSWER_SIZE];
@@ -37,6 +37,7 @@ static struct {
 	int64_t end_ms;
 	volatile sig_atomic_t stop; /* SIGTERM: start no more, and report */
 	const char *expect, *request;
+	bool greeted; /* the server speaks first; the request waits for that */
 	int epoll;
 	/* closed: an end before the answer's body */
 	unsigned long started, ok, refused, reset, closed, timeout, wrong, other;
@@ -114,7 +115,7 @@ static void start(struct connection *connection)
 	load.started++;
 	load.open++;
 	connection->fd = socket(load.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	connection->sent = false;
+	connection->connected = connection->sent = false;
 	connection->used = 0;
 	connection->started_ms = now_ms();
 	if (connection->fd < 0 ||
@@ -124,6 +125,14 @@ static void start(struct connection *connection)
 		finish(connection, errno);
 }
 
+static void ask(struct connection *connection)
+{
+	if (send(connection->fd, load.request, strlen(load.request), MSG_NOSIGNAL) < 0)
+		finish(connection, errno);
+	else
+		connection->sent = true;
+}
+
 static void on_writable(struct connection *connection)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
@@ -131,14 +140,14 @@ static void on_writable(struct connection *connection)
 	int error = 0;
 
 	getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &error, &length);
-	if (!error && send(connection->fd, load.request, strlen(load.request), MSG_NOSIGNAL) < 0)
-		error = errno;
 	if (error) {
 		finish(connection, error);
 		return;
 	}
-	connection->sent = true;
+	connection->connected = true;
 	epoll_ctl(load.epoll, EPOLL_CTL_MOD, connection->fd, &event);
+	if (!load.greeted)
+		ask(connection);
 }
 
 static void on_readable(struct connection *connection)
@@ -155,6 +164,8 @@ static void on_readable(struct connection *connection)
 		finish(connection, got < 0 ? errno : 0);
 	else if (!full)
 		connection->used += (size_t)got;
+	if (got > 0 && !connection->sent)
+		ask(connection);
 }
 
 static void expire(void)
@@ -182,7 +193,7 @@ static void run(void)
 
 			if (connection->fd < 0)
 				continue;
-			if (connection->sent)
+			if (connection->connected)
 				on_readable(connection);
 			else
 				on_writable(connection);
@@ -199,6 +210,7 @@ static int parse(int argc, char **argv)
 		{"seconds", required_argument, NULL, 's'},
 		{"expect", required_argument, NULL, 'e'},
 		{"request", required_argument, NULL, 'r'},
+		{"greeted", no_argument, NULL, 'g'},
 		{0},
 	};
 	struct addr_endpoint endpoint;
@@ -217,6 +229,8 @@ static int parse(int argc, char **argv)
 			load.expect = optarg;
 		else if (option == 'r')
 			load.request = optarg;
+		else if (option == 'g')
+			load.greeted = true;
 		else
 			return -1;
 	}
@@ -232,7 +246,7 @@ static int parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	if (parse(argc, argv)) {
-		fputs("usage: load [--concurrency N] [--count N | --seconds S] [--expect TEXT] [--request TEXT] ADDRESS PORT\n",
+		fputs("usage: load [--concurrency N] [--count N | --seconds S] [--expect TEXT] [--request TEXT] [--greeted] ADDRESS PORT\n",
 			stderr);
 		return 2;
 	}

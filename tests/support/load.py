@@ -7,12 +7,14 @@ from . import paths
 
 
 class Load:
-    """Short connections from now on; result() waits for their end."""
+    """Short connections from now on; result() waits for their end. greeted: the server speaks first."""
 
-    def __init__(self, world, address, port=80, seconds=None, count=None, concurrency=16, expect="", request=None):
+    def __init__(self, world, address, port=80, seconds=None, count=None, concurrency=16, expect="", request=None,
+                 greeted=False):
         words = [paths.LOAD, "--concurrency", concurrency, "--expect", expect]
         words += ["--count", count] if count else ["--seconds", seconds or 1]
         words += ["--request", request] if request else []
+        words += ["--greeted"] if greeted else []
         self.popen = subprocess.Popen(
             ["nsenter", f"--net=/run/netns/{world.client}", *map(str, words), address, str(port)],
             stdout=subprocess.PIPE, text=True)

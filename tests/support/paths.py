@@ -11,3 +11,4 @@ PROGRAMS = BUILD / "tests" / "integration"
 LOAD = BUILD / "tests" / "support" / "load"
 EXAMPLES = SOURCE / "examples"
 RECEIVER = BUILD / "tests" / "support" / "receiver"
+UNPACKED = pathlib.Path("/var/cache/socketbox-unpacked")  # by tools/install-deps

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from . import paths
+
 
 def unmet(reason):
     if os.environ.get("CI"):
@@ -22,3 +24,10 @@ def command(name):
     if not found:
         unmet(f"needs the command {name} (tools/install-deps compat)")
     return found
+
+
+def unpacked(name):
+    """A file of a package that tools/install-deps has unpacked, as it is seen in a Machine."""
+    if not (paths.UNPACKED / name.lstrip("/")).exists():
+        unmet(f"needs {name} in {paths.UNPACKED} (tools/install-deps compat)")
+    return name

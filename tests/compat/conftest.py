@@ -7,6 +7,7 @@ import tempfile
 import pytest
 
 from support import paths
+from support.machine import Machine
 
 PAGE = paths.SOURCE / "docs" / "compatibility.md"
 HEAD = """# Compatibility
@@ -36,6 +37,21 @@ def open_path():
     with tempfile.TemporaryDirectory(prefix="socketbox-test-") as folder:
         os.chmod(folder, 0o755)
         yield pathlib.Path(folder)
+
+
+@pytest.fixture
+def machine(world):
+    """Gives services their own files: machine(**options)."""
+    made = []
+
+    def make(**options):
+        made.append(Machine(world.folder / f"machine{len(made)}", **options))
+        return made[-1]
+
+    yield make
+    world.stop()
+    for each in made:
+        each.close()
 
 
 class Rows:

@@ -71,9 +71,13 @@ class World:
         """The body of a page, as the client gets it."""
         return self.run(["curl", "-sS", "-g", "--noproxy", "*", "-m", timeout, *options, url], check=check).stdout
 
-    def close(self):
+    def stop(self):
+        """Ends all processes."""
         for process in reversed(self.processes):
             process.stop(signal.SIGKILL if "socketboxd" in str(process.command) else signal.SIGTERM)
+
+    def close(self):
+        self.stop()
         for run_dir in self.run_dirs:
             while subprocess.run(["umount", "-l", run_dir / "bpf"], capture_output=True, check=False).returncode == 0:
                 pass

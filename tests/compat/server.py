@@ -85,17 +85,25 @@ def local_address(pid, peer):
             continue  # it has ended
         try:
             for number in os.listdir(f"/proc/{one}/fd"):
-                fd = libc.syscall(438, pidfd, int(number), 0)
-                try:
-                    with socket.socket(fileno=fd) as copy:
-                        if (plain(copy.getpeername()[0]), copy.getpeername()[1]) == peer[:2]:
-                            return plain(copy.getsockname()[0]), copy.getsockname()[1]
-                except OSError:
-                    pass  # no socket, or a listener
+                found = os.readlink(f"/proc/{one}/fd/{number}").startswith("socket:") and \
+                    socket_addresses(libc.syscall(438, pidfd, int(number), 0))
+                if found and found[1] == peer[:2]:
+                    return found[0]
         except OSError:
             pass  # it has ended
         finally:
             os.close(pidfd)
+    return None
+
+
+def socket_addresses(fd):
+    """The addresses of a connection's two ends. Closes the socket."""
+    try:
+        with socket.socket(fileno=fd) as copy:
+            if copy.family != socket.AF_UNIX:
+                return tuple((plain(name[0]), name[1]) for name in (copy.getsockname(), copy.getpeername()))
+    except OSError:
+        pass  # a listener
     return None
 
 

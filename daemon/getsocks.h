@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Gives HAProxy its listening sockets as its own predecessor would: `haproxy -x PATH` connects to a
- * Unix stream socket, asks "_getsocks", and takes every socket whose address one of its plain "bind"
- * lines names (HAProxy, doc/management.txt on -x; the exchange is in src/sock.c and src/cli.c).
+ * Unix stream socket, asks "_getsocks", and takes every socket whose address one of its plain
+ * "bind" lines names (HAProxy, doc/management.txt on -x; the exchange is in src/sock.c and
+ * src/cli.c).
  */
 #ifndef SOCKETBOX_DAEMON_GETSOCKS_H
 #define SOCKETBOX_DAEMON_GETSOCKS_H

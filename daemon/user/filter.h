@@ -7,7 +7,8 @@
 
 /* Makes the socket, which is bound as `bind` says, drop new connections or packets that no route
  * gives to the service (NULL: all of them); established connections keep what they had. -E2BIG
- * where the routes of the port are too many; -EPERM on machines that forbid it to ordinary users. */
+ * where the routes of the port are too many; -EPERM on machines that forbid it to ordinary users.
+ */
 int filter_attach(int fd, const struct config *config, const struct config_service *service,
 	const struct coverage_bind *bind, struct err *err);
 

@@ -23,6 +23,8 @@ static const struct {
 	{"explain", explain_main, "PROTOCOL LOCAL PORT [REMOTE] [--json]"},
 	{"check", check_main, "[FILE]"},
 	{"reload", reload_main, ""},
+	{"relay", relay_main,
+		"[OPTIONS] (--listen ADDR:PORT | --receive SOCKET | --fd N)... (BACKEND... | -N PREFIX)"},
 };
 
 static void print_usage(FILE *out)
@@ -44,12 +46,45 @@ static int be_ctrtool(int argc, char **argv)
 	return status;
 }
 
-int main(int argc, char **argv)
+/* Some verbs are also programs: links of that name. */
+static const char *linked_verb(const char *program)
+{
+	static const char prefix[] = "socketbox-";
+	const char *slash = strrchr(program, '/');
+	const char *name = slash ? slash + 1 : program;
+
+	return strncmp(name, prefix, sizeof(prefix) - 1) ? NULL : name + sizeof(prefix) - 1;
+}
+
+static int run_verb(const char *name, int argc, char **argv)
 {
 	struct err err = {0};
 
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		int status;
+
+		if (strcmp(name, verbs[i].name) != 0)
+			continue;
+		status = verbs[i].main(argc, argv, &err);
+		if (status && err.text[0])
+			fprintf(stderr, "socketbox %s: %s\n", verbs[i].name, err.text);
+		if (status == VERB_MISUSED)
+			fprintf(stderr, "usage: socketbox %s %s\n", verbs[i].name, verbs[i].usage);
+		return status;
+	}
+	fprintf(stderr, "socketbox: there is no verb '%s'\n", name);
+	print_usage(stderr);
+	return VERB_MISUSED;
+}
+
+int main(int argc, char **argv)
+{
+	const char *linked = argc ? linked_verb(argv[0]) : NULL;
+
 	if (argc && !strcmp(basename(argv[0]), "ctrtool"))
 		return be_ctrtool(argc, argv);
+	if (linked)
+		return run_verb(linked, argc, argv);
 	if (argc < 2) {
 		print_usage(stderr);
 		return VERB_MISUSED;
@@ -62,19 +97,5 @@ int main(int argc, char **argv)
 		puts("socketbox " SOCKETBOX_BUILD_VERSION);
 		return VERB_DONE;
 	}
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-		int status;
-
-		if (strcmp(argv[1], verbs[i].name) != 0)
-			continue;
-		status = verbs[i].main(argc - 1, argv + 1, &err);
-		if (status && err.text[0])
-			fprintf(stderr, "socketbox %s: %s\n", verbs[i].name, err.text);
-		if (status == VERB_MISUSED)
-			fprintf(stderr, "usage: socketbox %s %s\n", verbs[i].name, verbs[i].usage);
-		return status;
-	}
-	fprintf(stderr, "socketbox: there is no verb '%s'\n", argv[1]);
-	print_usage(stderr);
-	return VERB_MISUSED;
+	return run_verb(argv[1], argc - 1, argv + 1);
 }

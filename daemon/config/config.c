@@ -14,6 +14,7 @@
 #include "bpf/maps.h"
 #include "common/cleanup.h"
 #include "daemon/config/reader.h"
+#include "relay/settings.h"
 
 #define MAX_FILE_SIZE (64 * 1024 * 1024)
 
@@ -54,6 +55,8 @@ void config_free(struct config *config)
 		free(config->services[s].groups);
 		free(config->services[s].getsocks);
 		handoff_free(config->services[s].handoff);
+		relay_settings_free(config->services[s].relay);
+		relay_accept_proxy_free(config->services[s].accept_proxy);
 	}
 	for (size_t f = 0; f < config->file_count; f++)
 		free(config->files[f]);

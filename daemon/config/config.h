@@ -48,6 +48,9 @@ struct config_handoff {
 /* Set on accepted sockets, as a bit mask. */
 enum config_socket_option { CONFIG_NODELAY = 1, CONFIG_KEEPALIVE = 2, CONFIG_QUICKACK = 4 };
 
+struct relay_settings;	   /* relay/settings.h */
+struct relay_accept_proxy; /* relay/settings.h */
+
 struct config_service {
 	char *name;  /* 1 to 63 characters of [A-Za-z0-9._-], the first a letter or digit */
 	uint32_t id; /* service_id(name): the same in every run, unique in a config, not below
@@ -63,7 +66,9 @@ struct config_service {
 	char *getsocks;			/* where HAProxy may ask for the sockets; NULL: nowhere */
 	struct config_handoff *handoff; /* NULL unless it is the delivery */
 	unsigned socket_options;
-	bool ipv4_mapped; /* IPv4 connections come on AF_INET6 sockets */
+	bool ipv4_mapped;			 /* IPv4 connections come on AF_INET6 sockets */
+	struct relay_settings *relay;		 /* NULL: it is not relayed */
+	struct relay_accept_proxy *accept_proxy; /* NULL: connections have no PROXY header */
 };
 
 /* Ports first to last, both included, in host order. 0 to 65535 is any port. */

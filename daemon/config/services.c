@@ -197,6 +197,8 @@ static void read_service(struct reader *reader, const struct yaml_node *key)
 		{"handoff", handoff_read},
 		{"socket-options", socket_options_read},
 		{"ipv4", ipv4_read},
+		{"relay", relay_read},
+		{"accept-proxy", accept_proxy_read},
 	};
 	struct config_service *service;
 

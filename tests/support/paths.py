@@ -9,6 +9,7 @@ DAEMON = BUILD / "daemon" / "socketboxd"
 CLI = BUILD / "cli" / "socketbox"
 PROGRAMS = BUILD / "tests" / "integration"
 LOAD = BUILD / "tests" / "support" / "load"
+STREAMS = BUILD / "tests" / "support" / "streams"
 EXAMPLES = SOURCE / "examples"
 RECEIVER = BUILD / "tests" / "support" / "receiver"
 UNPACKED = pathlib.Path("/var/cache/socketbox-unpacked")  # by tools/install-deps

@@ -107,6 +107,9 @@ class Named:
             try:
                 line = connection.makefile("rb").readline().decode()
                 connection.sendall(json.dumps({"name": self.name, "peer": peer[0] if peer else "", "line": line}).encode())
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(4096):  # closing before what was sent is read would be a reset
+                    pass
             except OSError:
                 pass
 

@@ -4,6 +4,7 @@ import os
 import platform
 
 import claim
+import relay
 
 TARGET = 0.98
 
@@ -13,7 +14,7 @@ def table(head, rows):
     return "\n".join(["| " + " | ".join(head) + " |", "|" + " --- |" * len(head), *lines]) + "\n"
 
 
-def write(docs, served, routes, options):
+def write(docs, served, routes, relayed, options):
     (docs / "benchmarks.svg").write_text(plot(served))
     (docs / "benchmarks.md").write_text(f"""# Benchmarks
 
@@ -43,7 +44,27 @@ memory that is not in the cache (the kernel's value is then a single run with th
         "put in force", "table"],
        [[f"{int(size):,}", *(f"{r[key]:.0f} ns" for key in ("c_few_ns", "c_many_ns", "kernel_few_ns", "kernel_many_ns")),
          *(f"{r[key]:.1f} ms" for key in ("load_ms", "build_ms", "install_ms")), f"{r['table_kib']:,.0f} KiB"]
-        for size, r in routes.items()])}""")
+        for size, r in routes.items()])}
+{relays(relayed)}""")
+
+
+def relays(relayed):
+    versions = relay.versions()
+    unit = {"connections": lambda rate: f"{rate:,.0f}/s", "one stream": gigabits, "32 streams": gigabits}
+    return f"""
+## Relays
+`socketbox relay`, HAProxy {versions["HAProxy"]} in TCP mode (one thread) and systemd-socket-proxyd {versions["systemd"]} before the
+same backends, in one run and in turns. Each relay has one CPU, the clients and backends have another. Connections: short ones to
+nginx, wrk with {claim.CONNECTIONS} at once. Streams: from a server that sends without copies to a client that discards. The
+ratio is that of ours to the peer's, the median of the rounds' ratios.
+
+{table(["", "relay", "ours / this", "rate", "failures"],
+       [[workload, peer, f"**{r['ratio']:.2f}**", unit[workload](r["rate"]), r["failures"]]
+        for workload, peers in relayed.items() for peer, r in peers.items()])}"""
+
+
+def gigabits(rate):
+    return f"{rate * 8 / 1e9:,.1f} Gbit/s"
 
 
 def plot(served):

@@ -209,7 +209,8 @@ static void take(struct acceptor *acceptor, int fd)
 	struct pending known = {0};
 	char from[ADDR_TEXT_SIZE], text[ERR_TEXT_SIZE];
 
-	known.addressed = own_addresses(fd, &known.local, &known.remote);
+	if (proxy || relay_wants_addresses(acceptor->settings.relay))
+		known.addressed = own_addresses(fd, &known.local, &known.remote);
 	if (proxy)
 		verdict = proxy_verdict(proxy, known.addressed ? &known.remote.addr : NULL);
 	if (verdict == PROXY_PLAIN) {

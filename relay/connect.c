@@ -114,7 +114,8 @@ int connect_begin(const struct connect_target *target, int *fd_out, struct err *
 			return err_errno(err, -errno, "connect");
 		/* On the same machine it is through by now. */
 		pending = poll(&ready, 1, 0) <= 0;
-		result = pending ? 0 : connect_result(fd);
+		if (ready.revents & (POLLERR | POLLHUP))
+			result = connect_result(fd);
 	}
 	if (result)
 		return err_errno(err, result, "connect");

@@ -297,6 +297,13 @@ static int pull_splice(struct flow *flow)
 	return got > 0 && flow->bulk;
 }
 
+static const struct flow *opposite(const struct flow *flow)
+{
+	const struct pump *pump = flow->from->pump;
+
+	return flow == &pump->out ? &pump->in : &pump->out;
+}
+
 /* Moves what can be moved. */
 static int run(struct flow *flow)
 {
@@ -308,12 +315,13 @@ static int run(struct flow *flow)
 		more = flow->bulk ? pull_splice(flow) : pull_copy(flow);
 		result = more < 0 ? more : push(flow);
 	}
-	if (!result && flow->ended && !flow->shut && !holds_bytes(flow)) {
-		flow->shut = true;
-		if (shutdown(flow->to->fd, SHUT_WR))
-			result = -errno;
-	}
-	return result;
+	if (result || !flow->ended || flow->shut || holds_bytes(flow))
+		return result;
+	flow->shut = true;
+	/* Where both directions have ended, closing says so by itself. */
+	if (!opposite(flow)->shut && shutdown(flow->to->fd, SHUT_WR))
+		return -errno;
+	return 0;
 }
 
 /* Waits for what each socket is to do next. */

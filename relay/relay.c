@@ -93,6 +93,14 @@ void relay_prepare(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
+bool relay_wants_addresses(const struct relay *relay)
+{
+	const struct relay_settings *settings = &relay->plan->settings;
+
+	return settings->proxy_protocol != PROXY_NONE || settings->source != RELAY_SOURCE_OWN ||
+	       settings->backends[0].target == RELAY_TO_NAT64;
+}
+
 bool relay_full(const struct relay *relay)
 {
 	return relay->count >= relay->limits.connections || relay->report.waiting;

@@ -75,6 +75,9 @@ void relay_take(struct relay *relay, int fd, const struct addr_endpoint *local,
  * a listening socket they are inherited; what comes otherwise needs the call for each. */
 void relay_prepare(int fd);
 
+/* False while addresses are of no use to the relay, so that nobody has to look for them. */
+bool relay_wants_addresses(const struct relay *relay);
+
 /* True while there are as many connections as may be, or one waits for a descriptor. */
 bool relay_full(const struct relay *relay);
 

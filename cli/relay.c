@@ -196,6 +196,73 @@ static int read_options(int argc, char **argv, struct options *options, struct e
 	return relay_settings_check(&options->settings, err);
 }
 
+static void on_room(void *context)
+{
+	struct service *service = context;
+
+	for (size_t i = 0; i < service->count; i++)
+		acceptor_resume(service->acceptors[i]);
+}
+
+/* Ends a soft stop once nothing is left. */
+static void on_ended(void *context)
+{
+	struct service *service = context;
+	struct relay_report report = relay_report(service->relay);
+	unsigned left = report.connecting + report.established;
+
+	for (size_t i = 0; i < service->count; i++)
+		left += acceptor_pending(service->acceptors[i]);
+	if (service->stopping && !left)
+		event_base_loopbreak(service->base);
+}
+
+static void on_say(void *context, const char *text)
+{
+	(void)context;
+	say(text);
+}
+
+static void on_stop(evutil_socket_t number, short what, void *context)
+{
+	(void)number;
+	(void)what;
+	event_base_loopbreak(((struct service *)context)->base);
+}
+
+/* Ends when those that are connected have ended. */
+static void on_soft_stop(evutil_socket_t number, short what, void *context)
+{
+	struct service *service = context;
+
+	(void)number;
+	(void)what;
+	service->stopping = true;
+	for (size_t i = 0; i < service->count; i++)
+		acceptor_close(service->acceptors[i]);
+	on_ended(service);
+}
+
+/* One line of counts, and one for each backend. */
+static void on_report(evutil_socket_t number, short what, void *context)
+{
+	struct service *service = context;
+	struct relay_report report = relay_report(service->relay);
+	struct relay_backend_report backend;
+
+	(void)number;
+	(void)what;
+	fprintf(stderr,
+		"socketbox relay: connecting=%u established=%u waiting=%u taken=%lu finished=%lu reset=%lu idle=%lu failed=%lu refused=%lu to-backends=%lu to-clients=%lu pipes=%u\n",
+		report.connecting, report.established, report.waiting, report.taken,
+		report.finished, report.reset, report.idle, report.failed, report.refused,
+		report.to_backends, report.to_clients, report.pipes);
+	for (size_t i = 0; relay_report_backend(service->relay, i, &backend); i++)
+		fprintf(stderr,
+			"socketbox relay: backend %s connections=%lu failures=%u skipped-ms=%u\n",
+			backend.text, backend.connections, backend.failures, backend.retry_ms);
+}
+
 static int open_source(struct service *service, size_t index, struct err *err)
 {
 	const char *value = service->options->sources[index].value;
@@ -203,6 +270,8 @@ static int open_source(struct service *service, size_t index, struct err *err)
 		.proxy = service->options->proxy.from_count ? &service->options->proxy : NULL,
 		.relay = service->relay,
 		.say = say,
+		.pending_ended = on_ended,
+		.context = service,
 	};
 	unsigned number = 0;
 	int fd = -1, result;
@@ -224,73 +293,6 @@ static int open_source(struct service *service, size_t index, struct err *err)
 	if (!result)
 		service->count++;
 	return result;
-}
-
-static void on_room(void *context)
-{
-	struct service *service = context;
-
-	for (size_t i = 0; i < service->count; i++)
-		acceptor_resume(service->acceptors[i]);
-}
-
-static void on_empty(void *context)
-{
-	struct service *service = context;
-	unsigned pending = 0;
-
-	for (size_t i = 0; i < service->count; i++)
-		pending += acceptor_pending(service->acceptors[i]);
-	if (service->stopping && !pending)
-		event_base_loopbreak(service->base);
-}
-
-static void on_say(void *context, const char *text)
-{
-	(void)context;
-	say(text);
-}
-
-static void on_stop(evutil_socket_t number, short what, void *context)
-{
-	(void)number;
-	(void)what;
-	event_base_loopbreak(((struct service *)context)->base);
-}
-
-/* Ends when those that are connected have ended. */
-static void on_soft_stop(evutil_socket_t number, short what, void *context)
-{
-	struct service *service = context;
-	struct relay_report report = relay_report(service->relay);
-
-	(void)number;
-	(void)what;
-	service->stopping = true;
-	for (size_t i = 0; i < service->count; i++)
-		acceptor_close(service->acceptors[i]);
-	if (!report.connecting && !report.established)
-		on_empty(service);
-}
-
-/* One line of counts, and one for each backend. */
-static void on_report(evutil_socket_t number, short what, void *context)
-{
-	struct service *service = context;
-	struct relay_report report = relay_report(service->relay);
-	struct relay_backend_report backend;
-
-	(void)number;
-	(void)what;
-	fprintf(stderr,
-		"socketbox relay: connecting=%u established=%u waiting=%u taken=%lu finished=%lu reset=%lu idle=%lu failed=%lu refused=%lu to-backends=%lu to-clients=%lu pipes=%u\n",
-		report.connecting, report.established, report.waiting, report.taken,
-		report.finished, report.reset, report.idle, report.failed, report.refused,
-		report.to_backends, report.to_clients, report.pipes);
-	for (size_t i = 0; relay_report_backend(service->relay, i, &backend); i++)
-		fprintf(stderr,
-			"socketbox relay: backend %s connections=%lu failures=%u skipped-ms=%u\n",
-			backend.text, backend.connections, backend.failures, backend.retry_ms);
 }
 
 static int catch_signals(struct service *service, struct event **signals, struct err *err)
@@ -341,7 +343,7 @@ static int serve(struct options *options, struct err *err)
 	struct service service = {.options = options, .base = event_base_new()};
 	struct relay_limits limits = limits_of(options);
 	struct relay_events events = {
-		.room = on_room, .empty = on_empty, .say = on_say, .context = &service};
+		.room = on_room, .empty = on_ended, .say = on_say, .context = &service};
 	struct event *signals[4] = {0};
 	int result;
 

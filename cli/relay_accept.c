@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/channel.h"
@@ -17,6 +18,7 @@
 #include "relay/pump.h"
 
 #define BACKLOG	     4096
+#define SAY_AGAIN_S  10	 /* that accept finds no descriptor */
 #define BURST	     64	 /* connections in a row before others get their turn */
 #define STARVED_MS   200 /* until accept is tried again that found no descriptor */
 #define MOST_PENDING 256 /* connections that have not sent their PROXY header */
@@ -36,6 +38,7 @@ struct acceptor {
 	struct event *readable, *again;
 	struct pending *pending;
 	unsigned pending_count;
+	time_t say_starved; /* not before */
 };
 
 /* As a backend is written, but the wildcard is a place to listen at, though none to reach. */
@@ -163,6 +166,7 @@ static void on_header(void *context, int fd, const struct addr_endpoint *source,
 	}
 	free(pending);
 	acceptor_resume(acceptor);
+	acceptor->settings.pending_ended(acceptor->settings.context);
 }
 
 /* Waits for the header; false if that cannot be. */
@@ -236,7 +240,10 @@ static void starve(struct acceptor *acceptor, int error)
 	char text[128];
 
 	snprintf(text, sizeof(text), "accept: %s; connections wait", strerror(error));
-	acceptor->settings.say(text);
+	if (acceptor->say_starved <= time(NULL)) {
+		acceptor->say_starved = time(NULL) + SAY_AGAIN_S;
+		acceptor->settings.say(text);
+	}
 	event_del(acceptor->readable);
 	event_add(acceptor->again, &later);
 }

@@ -13,6 +13,8 @@ struct acceptor_settings {
 	const struct relay_accept_proxy *proxy; /* NULL: no PROXY headers are expected */
 	struct relay *relay;
 	void (*say)(const char *text);
+	void (*pending_ended)(void *context); /* a header has come, or will not */
+	void *context;
 };
 
 /* Opens a listening socket at "ADDR:PORT" or "[v6]:PORT"; *fd is the caller's. */

@@ -162,7 +162,7 @@ static ssize_t parse_v1(const uint8_t *data, size_t length, struct proxy_header 
 {
 	struct proxy_header header = {.version = PROXY_V1};
 	size_t seen = length < V1_MOST ? length : V1_MOST, end = 0;
-	char line[V1_MOST + 1];
+	char line[V1_MOST + 1] = "";
 	int result;
 
 	while (end < seen && data[end] != '\r' && data[end] != '\n' && data[end])

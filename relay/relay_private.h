@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the parts of the relay share: the relay, and a connection on its way to a backend. */
+#ifndef SOCKETBOX_RELAY_PRIVATE_H
+#define SOCKETBOX_RELAY_PRIVATE_H
+
+#include <event2/event_struct.h>
+
+#include "relay/connect.h"
+#include "relay/health.h"
+#include "relay/pump.h"
+#include "relay/relay.h"
+
+struct connection {
+	struct relay *relay;
+	struct connection *next, **link;
+	int client;
+	bool addressed; /* local and remote are known */
+	struct addr_endpoint local, remote;
+	struct plan *plan; /* NULL once connected */
+	uint8_t *first;	   /* goes to the backend first: PROXY header, initial octets */
+	size_t first_length;
+	struct tried tried;
+	int backend; /* index; -1: none chosen */
+	struct connect_target target;
+	int64_t give_up_ms; /* on this backend; 0: never */
+	int connecting;	    /* the backend's socket, until it is the pump's */
+	struct event event; /* on it, or a timer */
+	bool waiting;	    /* for a descriptor */
+	struct pump *pump;
+};
+
+struct relay {
+	struct event_base *base;
+	struct relay_limits limits;
+	struct relay_events events;
+	struct plan *plan;
+	struct pump_hub *hub;
+	struct connection *connections;
+	unsigned count;
+	bool was_full;
+	int64_t say_starved_ms; /* not before */
+	int64_t said_since_ms;
+	unsigned said, unsaid;	    /* lines, since then */
+	struct relay_report report; /* but for what others count */
+};
+
+int64_t relay_now_ms(void); /* monotonic */
+
+/* Before the other two; what is not initialised cannot be dropped. */
+void attempt_init(struct connection *connection);
+
+/* For a connection that has been linked: chooses backends until one is connected, and then hands it
+ * to a pump; or drops it. The connection may be gone afterwards. */
+void attempt_start(struct connection *connection);
+
+/* Resets and forgets a connection that has no pump; the caller counts why. */
+void attempt_drop(struct connection *connection);
+
+/* Takes a connection out of its relay and frees it, and tells whoever waits for that. */
+void connection_forget(struct connection *connection);
+
+/* relay_full() has perhaps become false: tells whoever waits for that. */
+void relay_tell_room(struct relay *relay);
+
+#endif

@@ -180,6 +180,12 @@ static void check_delivery(
 {
 	if (service->handoff)
 		service->delivery = CONFIG_HANDOFF;
+	if (service->relay)
+		service->delivery = CONFIG_RELAY;
+	if (service->handoff && service->relay)
+		reader_error(reader, key,
+			"service '%s' has both 'handoff' and 'relay'; a service has one delivery",
+			service->name);
 	if (service->delivery != CONFIG_CLAIM && service->getsocks)
 		reader_error(reader, key,
 			"'getsocks' gives listening sockets away, and this service's are the daemon's own");

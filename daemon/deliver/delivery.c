@@ -9,6 +9,7 @@
 
 static const struct delivery_kind *const kinds[] = {
 	[CONFIG_HANDOFF] = &delivery_handoff,
+	[CONFIG_RELAY] = &delivery_relay,
 };
 
 struct deliveries {

@@ -42,7 +42,7 @@ struct delivery {
 	struct delivery *next;
 };
 
-extern const struct delivery_kind delivery_handoff;
+extern const struct delivery_kind delivery_handoff, delivery_relay;
 
 /* room(context, service): a delivery that was full has room again. base is not owned. NULL without
  * memory. */

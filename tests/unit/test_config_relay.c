@@ -131,6 +131,8 @@ static void test_faults(void **state)
 			"c.yaml:1:25: error: a nat64 mapping names every backend by itself"},
 		{"relay: {to: \"nat64:64:ff9b::/96\", source: \"2001:db8::/96\"}",
 			"c.yaml:1:25: error: a nat64 mapping reaches IPv4 backends"},
+		{"handoff: {path: /run/a.sock}, relay: {to: \"1.2.3.4:5\"}",
+			"c.yaml:1:12: error: service 'web' has both 'handoff' and 'relay'"},
 		{"accept-proxy: {}", "c.yaml:1:32: error: 'accept-proxy' needs 'from'"},
 		{"accept-proxy: {from: here}", "c.yaml:1:39: error: 'here' is not an IP address"},
 		{"accept-proxy: {from: \"::1\", others: no}",

@@ -79,6 +79,10 @@ static void check_delivery(struct reader *reader, const struct config_route *rou
 		complaints_error(reader->complaints, place->file, place->line, place->column,
 			"service '%s' claims its sockets, so the kernel delivers to it before any name is seen; give the service 'handoff', 'exec' or 'relay', or leave 'sni' out",
 			route->service->name);
+	if (route->name_count && route->service->accept_proxy)
+		complaints_error(reader->complaints, place->file, place->line, place->column,
+			"service '%s' has 'accept-proxy', and a PROXY header comes before any TLS name; leave 'sni' or 'accept-proxy' out",
+			route->service->name);
 	if (route->udp && (delivery == CONFIG_HANDOFF || delivery == CONFIG_RELAY))
 		complaints_error(reader->complaints, place->file, place->line, place->column,
 			"service '%s' is handed connections, and UDP has none; let a program claim the socket",

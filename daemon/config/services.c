@@ -189,6 +189,9 @@ static void check_delivery(
 	if (service->delivery != CONFIG_CLAIM && service->getsocks)
 		reader_error(reader, key,
 			"'getsocks' gives listening sockets away, and this service's are the daemon's own");
+	if (service->delivery == CONFIG_CLAIM && service->accept_proxy)
+		reader_error(reader, key,
+			"'accept-proxy' is for services whose connections the daemon accepts; a program that claims its socket reads the header itself");
 	if (service->delivery == CONFIG_CLAIM && (service->socket_options || service->ipv4_mapped))
 		reader_error(reader, key,
 			"'socket-options' and 'ipv4' are for services whose connections the daemon accepts; a program that claims its socket sets its own");

@@ -81,6 +81,7 @@ int deliveries_prepare(struct deliveries *deliveries, const struct config *confi
 
 static void close_delivery(struct delivery *delivery)
 {
+	headers_fini(&delivery->headers);
 	delivery->kind->close(delivery);
 	free(delivery);
 }
@@ -130,15 +131,28 @@ static void set_options(int fd, unsigned options)
 	}
 }
 
+static void on_header(void *context, struct arrival *arrival)
+{
+	struct delivery *delivery = context;
+
+	delivery->kind->take(delivery, arrival);
+	if (!delivery_full(delivery))
+		delivery_has_room(delivery);
+}
+
 void delivery_take(struct delivery *delivery, struct arrival *arrival)
 {
 	set_options(arrival->fd, delivery->service->socket_options);
-	delivery->kind->take(delivery, arrival);
+	if (delivery->service->accept_proxy)
+		headers_take(&delivery->headers, delivery->base, delivery->service, arrival,
+			on_header, delivery);
+	else
+		delivery->kind->take(delivery, arrival);
 }
 
 bool delivery_full(const struct delivery *delivery)
 {
-	return delivery->kind->full(delivery);
+	return headers_full(&delivery->headers) || delivery->kind->full(delivery);
 }
 
 void delivery_has_room(struct delivery *delivery)

@@ -14,6 +14,7 @@
 
 #include "daemon/arrival.h"
 #include "daemon/config/config.h"
+#include "daemon/deliver/headers.h"
 
 struct deliveries;
 struct delivery;
@@ -39,6 +40,7 @@ struct delivery {
 	struct event_base *base;
 	struct deliveries *deliveries;
 	void *object;
+	struct headers headers;
 	struct delivery *next;
 };
 
@@ -59,7 +61,8 @@ void deliveries_configure(struct deliveries *deliveries, const struct config *co
 /* NULL if the service's connections are not the daemon's to accept. */
 struct delivery *deliveries_find(const struct deliveries *deliveries, uint32_t service);
 
-/* Takes the connection, with the service's socket options set. */
+/* Takes the connection, with the service's socket options set, and after its PROXY header where the
+ * service wants one. */
 void delivery_take(struct delivery *delivery, struct arrival *arrival);
 bool delivery_full(const struct delivery *delivery);
 

@@ -56,3 +56,22 @@ def test_many_connections(world, daemon):
     until(lambda: world.curl(f"http://{V4}/", check=False) == "page")
     result = Load(world, V6, count=500, concurrency=50, expect="page").result()
     assert (result["ok"], lost(result)) == (500, {})
+
+
+@pytest.mark.parametrize("others", ["refuse", "plain"])
+def test_accepted_proxy_header(world, daemon, others):
+    """From the client's IPv4 address connections have a header; those from its IPv6 address are others."""
+    Named(world, "backend", 7001)
+    given = config("127.0.0.1:7001", **{"proxy-protocol": "v1"})
+    given["services"]["legacy"]["accept-proxy"] = {"from": CLIENT_V4, "others": others, "timeout": "1s"}
+    daemon(given)
+    header = "PROXY TCP6 2001:db8:7::7 2001:db8:8::8 77 88\r\n"
+    assert ask(world, 80, V4, header + "hello\n", namespace=world.client)["line"] == header
+    for bad in "hello\n", "PROXY TCP4 ":
+        with pytest.raises((ConnectionResetError, BrokenPipeError, ValueError)):
+            ask(world, 80, V4, bad, namespace=world.client)
+    if others == "plain":
+        assert f" {CLIENT_V6} " in ask(world, 80, V6, namespace=world.client)["line"]
+    else:
+        with pytest.raises((ConnectionResetError, BrokenPipeError, ValueError)):
+            ask(world, 80, V6, namespace=world.client)

@@ -90,7 +90,7 @@ static void test_nat64(void **state)
 
 static void test_accept_proxy(void **state)
 {
-	struct config *config = parse_good("accept-proxy: {from: \"192.0.2.0/24\"}");
+	struct config *config = parse_good("handoff: {}, accept-proxy: {from: \"192.0.2.0/24\"}");
 	const struct relay_accept_proxy *proxy = config->services[0].accept_proxy;
 
 	(void)state;
@@ -99,12 +99,28 @@ static void test_accept_proxy(void **state)
 	assert_int_equal(proxy->timeout_ms, RELAY_DEFAULT_PROXY_TIMEOUT_MS);
 	config_free(config);
 	config = parse_good(
-		"accept-proxy: {from: [\"::1\", 192.0.2.1], others: plain, timeout: 1s}");
+		"handoff: {}, accept-proxy: {from: [\"::1\", 192.0.2.1], others: plain, timeout: 1s}");
 	proxy = config->services[0].accept_proxy;
 	assert_int_equal(proxy->from_count, 2);
 	assert_true(proxy->others_plain);
 	assert_int_equal(proxy->timeout_ms, 1000);
 	config_free(config);
+}
+
+static void test_accept_proxy_excludes_names(void **state)
+{
+	static const char yaml[] =
+		"services: {web: {relay: {to: \"1.2.3.4:5\"}, accept-proxy: {from: \"::1\"}}}\n"
+		"routes: [{port: 443, sni: example.org, service: web}]\n";
+	struct complaints complaints = {0};
+	struct config *config = NULL;
+
+	(void)state;
+	assert_int_equal(config_parse("c.yaml", yaml, strlen(yaml), &config, &complaints), -EINVAL);
+	assert_int_equal(complaints.count, 1);
+	assert_non_null(strstr(complaints.lines[0],
+		"c.yaml:2:10: error: service 'web' has 'accept-proxy', and a PROXY header comes"));
+	complaints_fini(&complaints);
 }
 
 static void test_faults(void **state)
@@ -131,14 +147,18 @@ static void test_faults(void **state)
 			"c.yaml:1:25: error: a nat64 mapping names every backend by itself"},
 		{"relay: {to: \"nat64:64:ff9b::/96\", source: \"2001:db8::/96\"}",
 			"c.yaml:1:25: error: a nat64 mapping reaches IPv4 backends"},
+		{"accept-proxy: {from: \"::1\"}",
+			"c.yaml:1:12: error: 'accept-proxy' is for services"},
 		{"handoff: {path: /run/a.sock}, relay: {to: \"1.2.3.4:5\"}",
 			"c.yaml:1:12: error: service 'web' has both 'handoff' and 'relay'"},
-		{"accept-proxy: {}", "c.yaml:1:32: error: 'accept-proxy' needs 'from'"},
-		{"accept-proxy: {from: here}", "c.yaml:1:39: error: 'here' is not an IP address"},
-		{"accept-proxy: {from: \"::1\", others: no}",
-			"c.yaml:1:54: error: 'others: no' says nothing; write refuse, or plain"},
-		{"accept-proxy: {from: \"::1\", timeout: 0}",
-			"c.yaml:1:55: error: 'timeout: 0' would"},
+		{"handoff: {}, accept-proxy: {}",
+			"c.yaml:1:45: error: 'accept-proxy' needs 'from'"},
+		{"handoff: {}, accept-proxy: {from: here}",
+			"c.yaml:1:52: error: 'here' is not an IP address"},
+		{"handoff: {}, accept-proxy: {from: \"::1\", others: no}",
+			"c.yaml:1:67: error: 'others: no' says nothing; write refuse, or plain"},
+		{"handoff: {}, accept-proxy: {from: \"::1\", timeout: 0}",
+			"c.yaml:1:68: error: 'timeout: 0' would"},
 	};
 
 	(void)state;
@@ -164,6 +184,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_nat64),
 		cmocka_unit_test(test_accept_proxy),
+		cmocka_unit_test(test_accept_proxy_excludes_names),
 		cmocka_unit_test(test_faults),
 	};
 

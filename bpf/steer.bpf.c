@@ -134,6 +134,18 @@ static __always_inline void key_from_packet(
 		packet->local_port, packet->protocol, packet->family == AF_INET ? 4 : 6);
 }
 
+/* The socket of a key, held until bpf_sk_release. One that is connected (UDP) hears its peer by the
+ * kernel's own lookup, and may be given nothing else. */
+static __always_inline struct bpf_sock *lookup_open(struct steer_key *key)
+{
+	struct bpf_sock *socket = bpf_map_lookup_elem(&sockets, key);
+
+	if (!socket || socket->state != BPF_TCP_ESTABLISHED)
+		return socket;
+	bpf_sk_release(socket);
+	return NULL;
+}
+
 /* The living socket that takes connections for key, held until bpf_sk_release; leaves its slot in
  * key. A group's members share by hash; one that closed is passed over. */
 static __always_inline struct bpf_sock *find_socket(struct steer_key *key, __u32 hash)
@@ -142,7 +154,7 @@ static __always_inline struct bpf_sock *find_socket(struct steer_key *key, __u32
 	__u32 *members, count;
 
 	key->slot = STEER_SLOT_LONE;
-	socket = bpf_map_lookup_elem(&sockets, key);
+	socket = lookup_open(key);
 	if (socket)
 		return socket;
 	members = bpf_map_lookup_elem(&groups, key);
@@ -153,12 +165,12 @@ static __always_inline struct bpf_sock *find_socket(struct steer_key *key, __u32
 		if (i >= count)
 			break;
 		key->slot = 1 + (hash + i) % count;
-		socket = bpf_map_lookup_elem(&sockets, key);
+		socket = lookup_open(key);
 		if (socket)
 			return socket;
 	}
 	key->slot = STEER_SLOT_KEEPER;
-	return bpf_map_lookup_elem(&sockets, key);
+	return lookup_open(key);
 }
 
 /* Gives the packet to the socket. False where the kernel refuses the pair (an IPv4 packet and an

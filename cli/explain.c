@@ -94,6 +94,8 @@ static void print_answer(const json_t *answer)
 	if (socket)
 		print_socket(socket);
 	printf("\n");
+	if (json_object_get(answer, "needs"))
+		printf("needs    %s\n", control_text(answer, "needs"));
 }
 
 int explain_main(int argc, char **argv, struct err *err)

@@ -329,13 +329,19 @@ static void mute_uncovered(struct claim *claim, const struct config_service *ser
 	bool deaf = !service || !coverage_allows(claim->claims->config, service, &claim->bind);
 	struct err err;
 
-	if (!engine_steers(claim->claims->engine) && claim->fd >= 0) {
+	if (claim->group)
+		return;
+	if (claim->bind.protocol == IPPROTO_UDP) {
+		if (claims_udp_fit(claim, claim->fd, &err))
+			log_warning("%s", err.text);
+		return;
+	}
+	if (!engine_steers(claim->claims->engine)) {
 		if (claims_filter(claim, service, &err))
 			log_warning("%s", err.text);
 		return;
 	}
-	if (claim->group || claim->bind.protocol == IPPROTO_UDP ||
-		sockets_is_anchor(&claim->bound.addr) || deaf == claim->deaf)
+	if (sockets_is_anchor(&claim->bound.addr) || deaf == claim->deaf)
 		return;
 	if (sockets_deafen(claim->fd, deaf, &err))
 		log_warning("%s", err.text);
@@ -397,6 +403,7 @@ void claims_visit(struct claims *claims,
 			.claimant_count = claim->claimant_count,
 			.hold_left_ms = hold_left(claim),
 			.backlog = backlog(claim),
+			.pktinfo = claims_udp_pktinfo(claim),
 		};
 		visit(&view, context);
 	}

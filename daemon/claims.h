@@ -6,9 +6,9 @@
  * - lone: one socket, of which the registry keeps a copy. While the service restarts, connections
  *   wait in its backlog, and the next claim gets the same socket.
  * - group: SO_REUSEPORT. Every claim gets a socket of its own, of which no copy is kept (a copy
- *   would go on taking its share of connections after the program closed its own). For TCP the
- *   registry adds a keeper to the group: it gets connections, and the backlogs of closing members,
- *   only while no member lives, and becomes the first member of the next start.
+ *   would go on taking its share of connections after the program closed its own). The registry
+ *   adds a keeper to the group: it gets connections and packets, and the backlogs of closing
+ *   members, only while no member lives, and becomes the first member of the next start.
  */
 #ifndef SOCKETBOX_DAEMON_CLAIMS_H
 #define SOCKETBOX_DAEMON_CLAIMS_H
@@ -31,6 +31,15 @@ struct claims_grant {
 	bool shared; /* the socket existed before */
 };
 
+/* A program on the wildcard learns the address that a UDP packet came to, and can answer from it,
+ * only by IP_PKTINFO or IPV6_RECVPKTINFO. Of SO_REUSEPORT sockets no copy is kept to ask. */
+enum claims_pktinfo {
+	CLAIMS_PKTINFO_NOT_NEEDED,
+	CLAIMS_PKTINFO_UNKNOWN,
+	CLAIMS_PKTINFO_OFF,
+	CLAIMS_PKTINFO_ON,
+};
+
 /* What status shows of one claim. Pointers are valid during the visit. */
 struct claims_view {
 	uint32_t service;
@@ -43,6 +52,7 @@ struct claims_view {
 	size_t claimant_count;
 	int64_t hold_left_ms; /* -1: claimed */
 	int32_t backlog;      /* connections that wait in the kept socket; -1: none is kept */
+	enum claims_pktinfo pktinfo;
 };
 
 /* Neither argument is owned. NULL without memory. */

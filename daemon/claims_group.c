@@ -89,6 +89,10 @@ static int add_member(struct claim *claim, int fd, struct err *err)
 	result = steer_slot(claim, slot, fd, err);
 	if (result)
 		return result;
+	if (claim->bind.protocol == IPPROTO_UDP) {
+		engine_unguard(claim->claims->engine, claim->guarded[slot]);
+		claim->guarded[slot] = sockets_cookie(fd);
+	}
 	while (highest > slot && !slot_lives(claim, highest))
 		highest--;
 	return set_members(claim, highest, err);
@@ -122,8 +126,8 @@ static int make_socket(struct claim *claim, int *fd, struct err *err)
 		result = engine_migrate(claim->claims->engine, made, &claim->bound, &key, err);
 	}
 	if (!result && claim->bind.protocol == IPPROTO_UDP)
-		result = engine_guard(claim->claims->engine, made, claim->service, err);
-	if (!result && !engine_steers(claim->claims->engine))
+		result = claims_udp_fit(claim, made, err);
+	else if (!result && !engine_steers(claim->claims->engine))
 		result = filter_attach(made, claim->claims->config,
 			config_service_by_id(claim->claims->config, claim->service), &claim->bind,
 			err);
@@ -138,8 +142,7 @@ int claims_group_keep(struct claim *claim, struct err *err)
 	int result;
 
 	/* Where the kernel chooses the member, the keeper would have its share. */
-	if (claim->fd >= 0 || claim->bind.protocol != IPPROTO_TCP ||
-		!engine_steers(claim->claims->engine))
+	if (claim->fd >= 0 || !engine_steers(claim->claims->engine))
 		return 0;
 	result = make_socket(claim, &fd, err);
 	if (result)
@@ -182,16 +185,17 @@ int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct e
 int claims_group_from_lone(struct claim *claim, struct err *err)
 {
 	cleanup_close int fd = -1;
-	int result;
+	int result = 0;
 
 	claims_unwatch(claim);
 	fd = take_fd(&claim->fd);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)))
 		result = err_errno(err, -errno, "SO_REUSEPORT");
-	else if (claim->claimant_count)
-		result = add_member(claim, fd, err);
-	else
-		result = steer_slot(claim, STEER_SLOT_KEEPER, fd, err);
+	if (!result && claim->bind.protocol == IPPROTO_UDP)
+		result = engine_guard(claim->claims->engine, fd, claim->service, err);
+	if (!result)
+		result = claim->claimant_count ? add_member(claim, fd, err)
+					       : steer_slot(claim, STEER_SLOT_KEEPER, fd, err);
 	if (result) {
 		claim->fd = take_fd(&fd);
 		return result;
@@ -205,7 +209,7 @@ int claims_group_from_lone(struct claim *claim, struct err *err)
 	}
 	claim->group = true;
 	claim->cookie = 0;
-	if (claim->claimant_count || claim->bind.protocol != IPPROTO_TCP)
+	if (claim->claimant_count)
 		return claims_group_keep(claim, err);
 	claim->fd = take_fd(&fd);
 	return 0;
@@ -227,6 +231,12 @@ void claims_group_drop(struct claim *claim)
 {
 	struct err ignored;
 
+	for (uint32_t slot = 1; slot <= STEER_MAX_MEMBERS; slot++) {
+		if (claim->guarded[slot] && !slot_lives(claim, slot))
+			engine_unguard(claim->claims->engine, claim->guarded[slot]);
+	}
+	if (claim->bind.protocol == IPPROTO_UDP && claim->fd >= 0)
+		engine_unguard(claim->claims->engine, sockets_cookie(claim->fd));
 	if (claims_group_living(claim))
 		return;
 	set_members(claim, 0, &ignored);

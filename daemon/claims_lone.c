@@ -101,7 +101,8 @@ static int make_direct(struct claim *claim, const struct config_service *service
 	if (result)
 		return result;
 	claim->cookie = sockets_cookie(claim->fd);
-	result = claims_filter(claim, service, err);
+	result = bind->protocol == IPPROTO_UDP ? claims_udp_fit(claim, claim->fd, err)
+					       : claims_filter(claim, service, err);
 	if (result)
 		cleanup_close_fd(&claim->fd);
 	return result;
@@ -134,15 +135,19 @@ static int make(struct claim *claim, const struct config_service *service, struc
 	if (result)
 		return result;
 	claim->cookie = sockets_cookie(claim->fd);
-	if (bind->protocol == IPPROTO_UDP && !exclusive)
-		return engine_guard(claim->claims->engine, claim->fd, claim->service, err);
-	return 0;
+	if (bind->protocol == IPPROTO_UDP)
+		result = claims_udp_fit(claim, claim->fd, err);
+	if (result)
+		cleanup_close_fd(&claim->fd);
+	return result;
 }
 
-/* A socket that a holder has shut down is dead for all who share it: a new one takes its place. */
+/* A socket that a holder has shut down is dead for all who share it, and a UDP socket that a holder
+ * has connected hears nobody else: a new one takes its place. */
 static bool is_dead(const struct claim *claim)
 {
-	return claim->bind.protocol == IPPROTO_TCP && !sockets_listens(claim->fd);
+	return claim->bind.protocol == IPPROTO_TCP ? !sockets_listens(claim->fd)
+						   : sockets_is_connected(claim->fd);
 }
 
 /* Makes the claim's socket anew; where that fails the old one stays. */
@@ -232,5 +237,7 @@ int claims_lone_adopt(struct claim *claim, int fd, struct err *err)
 	if (claim->fd < 0)
 		return err_errno(err, -errno, "keeping the registered socket");
 	claim->cookie = sockets_cookie(fd);
-	return claims_lone_steer(claim, err);
+	if (claim->bind.protocol == IPPROTO_UDP)
+		result = claims_udp_fit(claim, claim->fd, err);
+	return result ? result : claims_lone_steer(claim, err);
 }

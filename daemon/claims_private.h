@@ -13,11 +13,12 @@ struct claim {
 	struct addr_endpoint bound;
 	bool group;
 	bool deaf;
-	int fd; /* the lone socket, or a TCP group's keeper; -1: none */
+	int fd; /* the lone socket, or a group's keeper; -1: none */
 	uint64_t cookie;
 	const struct peer **claimants;
 	size_t claimant_count, claimant_room;
-	struct event *hold; /* pending while nobody claims it */
+	struct event *hold;			 /* pending while nobody claims it */
+	uint64_t guarded[STEER_MAX_MEMBERS + 1]; /* a UDP group's sockets, by slot; 0: none */
 };
 
 struct claims {
@@ -63,10 +64,17 @@ int claims_lone_steer(struct claim *claim, struct err *err);
  * -ESTALE if it cannot serve the claim, or another one does. */
 int claims_lone_adopt(struct claim *claim, int fd, struct err *err);
 
+/* Fits a UDP socket of the claim's to the routes in force: it is guarded unless nothing else can
+ * reach it, and on the IPv6 wildcard may answer from all of a prefix that the service has. */
+int claims_udp_fit(struct claim *claim, int fd, struct err *err);
+
+/* Whether the claim's socket tells its program which address was asked. */
+enum claims_pktinfo claims_udp_pktinfo(const struct claim *claim);
+
 /* Gives the next socket of the group. */
 int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct err *err);
 
-/* Makes a keeper for a TCP group that has none and steers to it. */
+/* Makes a keeper for a group that has none and steers to it. */
 int claims_group_keep(struct claim *claim, struct err *err);
 
 /* Turns a lone claim into a group: its socket becomes a member, or the keeper if nobody claims it.

@@ -60,6 +60,24 @@ bool coverage_allows(const struct config *config, const struct config_service *s
 	return false;
 }
 
+bool coverage_has_prefix(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind)
+{
+	for (size_t r = 0; r < config->route_count; r++) {
+		const struct config_route *route = &config->routes[r];
+
+		if (route->service != service || !route->udp ||
+			!port_meets(route, bind->endpoint.port))
+			continue;
+		for (size_t i = 0; i < route->to_count; i++) {
+			if (route->to[i].length < 128 && route->to[i].family != AF_INET &&
+				prefix_meets(&route->to[i], bind))
+				return true;
+		}
+	}
+	return false;
+}
+
 static bool from_any(const struct config_route *route, const struct addr *to)
 {
 	for (size_t i = 0; i < route->from_count; i++) {

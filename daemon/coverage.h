@@ -42,6 +42,11 @@ void coverage_single_address(const struct config *config, const struct config_se
 bool coverage_is_shared(const struct config *config, const struct config_service *service,
 	const struct coverage_bind *bind);
 
+/* True if some route gives the service UDP packets to an IPv6 prefix, rather than to an address,
+ * that such a socket would take. */
+bool coverage_has_prefix(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind);
+
 /* What the service's routes cover, in their order; *list is the caller's to free. -ENOMEM. */
 int coverage_endpoints(const struct config *config, const struct config_service *service,
 	struct wire_endpoint **list, size_t *count);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "build_info.h"
+#include "daemon/advice.h"
 
 static const char *const action_names[] = {
 	[MATCH_PASS] = "pass",
@@ -68,6 +69,9 @@ static json_t *claim_object(const struct claims_view *view)
 		json_object_set_new(object, "hold_left_ms", json_integer(view->hold_left_ms));
 	if (object && view->backlog >= 0)
 		json_object_set_new(object, "backlog", json_integer(view->backlog));
+	if (object && (view->pktinfo == CLAIMS_PKTINFO_ON || view->pktinfo == CLAIMS_PKTINFO_OFF))
+		json_object_set_new(
+			object, "pktinfo", json_boolean(view->pktinfo == CLAIMS_PKTINFO_ON));
 	return object;
 }
 
@@ -190,20 +194,24 @@ json_t *report_reload(int result, const struct complaints *complaints)
 struct socket_search {
 	uint64_t cookie;
 	json_t *claim;
+	enum claims_pktinfo
+		pktinfo; /* where it is none: of a group's socket, which has no record */
 };
 
 static void find_socket(const struct claims_view *view, void *context)
 {
 	struct socket_search *search = context;
 
-	if (view->cookie == search->cookie && !search->claim)
-		search->claim = claim_object(view);
+	if (view->cookie != search->cookie || search->claim)
+		return;
+	search->claim = claim_object(view);
+	search->pktinfo = view->pktinfo;
 }
 
-static json_t *socket_object(
-	struct daemon_state *state, const struct steer_verdict *verdict, uint64_t cookie)
+static json_t *socket_object(struct daemon_state *state, const struct steer_verdict *verdict,
+	uint64_t cookie, enum claims_pktinfo *pktinfo)
 {
-	struct socket_search search = {.cookie = cookie};
+	struct socket_search search = {.cookie = cookie, .pktinfo = CLAIMS_PKTINFO_UNKNOWN};
 	json_t *object = json_pack("{s:I, s:s, s:s}", "cookie", (json_int_t)cookie, "found_by",
 		verdict->wildcard ? "wildcard" : "address", "kind",
 		verdict->slot == STEER_SLOT_LONE     ? "lone"
@@ -213,6 +221,7 @@ static json_t *socket_object(
 	claims_visit(state->claims, find_socket, &search);
 	if (object && search.claim)
 		json_object_set_new(object, "claim", search.claim);
+	*pktinfo = search.pktinfo;
 	return object;
 }
 
@@ -273,6 +282,31 @@ static const char *outcome(const struct steer_verdict *verdict, bool passed)
 	return "the host's own sockets";
 }
 
+/* Adds the route and socket that the verdict names, and what the service needs. */
+static void add_found(struct daemon_state *state, const struct table_packet *packet,
+	const struct steer_verdict *verdict, uint64_t cookie, json_t *object)
+{
+	const struct config_route *route = verdict->route < state->config->route_count
+						   ? &state->config->routes[verdict->route]
+						   : NULL;
+	enum claims_pktinfo pktinfo;
+	const char *advice = NULL;
+	char text[ADVICE_SIZE];
+
+	if (route)
+		json_object_set_new(object, "route", route_object(route, verdict->route));
+	if (verdict->found && !verdict->acceptor) {
+		json_object_set_new(
+			object, "socket", socket_object(state, verdict, cookie, &pktinfo));
+		if (packet->protocol == IPPROTO_UDP && verdict->wildcard)
+			advice = advice_wildcard(pktinfo, packet, text);
+	} else if (route && !verdict->found && verdict->action == MATCH_SERVICE) {
+		advice = advice_unclaimed(route, packet, text);
+	}
+	if (advice)
+		json_object_set_new(object, "needs", json_string(advice));
+}
+
 json_t *report_explain(
 	struct daemon_state *state, const struct table_packet *packet, struct err *err)
 {
@@ -297,10 +331,6 @@ json_t *report_explain(
 		err_errno(err, -ENOMEM, "explaining");
 		return NULL;
 	}
-	if (verdict.route < state->config->route_count)
-		json_object_set_new(object, "route",
-			route_object(&state->config->routes[verdict.route], verdict.route));
-	if (verdict.found && !verdict.acceptor)
-		json_object_set_new(object, "socket", socket_object(state, &verdict, cookie));
+	add_found(state, packet, &verdict, cookie, object);
 	return object;
 }

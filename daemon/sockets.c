@@ -53,11 +53,11 @@ static int set_option(int fd, int level, int name, int value, const char *text, 
 	return 0;
 }
 
-static int set_freebind(int fd, int domain, int value, struct err *err)
+int sockets_set_freebind(int fd, int domain, bool on, struct err *err)
 {
 	if (domain == AF_INET)
-		return set_option(fd, IPPROTO_IP, IP_FREEBIND, value, "IP_FREEBIND", err);
-	return set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, value, "IPV6_FREEBIND", err);
+		return set_option(fd, IPPROTO_IP, IP_FREEBIND, on, "IP_FREEBIND", err);
+	return set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, on, "IPV6_FREEBIND", err);
 }
 
 static int set_options(int fd, const struct sockets_request *request, struct err *err)
@@ -125,7 +125,7 @@ int sockets_make(const struct sockets_request *request, int *fd_out, struct addr
 		return err_errno(err, -errno, "socket");
 	result = set_options(fd, request, err);
 	if (!result)
-		result = set_freebind(fd, request->domain, 1, err);
+		result = sockets_set_freebind(fd, request->domain, true, err);
 	if (result)
 		return result;
 	if (request->anchored) {
@@ -136,7 +136,7 @@ int sockets_make(const struct sockets_request *request, int *fd_out, struct addr
 	}
 	if (result)
 		return explain_bind(result, request, err);
-	result = set_freebind(fd, request->domain, 0, err);
+	result = sockets_set_freebind(fd, request->domain, false, err);
 	if (result)
 		return result;
 	if (type == SOCK_STREAM && listen(fd, SOMAXCONN))
@@ -167,20 +167,36 @@ uint64_t sockets_cookie(int fd)
 	return cookie;
 }
 
-static bool get_flag(int fd, int name)
+static bool get_flag(int fd, int level, int name)
 {
 	int value = 0;
 	socklen_t length = sizeof(value);
 
-	return !getsockopt(fd, SOL_SOCKET, name, &value, &length) && value;
+	return !getsockopt(fd, level, name, &value, &length) && value;
 }
 
 bool sockets_listens(int fd)
 {
-	return get_flag(fd, SO_ACCEPTCONN);
+	return get_flag(fd, SOL_SOCKET, SO_ACCEPTCONN);
 }
 
 bool sockets_reuseport(int fd)
 {
-	return get_flag(fd, SO_REUSEPORT);
+	return get_flag(fd, SOL_SOCKET, SO_REUSEPORT);
+}
+
+bool sockets_is_connected(int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer);
+
+	return !getpeername(fd, (struct sockaddr *)&peer, &length);
+}
+
+bool sockets_tells_address(int fd)
+{
+	return get_flag(fd, IPPROTO_IP, IP_PKTINFO) ||
+	       get_flag(fd, IPPROTO_IP, IP_RECVORIGDSTADDR) ||
+	       get_flag(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) ||
+	       get_flag(fd, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR);
 }

@@ -40,9 +40,16 @@ int sockets_make(const struct sockets_request *request, int *fd, struct addr_end
 /* Makes a socket drop all that comes new, or hear again; established connections are untouched. */
 int sockets_deafen(int fd, bool deaf, struct err *err);
 
+/* IP_FREEBIND or IPV6_FREEBIND: a UDP socket that has it may answer (by PKTINFO) from IPv6
+ * addresses that are the host's by a route for their prefix only. For IPv4 the kernel asks for no
+ * more. */
+int sockets_set_freebind(int fd, int domain, bool on, struct err *err);
+
 bool sockets_is_anchor(const struct addr *addr);
 uint64_t sockets_cookie(int fd); /* SO_COOKIE; 0 for what is no socket */
 bool sockets_listens(int fd);	 /* SO_ACCEPTCONN: false once a holder has shut it down */
 bool sockets_reuseport(int fd);	 /* SO_REUSEPORT is set */
+bool sockets_is_connected(int fd);
+bool sockets_tells_address(int fd); /* each packet comes with the address that it was sent to */
 
 #endif

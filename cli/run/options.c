@@ -21,7 +21,7 @@
  * SO_REUSEADDR, without which what is left of a claim would keep its successor away;
  * SO_BINDTODEVICE, whose device is one of the program's namespace; filters, which cannot be read.
  */
-static const struct {
+static const struct option {
 	int level, name;
 } table[] = {
 	{SOL_SOCKET, SO_KEEPALIVE},
@@ -46,7 +46,6 @@ static const struct {
 	{SOL_SOCKET, SO_PRIORITY}, /* after IP_TOS, which sets it */
 	{IPPROTO_IP, IP_TTL},
 	{IPPROTO_IP, IP_MINTTL},
-	{IPPROTO_IP, IP_FREEBIND},
 	{IPPROTO_IP, IP_TRANSPARENT},
 	{IPPROTO_IP, IP_PKTINFO},
 	{IPPROTO_IP, IP_RECVTTL},
@@ -62,7 +61,6 @@ static const struct {
 	{IPPROTO_IP, IP_MULTICAST_ALL},
 	{IPPROTO_IPV6, IPV6_UNICAST_HOPS},
 	{IPPROTO_IPV6, IPV6_TCLASS},
-	{IPPROTO_IPV6, IPV6_FREEBIND},
 	{IPPROTO_IPV6, IPV6_TRANSPARENT},
 	{IPPROTO_IPV6, IPV6_RECVPKTINFO},
 	{IPPROTO_IPV6, IPV6_RECVHOPLIMIT},
@@ -104,6 +102,12 @@ static const struct {
 	{IPPROTO_UDP, UDP_NO_CHECK6_RX},
 };
 
+/* What the program has not set, the daemon may have. */
+static const struct option only_set[] = {
+	{IPPROTO_IP, IP_FREEBIND},
+	{IPPROTO_IPV6, IPV6_FREEBIND},
+};
+
 int options_get(int fd, int level, int name, int fallback)
 {
 	int value = 0;
@@ -140,6 +144,10 @@ void options_copy(int from, int to)
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
 		copy_option(from, to, table[i].level, table[i].name);
+	for (size_t i = 0; i < sizeof(only_set) / sizeof(*only_set); i++) {
+		if (options_get(from, only_set[i].level, only_set[i].name, 0))
+			copy_option(from, to, only_set[i].level, only_set[i].name);
+	}
 	if (locked & SEND_BUFFER_LOCKED)
 		copy_buffer(from, to, SO_SNDBUF, SO_SNDBUFFORCE);
 	if (locked & RECEIVE_BUFFER_LOCKED)

@@ -66,8 +66,9 @@ static void expect(const struct bind_case *list, size_t count,
 	}
 }
 
-#define V4 "{to: \"192.0.2.1\", port: 80, service: blog}"
-#define V6 "{to: \"2001:db8::1\", port: 80, service: blog}"
+#define UDP(to, ports) "{to: \"" to "\", protocol: udp, port: " ports ", service: blog}"
+#define V4	       "{to: \"192.0.2.1\", port: 80, service: blog}"
+#define V6	       "{to: \"2001:db8::1\", port: 80, service: blog}"
 
 static void routes_allow_the_binds_that_they_need(void **state)
 {
@@ -121,6 +122,22 @@ static void routes_allow_the_binds_that_they_need(void **state)
 
 	(void)state;
 	expect(cases, COUNT(cases), coverage_allows);
+}
+
+static void ipv6_prefixes_are_told_from_addresses(void **state)
+{
+	static const struct bind_case cases[] = {
+		{UDP("2001:db8::/64", "53"), "udp6 :: 53", true},
+		{UDP("2001:db8::/64", "53"), "udp6 :: 54", false},
+		{UDP("2001:db8::1", "53"), "udp6 :: 53", false},
+		{UDP("192.0.2.0/24", "53"), "udp6 :: 53", false},
+		{"{to: \"2001:db8::/64\", port: 53, service: blog}", "udp6 :: 53", false},
+		{"{port: 53, protocol: udp, service: blog}", "udp6 :: 53", true},
+		{UDP("2001:db8::/64", "53"), "udp4 0.0.0.0 53", false},
+	};
+
+	(void)state;
+	expect(cases, COUNT(cases), coverage_has_prefix);
 }
 
 static void only_exclusive_addresses_may_really_be_bound(void **state)
@@ -243,6 +260,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(routes_allow_the_binds_that_they_need),
 		cmocka_unit_test(only_exclusive_addresses_may_really_be_bound),
+		cmocka_unit_test(ipv6_prefixes_are_told_from_addresses),
 		cmocka_unit_test(sockets_take_the_families_that_linux_says),
 		cmocka_unit_test(endpoints_list_what_the_routes_cover),
 	};

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What UDP sockets need beyond TCP ones: a guard where more than the routes' packets could reach
+// them, the right to answer from every address of an IPv6 prefix, and a look at what they can tell.
+#include <sys/socket.h>
+
+#include "daemon/claims_private.h"
+#include "daemon/sockets.h"
+#include "daemon/user/filter.h"
+
+int claims_udp_fit(struct claim *claim, int fd, struct err *err)
+{
+	const struct config *config = claim->claims->config;
+	const struct config_service *service = config_service_by_id(config, claim->service);
+	bool wildcard = addr_is_wildcard(&claim->bind.endpoint.addr);
+
+	if (claim->bind.family == 6 && wildcard) {
+		bool prefix = service && coverage_has_prefix(config, service, &claim->bind);
+		int result = sockets_set_freebind(fd, AF_INET6, prefix, err);
+
+		if (result)
+			return result;
+	}
+	if (!engine_steers(claim->claims->engine))
+		return filter_attach(fd, config, service, &claim->bind, err);
+	if (!wildcard && !claim->group && service &&
+		coverage_is_exclusive(config, service, &claim->bind))
+		return 0;
+	return engine_guard(claim->claims->engine, fd, claim->service, err);
+}
+
+enum claims_pktinfo claims_udp_pktinfo(const struct claim *claim)
+{
+	if (claim->bind.protocol != IPPROTO_UDP || !addr_is_wildcard(&claim->bind.endpoint.addr))
+		return CLAIMS_PKTINFO_NOT_NEEDED;
+	if (claim->group || claim->fd < 0)
+		return CLAIMS_PKTINFO_UNKNOWN;
+	return sockets_tells_address(claim->fd) ? CLAIMS_PKTINFO_ON : CLAIMS_PKTINFO_OFF;
+}

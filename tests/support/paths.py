@@ -10,6 +10,7 @@ CLI = BUILD / "cli" / "socketbox"
 PROGRAMS = BUILD / "tests" / "integration"
 LOAD = BUILD / "tests" / "support" / "load"
 STREAMS = BUILD / "tests" / "support" / "streams"
+QUERIES = BUILD / "tests" / "support" / "queries"
 EXAMPLES = SOURCE / "examples"
 RECEIVER = BUILD / "tests" / "support" / "receiver"
 UNPACKED = pathlib.Path("/var/cache/socketbox-unpacked")  # by tools/install-deps

@@ -3,8 +3,12 @@
 import socket
 import time
 
+from compat.server import CONCURRENCY, check_page, check_parallel, plain
+from support.load import Load
+from support.load import lost as lost_connections
 from support.process import until
 from support.queries import Queries, dns_query, lost
+from support.traffic import connect
 from support.world import CLIENT_V4, CLIENT_V6, V4, V6
 
 PREFIX = "2001:db8:1::/64"  # all of it is the host's
@@ -65,3 +69,27 @@ def check_restart(world, service, wait, number=None, port=53, payload=QUERY, exp
     for result in [load.result() for load in loads]:
         assert result["ok"] > 50
         assert lost(result) == {}
+
+
+BOTH = {"services": {"web": {}},
+        "routes": [{"to": [V4, V6], "protocol": ["tcp", "udp"], "port": 80, "service": "web"}]}
+
+
+def check_both(world, daemon, service, command, **options):
+    """For a program that serves the page over TCP and echoes datagrams on the same port, naming the client in either:
+    all the checks, the restart with both loads at once."""
+    started = service(daemon(BOTH), "web", command, **options)
+    started.ready(f"http://{V4}/", timeout=30)
+    check_page(world, started)
+    for address, client in (V4, CLIENT_V4), (V6, CLIENT_V6):
+        with connect(world, address, timeout=5, kind=socket.SOCK_DGRAM) as connection:
+            connection.send(b"hello ")
+            assert plain(connection.recv(4096).decode().split("client=")[1].strip()) == client
+    check_parallel(world)
+    check_queries(world, port=80, payload=b"NNhello ", expect=b"hello client=")
+    load = Load(world, V6, seconds=5, concurrency=CONCURRENCY, expect="client=")
+    check_restart(world, started, lambda: started.ready(f"http://[{V6}]/", timeout=30), port=80, payload=b"NNhello ",
+                  expect=b"hello client=")
+    result = load.result()
+    assert result["ok"] > 50
+    assert lost_connections(result, cut_short=CONCURRENCY) == {}

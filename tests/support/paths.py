@@ -14,3 +14,4 @@ QUERIES = BUILD / "tests" / "support" / "queries"
 EXAMPLES = SOURCE / "examples"
 RECEIVER = BUILD / "tests" / "support" / "receiver"
 UNPACKED = pathlib.Path("/var/cache/socketbox-unpacked")  # by tools/install-deps
+COMPAT_PROGRAMS = SOURCE / "tests" / "compat" / "programs"

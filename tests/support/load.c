@@ -38,6 +38,7 @@ static struct {
 	volatile sig_atomic_t stop; /* SIGTERM: start no more, and report */
 	const char *expect, *request;
 	bool greeted; /* the server speaks first; the request waits for that */
+	size_t request_size;
 	int epoll;
 	/* closed: an end before the answer's body */
 	unsigned long started, ok, refused, reset, closed, timeout, wrong, other;
@@ -94,7 +95,8 @@ static void finish(struct connection *connection, int error)
 	connection->answer[connection->used] = '\0';
 	if (error) {
 		count_error(error);
-	} else if (connection->used && strstr(connection->answer, load.expect)) {
+	} else if (connection->used &&
+		   memmem(connection->answer, connection->used, load.expect, strlen(load.expect))) {
 		load.ok++;
 	} else if (!has_body(connection->answer)) {
 		load.closed++;
@@ -127,7 +129,7 @@ static void start(struct connection *connection)
 
 static void ask(struct connection *connection)
 {
-	if (send(connection->fd, load.request, strlen(load.request), MSG_NOSIGNAL) < 0)
+	if (send(connection->fd, load.request, load.request_size, MSG_NOSIGNAL) < 0)
 		finish(connection, errno);
 	else
 		connection->sent = true;
@@ -202,6 +204,23 @@ static void run(void)
 	}
 }
 
+/* Decodes pairs of hexadecimal digits in place: a request may hold zeros. */
+static int read_hex(char *text)
+{
+	size_t length = strlen(text);
+
+	for (load.request_size = 0; load.request_size < length / 2; load.request_size++) {
+		char digits[3] = {text[2 * load.request_size], text[2 * load.request_size + 1]};
+		char *end;
+
+		text[load.request_size] = (char)strtoul(digits, &end, 16);
+		if (*end)
+			return -EINVAL;
+	}
+	load.request = text;
+	return length % 2 ? -EINVAL : 0;
+}
+
 static int parse(int argc, char **argv)
 {
 	static const struct option names[] = {
@@ -211,6 +230,7 @@ static int parse(int argc, char **argv)
 		{"expect", required_argument, NULL, 'e'},
 		{"request", required_argument, NULL, 'r'},
 		{"greeted", no_argument, NULL, 'g'},
+		{"request-hex", required_argument, NULL, 'x'},
 		{0},
 	};
 	struct addr_endpoint endpoint;
@@ -218,6 +238,7 @@ static int parse(int argc, char **argv)
 	int option;
 
 	load.end_ms = now_ms() + 1000;
+	load.request_size = strlen(load.request);
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		if (option == 'c')
 			load.concurrency = (unsigned)atoi(optarg);
@@ -228,10 +249,10 @@ static int parse(int argc, char **argv)
 		else if (option == 'e')
 			load.expect = optarg;
 		else if (option == 'r')
-			load.request = optarg;
+			load.request_size = strlen(load.request = optarg);
 		else if (option == 'g')
 			load.greeted = true;
-		else
+		else if (option != 'x' || read_hex(optarg))
 			return -1;
 	}
 	if (argc - optind != 2 || !load.concurrency || load.concurrency > MAX_CONCURRENCY ||
@@ -246,7 +267,7 @@ static int parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	if (parse(argc, argv)) {
-		fputs("usage: load [--concurrency N] [--count N | --seconds S] [--expect TEXT] [--request TEXT] [--greeted] ADDRESS PORT\n",
+		fputs("usage: load [--concurrency N] [--count N | --seconds S] [--expect TEXT] [--request TEXT | --request-hex HEX] [--greeted] ADDRESS PORT\n",
 			stderr);
 		return 2;
 	}

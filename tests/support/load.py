@@ -13,7 +13,10 @@ class Load:
                  greeted=False):
         words = [paths.LOAD, "--concurrency", concurrency, "--expect", expect]
         words += ["--count", count] if count else ["--seconds", seconds or 1]
-        words += ["--request", request] if request else []
+        if isinstance(request, bytes):
+            words += ["--request-hex", request.hex()]
+        elif request:
+            words += ["--request", request]
         words += ["--greeted"] if greeted else []
         self.popen = subprocess.Popen(
             ["nsenter", f"--net=/run/netns/{world.client}", *map(str, words), address, str(port)],

@@ -60,14 +60,14 @@ def check_parallel(world, exchange, count=1000, concurrency=100):
         assert (result["ok"], lost(result)) == (count, {})
 
 
-def check_restart(world, service, exchange, number=None, at_least=50):
+def check_restart(world, service, exchange, number=None, at_least=50, concurrency=CONCURRENCY):
     """Stops the server and starts it again under load: nobody is refused. What it had accepted when it ended, it may
     reset."""
-    loads = [Load(world, address, exchange.port, seconds=4, concurrency=CONCURRENCY, expect=exchange.expect,
+    loads = [Load(world, address, exchange.port, seconds=4, concurrency=concurrency, expect=exchange.expect,
                   request=exchange.request) for address in (V4, V6)]
     time.sleep(0.5)
     service.restart(*([number] if number else []))
     for result in [load.result() for load in loads]:
         assert result["ok"] > at_least
-        assert lost(result, cut_short=CONCURRENCY) == {}
+        assert lost(result, cut_short=concurrency) == {}
     ready(world, service, exchange)

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "cli/run/holders.h"
 #include "cli/run/options.h"
 #include "cli/run/replace.h"
 #include "cli/run/target.h"
@@ -150,7 +151,21 @@ static bool is_bound(int fd)
 	       !addr_from_sockaddr(&address, length, &endpoint) && endpoint.port;
 }
 
-enum decision { CONTINUE, DONE, CLAIM };
+/* Two UDP sockets of a program without SO_REUSEADDR cannot have one address. Programs that look for
+ * a free port, such as TFTP servers for each transfer, count on it. (Two TCP sockets that listen
+ * cannot either, but workers which each bind one are better served by sharing it.) */
+static bool is_taken(const struct attempt *attempt)
+{
+	int copy;
+
+	if (attempt->bind.protocol != IPPROTO_UDP || attempt->bind.reuseport ||
+		options_get(attempt->own, SOL_SOCKET, SO_REUSEADDR, 0))
+		return false;
+	copy = link_copy(attempt->context->link, &attempt->bind);
+	return copy >= 0 && holders_any(copy);
+}
+
+enum decision { CONTINUE, DONE, CLAIM, TAKEN };
 
 /* A bind that cannot be looked into stays the program's own, which is not what the user wanted. */
 static void warn_unread(struct bind_context *context, const struct target *target, int result)
@@ -195,7 +210,9 @@ static enum decision decide(struct attempt *attempt)
 			!is_local(&attempt->bind.endpoint));
 		return CONTINUE;
 	}
-	return is_local(&attempt->bind.endpoint) ? CONTINUE : CLAIM;
+	if (is_local(&attempt->bind.endpoint))
+		return CONTINUE;
+	return is_taken(attempt) ? TAKEN : CLAIM;
 }
 
 /* Claims the socket and puts it in place. The error is what bind(2) shall return. */
@@ -255,6 +272,8 @@ int bind_answer(struct bind_context *context, const struct seccomp_notif *notifi
 		decision = DONE;
 	if (decision == CLAIM)
 		result = carry_out(&attempt, last);
+	else if (decision == TAKEN)
+		respond(context, notification->id, -EADDRINUSE, 0);
 	else
 		respond(context, notification->id, 0,
 			decision == CONTINUE ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0);

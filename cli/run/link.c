@@ -92,6 +92,15 @@ bool link_knows(const struct link *link, uint64_t cookie, const struct link_bind
 	return false;
 }
 
+int link_copy(const struct link *link, const struct link_bind *bind)
+{
+	for (size_t i = 0; i < link->claim_count; i++) {
+		if (same_bind(&link->claims[i].bind, bind))
+			return link->claims[i].fd;
+	}
+	return -1;
+}
+
 /* Remembers a claim; it takes the place of an earlier one of the same bind. */
 static int remember(struct link *link, const struct link_bind *bind, uint64_t cookie, int fd)
 {

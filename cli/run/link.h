@@ -58,6 +58,10 @@ int link_claim(struct link *link, const struct link_bind *bind, int *fd, struct 
 /* True if the socket with this cookie was handed out lately, for the same bind. */
 bool link_knows(const struct link *link, uint64_t cookie, const struct link_bind *bind);
 
+/* The copy that is kept of a lone socket which was handed out for the bind; -1: none. The link's.
+ */
+int link_copy(const struct link *link, const struct link_bind *bind);
+
 /* Connects again and registers all claims; 0 once that is done. -EPIPE: the daemon is away still;
  * others are its refusal of the service. What it does not take back is said on stderr. */
 int link_restore(struct link *link, struct err *err);

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from support.control import REUSEPORT, UDP, Control
+from support.launch import run_once
 from support.process import until
 from support.traffic import REFUSED, SILENT, Answers, ask_udp, connect
 from support.world import CLIENT_V4, CLIENT_V6, PREFIX_V6, V4, V6
@@ -157,6 +158,40 @@ def test_a_lone_socket_that_was_connected_is_replaced(world, daemon):
     assert ask_udp(world, V6) == "a"
     first.close()
     assert ask_udp(world, V6) == "a"
+
+
+ONE_AFTER_ANOTHER = f"""
+import errno, os, socket
+def made(*options):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    for option in options: s.setsockopt(socket.SOL_SOCKET, option, 1)
+    return s
+def bind(s):
+    try: s.bind(('{V6}', 53))
+    except OSError as error: return errno.errorcode[error.errno]
+    return 'bound'
+first = made()
+print(bind(first), bind(made()))
+child = os.fork()
+if child == 0:
+    first.connect(('{CLIENT_V6}', 9))
+    print(bind(made()), flush=True)
+    os._exit(0)
+first.close()
+os.waitpid(child, 0)
+second = made()
+print(bind(second))  # the connected one is gone, and not what it gets
+try: print(second.getpeername())
+except OSError as error: print(errno.errorcode[error.errno])
+second.close()
+print(bind(made(socket.SO_REUSEADDR)), bind(made(socket.SO_REUSEADDR)))
+"""
+
+
+def test_an_address_that_a_process_of_the_service_has_is_in_use(world, daemon):
+    result = run_once(world, daemon(CONFIG), "/usr/bin/python3", "-uc", ONE_AFTER_ANOTHER, options=["--isolate"])
+    assert result.stdout.split() == ["bound", "EADDRINUSE", "EADDRINUSE", "bound", "ENOTCONN", "bound", "bound"]
+    assert result.stderr == ""
 
 
 def test_claims_leave_no_guards_behind(world, daemon):

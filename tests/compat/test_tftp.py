@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Packages: tftpd-hpa curl
+"""tftpd-hpa: answers from another port than it was asked on, by a connected socket for each transfer."""
+import concurrent.futures
+import time
+
+from compat.server import version
+from support import require
+from support.process import until
+from support.world import V4, V6
+
+# --port-range names the ports of transfers, so that a route can: each is bound to the address that was asked.
+CONFIG = {"services": {"tftp": {}},
+          "routes": [{"to": [V4, V6], "protocol": "udp", "port": [69, "50000-50099"], "service": "tftp"}]}
+
+
+def test_tftpd(world, daemon, service, row, tmp_path):
+    tftpd = require.command("in.tftpd")
+    content = bytes(range(256)) * 200
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "data").write_bytes(content)
+    for folder in [tmp_path / "files", *tmp_path.parents]:
+        if str(folder).startswith("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    started = service(daemon(CONFIG), "tftp", [tftpd, "--foreground", "--listen", "--address", ":69", "--port-range",
+                                               "50000:50099", "--secure", tmp_path / "files"])
+
+    def fetch(address, name):
+        world.curl(f"tftp://{address}/data", "-o", tmp_path / name, timeout=15)
+        return (tmp_path / name).read_bytes() == content
+
+    def answers():
+        assert started.process.running(), started.log()
+        return world.curl(f"tftp://{V4}/data", "-o", tmp_path / "first", check=False) is not None
+    until(answers, 20, "the server answers")
+    for address in V4, f"[{V6}]":
+        assert fetch(address, "one")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        jobs = [pool.submit(fetch, address, f"got-{number}")
+                for number, address in enumerate([V4, f"[{V6}]"] * 20)]
+        assert all(job.result() for job in jobs)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        end = time.monotonic() + 3
+
+        def keep_fetching(address):
+            done = 0
+            while time.monotonic() < end:
+                assert fetch(address, f"again-{address}")
+                done += 1
+            return done
+        jobs = [pool.submit(keep_fetching, address) for address in (V4, f"[{V6}]")]
+        time.sleep(0.5)
+        started.restart()  # transfers under way end first; new ones wait
+        assert all(job.result() > 3 for job in jobs)
+    row("tftpd-hpa", version(tftpd, "-V", pattern=r"tftp-hpa (\S+?),"), "UDP, `--port-range`, 40 transfers, 8 at once, restart with none lost")

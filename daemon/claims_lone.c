@@ -159,8 +159,10 @@ static int remake(struct claim *claim, const struct config_service *service, str
 	claims_unwatch(claim);
 	dead = take_fd(&claim->fd);
 	/* It is still bound, for as long as somebody has it. */
-	if (dead >= 0)
+	if (dead >= 0) {
 		setsockopt(dead, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+		engine_unguard(claim->claims->engine, claim->cookie);
+	}
 	result = make(claim, service, err);
 	if (result)
 		claim->fd = take_fd(&dead);

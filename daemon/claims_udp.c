@@ -13,9 +13,9 @@ int claims_udp_fit(struct claim *claim, int fd, struct err *err)
 	const struct config_service *service = config_service_by_id(config, claim->service);
 	bool wildcard = addr_is_wildcard(&claim->bind.endpoint.addr);
 
-	if (claim->bind.family == 6 && wildcard) {
-		bool prefix = service && coverage_has_prefix(config, service, &claim->bind);
-		int result = sockets_set_freebind(fd, AF_INET6, prefix, err);
+	if (claim->bind.family == 6 && wildcard && service &&
+		coverage_has_prefix(config, service, &claim->bind)) {
+		int result = sockets_set_freebind(fd, AF_INET6, true, err);
 
 		if (result)
 			return result;

@@ -194,6 +194,21 @@ def test_an_address_that_a_process_of_the_service_has_is_in_use(world, daemon):
     assert result.stderr == ""
 
 
+def test_a_connected_socket_goes_on_when_its_address_is_claimed_again(world, daemon):
+    """As TFTP servers have it, which bind a wildcard and a port for each transfer."""
+    d = daemon(CONFIG)
+    client = connect(world, V6, 53, timeout=5, kind=socket.SOCK_DGRAM)
+    first = Control(d, "a")
+    first.claim("::", 53, protocol=UDP).connect(client.getsockname()[:2])
+    first.server = Answers(first.socket, "first")
+    serve(d, "::", "second")
+    client.send(b"x")
+    assert client.recv(4096).endswith(b"first")
+    client.send(b"x")
+    assert answer(client) == "first"
+    assert ask_udp(world, V6) == "second"
+
+
 def test_claims_leave_no_guards_behind(world, daemon):
     d = daemon({**CONFIG, "services": {"a": {"hold": "0s"}}})
 
@@ -209,4 +224,11 @@ def test_claims_leave_no_guards_behind(world, daemon):
             for control in controls:
                 end(control)
             until(lambda: not d.claims("a"))
+    control = Control(d, "a")
+    for _ in range(5):
+        with control.claim("::", 53, protocol=UDP) as made:
+            made.connect((CLIENT_V6, 9))
+    assert guards() == 1
+    control.close()
+    until(lambda: not d.claims("a"))
     assert guards() == 0

@@ -98,6 +98,8 @@ def local_address(pid, peer):
 
 def socket_addresses(fd):
     """The addresses of a connection's two ends. Closes the socket."""
+    if fd < 0:
+        return None  # closed meanwhile
     try:
         with socket.socket(fileno=fd) as copy:
             if copy.family != socket.AF_UNIX:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The checks for TCP servers that speak no HTTP, by an exchange that the server ends: (port, request, expected)."""
 import collections
+import contextlib
 import pathlib
 import time
 
@@ -47,8 +48,12 @@ def check_descriptors(world, service, port, greeting=b""):
             connection.send(greeting)
 
             def found():
-                seen = [local_address(pid, connection.getsockname()) for pid in descendants(service.program)]
-                return next((pair for pair in seen if pair), None)
+                for pid in descendants(service.program):
+                    with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # it has ended
+                        pair = local_address(pid, connection.getsockname())
+                        if pair:
+                            return pair
+                return None
             assert until(found, what="the server has the connection") == (address, port)
 
 

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "cli/run/link.h"
 #include "cli/run/say.h"
+#include "common/link.h"
 
 struct trace;
 

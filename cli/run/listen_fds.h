@@ -5,7 +5,7 @@
 #define SOCKETBOX_CLI_RUN_LISTEN_FDS_H
 
 #include "cli/pass.h"
-#include "cli/run/link.h"
+#include "common/link.h"
 
 /* One wildcard socket per protocol and port, in the order of the routes: AF_INET6 for both
  * families, or AF_INET where the routes are IPv4 only; named such as "tcp-443". Ranges of ports are

@@ -155,6 +155,14 @@ static void take_waiting(struct supervisor *supervisor)
 	supervisor->waiting_count = kept;
 }
 
+static void say_refused(const struct link_claim *claim, const struct err *err)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	fprintf(stderr, "socketbox run: the new socketboxd did not take %s back: %s\n",
+		addr_endpoint_format(&claim->bind.endpoint, text), err->text);
+}
+
 static void try_daemon(struct supervisor *supervisor)
 {
 	struct err err;
@@ -162,8 +170,8 @@ static void try_daemon(struct supervisor *supervisor)
 
 	if (!is_away(supervisor) || now_ms() < supervisor->retry_ms)
 		return;
-	result = link_restore(supervisor->context->link, &err);
-	if (!result) {
+	result = link_restore(supervisor->context->link, say_refused, &err);
+	if (result >= 0) {
 		supervisor->retry_ms = 0;
 		return;
 	}

@@ -15,3 +15,6 @@ EXAMPLES = SOURCE / "examples"
 RECEIVER = BUILD / "tests" / "support" / "receiver"
 UNPACKED = pathlib.Path("/var/cache/socketbox-unpacked")  # by tools/install-deps
 COMPAT_PROGRAMS = SOURCE / "tests" / "compat" / "programs"
+PRELOAD = BUILD / "preload" / "libsocketbox-preload.so"
+LIBRARY = BUILD / "lib" / "libsocketbox.so"
+EXAMPLES_BUILT = BUILD / "examples"

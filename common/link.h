@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The launcher's connection to the daemon, and the claims made over it. It outlives a daemon: after
+ * A claimant's connection to the daemon, and the claims made over it. It outlives a daemon: after
  * a restart it connects again and registers what it holds.
  */
-#ifndef SOCKETBOX_CLI_RUN_LINK_H
-#define SOCKETBOX_CLI_RUN_LINK_H
+#ifndef SOCKETBOX_COMMON_LINK_H
+#define SOCKETBOX_COMMON_LINK_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -62,8 +62,10 @@ bool link_knows(const struct link *link, uint64_t cookie, const struct link_bind
  */
 int link_copy(const struct link *link, const struct link_bind *bind);
 
-/* Connects again and registers all claims; 0 once that is done. -EPIPE: the daemon is away still;
- * others are its refusal of the service. What it does not take back is said on stderr. */
-int link_restore(struct link *link, struct err *err);
+/* Connects again and registers all claims; returns how many of them the daemon did not take back,
+ * of which `refused` (may be NULL) is told each. -EPIPE: the daemon is away still; others are its
+ * refusal of the service. */
+int link_restore(struct link *link,
+	void (*refused)(const struct link_claim *claim, const struct err *err), struct err *err);
 
 #endif

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Claims sockets, and remembers them for a restarted daemon.
-#include "cli/run/link.h"
+#include "common/link.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include "cli/control.h"
 #include "common/cleanup.h"
+#include "common/control.h"
 
 /* A daemon that does not answer for so long counts as away; binds wait for it meanwhile. */
 static const struct timeval patience = {.tv_sec = 10};
@@ -178,9 +177,10 @@ int link_claim(struct link *link, const struct link_bind *bind, int *fd_out, str
 	return 0;
 }
 
-int link_restore(struct link *link, struct err *err)
+int link_restore(struct link *link,
+	void (*refused)(const struct link_claim *claim, const struct err *err), struct err *err)
 {
-	int result = greet(link, err);
+	int result = greet(link, err), count = 0;
 
 	if (is_away(result) || result == -ENOENT || result == -ECONNREFUSED)
 		return -EPIPE;
@@ -188,7 +188,6 @@ int link_restore(struct link *link, struct err *err)
 		const struct link_claim *claim = &link->claims[i];
 		struct wire_claim request;
 		struct wire_claimed answer;
-		char text[ADDR_TEXT_SIZE];
 		int none = -1;
 
 		fill_request(&request, WIRE_REGISTER, &claim->bind);
@@ -200,9 +199,10 @@ int link_restore(struct link *link, struct err *err)
 			cleanup_close_fd(&link->fd);
 			return -EPIPE;
 		}
-		fprintf(stderr, "socketbox run: the new socketboxd did not take %s back: %s\n",
-			addr_endpoint_format(&claim->bind.endpoint, text), err->text);
+		if (refused)
+			refused(claim, err);
+		count++;
 		result = 0;
 	}
-	return result;
+	return result ? result : count;
 }

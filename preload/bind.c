@@ -43,20 +43,51 @@ static enum company judge(const struct name *own, const struct name *other)
 	return own->family == AF_INET6 ? TAKES_OVER : STAYS_ASIDE;
 }
 
+/*
+ * Senders that are connected to a listener already would go on sending to it. So another socket of
+ * the same name, which nobody can find, takes its place, and they see that their receiver is gone.
+ */
+static void set_aside(const struct name *name, const char *path)
+{
+	int status = fcntl(name->fd, F_GETFL), flags = fcntl(name->fd, F_GETFD);
+	cleanup_close int quiet = -1;
+	struct sockaddr_un address;
+	struct state state;
+	struct name found;
+
+	if (status < 0 || flags < 0 || !name_of(name->fd, &found) || found.fd != name->fd ||
+		found.process != name->process || found.family != name->family ||
+		found.endpoint.port != name->endpoint.port || name_encode(name, path, &address))
+		return;
+	quiet = socket(
+		AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | (status & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
+	if (quiet < 0 || real_get()->bind(quiet, (struct sockaddr *)&address, sizeof(address)))
+		return;
+	unlink(address.sun_path);
+	if (state_read(name->fd, &state))
+		state_write(quiet, &state);
+	dup3(quiet, name->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+}
+
 /* Puts the bound file in place, or does without a place. */
 static int publish(const struct name *name, const char *temporary, const char *path)
 {
 	enum company company = REFUSED;
 	struct sockaddr_un other;
 	struct name found;
+	int result;
 
 	if (receiver_look(path, &other) == RECEIVER_LIVE &&
 		name_decode(&other, sizeof(other), &found))
 		company = judge(name, &found);
-	if (company != STAYS_ASIDE)
-		return receiver_publish(temporary, path, company == TAKES_OVER);
-	unlink(temporary);
-	return 0;
+	if (company == STAYS_ASIDE) {
+		unlink(temporary);
+		return 0;
+	}
+	result = receiver_publish(temporary, path, company == TAKES_OVER);
+	if (!result && company == TAKES_OVER && found.family != name->family)
+		set_aside(&found, path);
+	return result;
 }
 
 static int bind_path(int fd, const struct name *name, const char *path)
@@ -124,6 +155,7 @@ static bool is_candidate(int fd, struct name *name)
 		name->v6only = v6only;
 	name->reuseport = real_number(fd, SO_REUSEPORT) > 0;
 	name->process = (uint32_t)getpid();
+	name->fd = fd & 0xffffff;
 	return true;
 }
 

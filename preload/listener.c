@@ -46,7 +46,7 @@ HOOK int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 
 	if (real_get()->getsockname(fd, address, length))
 		return -1;
-	if (is_unix(address, room) && name_of(fd, &name)) {
+	if (length && is_unix(address, room) && name_of(fd, &name)) {
 		socklen_t size = addr_to_sockaddr(&name.endpoint, name.family, &shown);
 
 		give_name(&shown, size, address, length, room);
@@ -60,7 +60,8 @@ int hooks_peer(int fd, struct sockaddr *address, socklen_t *length)
 
 	if (real_get()->getpeername(fd, address, length))
 		return -1;
-	if (settings_stealth() && is_unix(address, room) && real_number(fd, SO_DOMAIN) == AF_UNIX)
+	if (length && settings_stealth() && is_unix(address, room) &&
+		real_number(fd, SO_DOMAIN) == AF_UNIX)
 		hooks_give_loopback(address, length, room);
 	return 0;
 }
@@ -154,7 +155,7 @@ HOOK int getsockopt(int fd, int level, int option, void *value, socklen_t *lengt
 	int saved = errno, number = real_get()->getsockopt(fd, level, option, value, length);
 	struct name name;
 
-	if (level == SOL_SOCKET && !number) {
+	if (level == SOL_SOCKET && !number && length) {
 		int shown = 0;
 
 		if (*length == sizeof(shown))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Writes addresses into file names (24 bytes in base64url) and reads them back.
+// Writes addresses into file names (27 bytes in base64url) and reads them back.
 #include "preload/name.h"
 
 #include <errno.h>
@@ -10,8 +10,8 @@
 
 #define PREFIX	     "/.sb-"
 #define PREFIX_SIZE  5
-#define PACKED_SIZE  24
-#define ENCODED_SIZE 32
+#define PACKED_SIZE  27
+#define ENCODED_SIZE 36
 #define MARK	     0xa5 /* the first byte; the next version has another */
 
 enum { FLAG_V6 = 1, FLAG_V6ONLY = 2, FLAG_REUSEPORT = 4 };
@@ -62,6 +62,9 @@ int name_encode(const struct name *name, const char *path, struct sockaddr_un *o
 	packed[3] = (uint8_t)name->endpoint.port;
 	memcpy(packed + 4, name->endpoint.addr.bytes, 16);
 	memcpy(packed + 20, &name->process, sizeof(name->process));
+	packed[24] = (uint8_t)(name->fd >> 16);
+	packed[25] = (uint8_t)(name->fd >> 8);
+	packed[26] = (uint8_t)name->fd;
 	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
 	memcpy(out->sun_path, slash ? path : ".", folder);
 	memcpy(out->sun_path + folder, PREFIX, PREFIX_SIZE);
@@ -85,6 +88,7 @@ bool name_decode(const struct sockaddr_un *address, socklen_t length, struct nam
 		.v6only = packed[1] & FLAG_V6ONLY,
 		.reuseport = packed[1] & FLAG_REUSEPORT,
 		.endpoint.port = (uint16_t)(packed[2] * 256 + packed[3]),
+		.fd = packed[24] * 65536 + packed[25] * 256 + packed[26],
 	};
 	memcpy(out->endpoint.addr.bytes, packed + 4, 16);
 	memcpy(&out->process, packed + 20, sizeof(out->process));

@@ -18,10 +18,11 @@ struct name {
 	bool v6only, reuseport;
 	struct addr_endpoint endpoint;
 	uint32_t process; /* that has bound it */
+	int fd;		  /* what it was there, if that is below 2^24 */
 };
 
 /* Writes the name for a receiver at `path` into *out. -ENAMETOOLONG: the folder of path has more
- * than 70 characters. */
+ * than 66 characters. */
 int name_encode(const struct name *name, const char *path, struct sockaddr_un *out);
 
 /* False: the socket is none of a listener of ours. length is that of getsockname. */

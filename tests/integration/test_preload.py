@@ -286,6 +286,9 @@ def listener(family):
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     made.bind(("::" if family == "6" else "0.0.0.0", 80))
     made.listen()
+    if "slowly" in sys.argv:
+        print("ready", flush=True)
+        sys.stdin.readline()
     return made
 made = {str(i): listener(name) for i, name in enumerate((first, second))}
 print("ready", flush=True)
@@ -308,6 +311,23 @@ def test_two_listeners_of_one_port(start, order, expected):
         p.ready()
         assert ask(start.folder / "s")[0] == expected
         assert sorted(os.listdir(start.folder)) == ["00001", "s"]
+
+
+def test_sender_that_found_the_first_listener_of_two(start):
+    """Its channel ends when the second takes over, so that nothing goes to the listener that is set aside."""
+    env = environment(start.folder, SOCKETBOX_PRELOAD_SOCKET=str(start.folder / "s"), SOCKETBOX_PRELOAD_PORTS="80")
+    with Program(["/usr/bin/python3", "-c", BOTH_FAMILIES, "4", "6", "slowly"], env, stdin=subprocess.PIPE) as p:
+        p.ready()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.connect(str(start.folder / "s"))
+            p.popen.stdin.write("on\n\n")
+            p.popen.stdin.flush()
+            p.ready()
+            client, server = a_protocol.tcp_pair()
+            with client, server, pytest.raises(ConnectionRefusedError):
+                socket.send_fds(channel, [b"A"], [server.fileno()])
+        assert ask(start.folder / "s")[0] == "AF_INET6 127.0.0.1 True"
+        p.popen.stdin.close()
 
 
 def test_same_address_twice_is_in_use(start):

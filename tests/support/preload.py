@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 
 from . import a_protocol, paths
 
@@ -53,8 +54,11 @@ class Program:
 
     def rest(self, timeout=20):
         """The rest of its output, once it has ended by itself."""
-        output = self.popen.communicate(timeout=timeout)[0]
-        assert self.popen.returncode == 0, output
+        watchdog = threading.Timer(timeout, self.kill)
+        watchdog.start()
+        output = self.popen.stdout.read()
+        watchdog.cancel()
+        assert self.popen.wait() == 0, output
         return output
 
     def __enter__(self):

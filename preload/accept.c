@@ -43,8 +43,13 @@ static int prepare(int listener, int connection, int flags)
 		wanted |= O_NONBLOCK;
 	if (wanted != status && fcntl(connection, F_SETFL, wanted))
 		return -errno;
-	if (domain != AF_UNIX && state_read(listener, &state))
+	if (domain == AF_UNIX) {
+		/* Remembered as a client, whose addresses are ::1 from now on. */
+		if (settings_stealth())
+			state_write(connection, &(struct state){0});
+	} else if (state_read(listener, &state)) {
 		state_apply(&state, connection);
+	}
 	return 0;
 }
 

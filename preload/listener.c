@@ -32,6 +32,20 @@ void hooks_give_loopback(struct sockaddr *address, socklen_t *length, socklen_t 
 	give_name(&itself, sizeof(itself), address, length, room);
 }
 
+/* What a socket of ours is to the program: a listener, a client of a Unix listener, or, with
+ * stealth, a Unix client that accept has marked (accept.c). */
+static bool is_ours(int fd, struct name *name)
+{
+	struct state state;
+
+	if (name_of(fd, name))
+		return true;
+	if (!settings_stealth() || real_number(fd, SO_DOMAIN) != AF_UNIX || !state_read(fd, &state))
+		return false;
+	*name = (struct name){.family = AF_INET6, .endpoint.addr.bytes[15] = 1};
+	return true;
+}
+
 /* True if the real function may have told a Unix name; room is what it was given. */
 static bool is_unix(const struct sockaddr *address, socklen_t room)
 {
@@ -46,7 +60,7 @@ HOOK int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 
 	if (real_get()->getsockname(fd, address, length))
 		return -1;
-	if (length && is_unix(address, room) && name_of(fd, &name)) {
+	if (length && is_unix(address, room) && is_ours(fd, &name)) {
 		socklen_t size = addr_to_sockaddr(&name.endpoint, name.family, &shown);
 
 		give_name(&shown, size, address, length, room);
@@ -66,13 +80,12 @@ int hooks_peer(int fd, struct sockaddr *address, socklen_t *length)
 	return 0;
 }
 
-/* The program's own Unix sockets stay what they are; connections of a listener are known by its
- * name, which they have too. */
+/* The program's own Unix sockets stay what they are. */
 HOOK int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
 	struct name name;
 
-	if (settings_stealth() && name_of(fd, &name))
+	if (settings_stealth() && is_ours(fd, &name))
 		return hooks_peer(fd, address, length);
 	return real_get()->getpeername(fd, address, length);
 }
@@ -97,27 +110,27 @@ static bool show(int fd, int option, int *value)
 
 	switch (option) {
 	case SO_DOMAIN:
-		if (*value != AF_UNIX || !name_of(fd, &name))
+		if (*value != AF_UNIX || !is_ours(fd, &name))
 			return false;
 		*value = name.family;
 		return true;
 	case SO_TYPE:
-		if (*value != SOCK_DGRAM || !name_of(fd, &name))
+		if (*value != SOCK_DGRAM || !is_ours(fd, &name))
 			return false;
 		*value = SOCK_STREAM;
 		return true;
 	case SO_PROTOCOL:
-		if (*value || !name_of(fd, &name))
+		if (*value || !is_ours(fd, &name))
 			return false;
 		*value = IPPROTO_TCP;
 		return true;
 	case SO_ACCEPTCONN:
-		if (*value || real_number(fd, SO_TYPE) != SOCK_DGRAM || !name_of(fd, &name))
+		if (*value || real_number(fd, SO_TYPE) != SOCK_DGRAM || !is_ours(fd, &name))
 			return false;
 		*value = listens(fd);
 		return true;
 	case SO_REUSEPORT:
-		if (*value || !name_of(fd, &name))
+		if (*value || !is_ours(fd, &name))
 			return false;
 		*value = name.reuseport;
 		return true;
@@ -169,7 +182,7 @@ HOOK int getsockopt(int fd, int level, int option, void *value, socklen_t *lengt
 		errno = saved;
 		return 0;
 	}
-	if (!number || level == SOL_SOCKET || errno != EOPNOTSUPP || !length || !name_of(fd, &name))
+	if (!number || level == SOL_SOCKET || errno != EOPNOTSUPP || !length || !is_ours(fd, &name))
 		return number;
 	if (ask_scratch(fd, &name, level, option, value, length))
 		return -1;
@@ -211,19 +224,19 @@ HOOK int setsockopt(int fd, int level, int option, const void *value, socklen_t 
 	int saved = errno, result;
 	struct name name;
 
-	if (is_filter(level, option) && name_of(fd, &name)) {
+	if (is_filter(level, option) && is_ours(fd, &name)) {
 		errno = ENOPROTOOPT;
 		return -1;
 	}
 	if (!real_get()->setsockopt(fd, level, option, value, length)) {
 		/* What Unix sockets have too is set on both: SO_RCVTIMEO is for accept. */
 		if (level == SOL_SOCKET && real_number(fd, SO_DOMAIN) == AF_UNIX &&
-			name_of(fd, &name))
+			is_ours(fd, &name))
 			remember(fd, level, option, value, length);
 		errno = saved;
 		return 0;
 	}
-	if (errno != EOPNOTSUPP || !name_of(fd, &name))
+	if (errno != EOPNOTSUPP || !is_ours(fd, &name))
 		return -1;
 	result = set_on_listener(fd, &name, level, option, value, length);
 	errno = result ? -result : saved;

@@ -17,13 +17,14 @@ from support.world import V4, V6
 class Preloaded:
     """A server that is started with LD_PRELOAD by hand. Ports are those that it binds on wildcards."""
 
-    def __init__(self, world, folder, ports=(80,), env=None):
+    def __init__(self, world, folder, ports=(80,), env=None, mapped=False):
         self.world, self.folder, self.ports = world, folder, ports
         self.socket = f"{folder}/_@SB_.sock"
         self.variables = {
             "LD_PRELOAD": str(paths.PRELOAD), "SOCKETBOX_PRELOAD_SOCKET": self.socket,
             "SOCKETBOX_PRELOAD_PORTS": ",".join(map(str, ports)),
             "SOCKETBOX_PRELOAD_ADDRESSES": f"{V4},{V6}", **(env or {})}
+        self.mapped = mapped  # IPv4 comes on AF_INET6 sockets, as with `ipv4: mapped`
         self.process = None
 
     def path(self, port):
@@ -34,15 +35,15 @@ class Preloaded:
         """Starts the feeder for both families of the ports; paths_of names other receivers than the service's."""
         words = []
         for port in ports or self.ports:
-            for address in (V4, V6):
+            for address in (f"mapped:{V4}" if self.mapped else V4, V6):
                 words += [address, port, (paths_of or {}).get(port, self.path(port))]
         feeder = self.world.start([paths.FEEDER, *words], "feeder", netns=self.world.host)
         until(lambda: "feeding" in feeder.log(), what="the feeder listens")
 
     def start(self, command, prefix=()):
-        """Starts the server in a namespace that holds nothing but lo."""
+        """Starts the server in a namespace that holds nothing but lo, and in a session of its own."""
         words = [f"{name}={value}" for name, value in self.variables.items()]
-        self.command = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *prefix, "env", *words,
+        self.command = ["setsid", "unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *prefix, "env", *words,
                         *command]
         self.process = self.world.start(self.command, "server", env=dict(os.environ))
 
@@ -79,9 +80,10 @@ def check_restart(world, server, number=signal.SIGTERM):
         assert lost(result, cut_short=2 * CONCURRENCY) == {}
 
 
-def check_all(world, server, command, restart=signal.SIGTERM, addresses=check_page, **options):
-    """Feeds and starts the server, and makes the four checks."""
-    server.feed()
+def check_all(world, server, command, restart=signal.SIGTERM, addresses=check_page, feed=True, **options):
+    """Feeds (unless that is done) and starts the server, and makes the four checks."""
+    if feed:
+        server.feed()
     server.start(command, **options)
     server.ready(f"http://{V4}/")
     server.ready(f"http://[{V6}]/")

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Stands in for the daemon's handoff: feeder ADDRESS PORT PATH [ADDRESS PORT PATH ...] accepts on
 // real addresses and hands each connection to the receiver at the path. Nothing is dropped: it
-// waits for room, and for a receiver that is away, and stops accepting meanwhile.
+// waits for room, and for a receiver that is away, and stops accepting meanwhile. An ADDRESS of
+// the form mapped:192.0.2.1 is accepted on as an AF_INET6 socket, as `ipv4: mapped` has it.
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -40,11 +41,12 @@ static int listen_on(const char *address, const char *port)
 	struct addr_endpoint endpoint = {.port = (uint16_t)atoi(port)};
 	struct sockaddr_storage name;
 	socklen_t length;
+	bool mapped = !strncmp(address, "mapped:", 7);
 	int family, fd, one = 1;
 
-	if (addr_parse(address, &endpoint.addr, NULL))
+	if (addr_parse(address + (mapped ? 7 : 0), &endpoint.addr, NULL))
 		die(address);
-	family = addr_family(&endpoint.addr);
+	family = mapped ? AF_INET6 : addr_family(&endpoint.addr);
 	length = addr_to_sockaddr(&endpoint, family, &name);
 	fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));

@@ -14,7 +14,7 @@ static const struct {
 	const char *usage;
 } verbs[] = {
 	{"run", run_main,
-		"SERVICE [--isolate] [--address A]... [--no-addresses] [--listen-fds] -- PROGRAM [ARGUMENTS]\n"
+		"SERVICE [--isolate] [--address A]... [--no-addresses] [--listen-fds | --preload[=PATH]] -- PROGRAM [ARGUMENTS]\n"
 		"       socketbox run --trace -- PROGRAM [ARGUMENTS]"},
 	{"open", open_main,
 		"[--netns PATH|PID|NAME] [--userns] SPEC... -- PROGRAM [ARGUMENTS]\n" SPEC_GRAMMAR},

@@ -24,6 +24,7 @@ enum wire_type {
 	WIRE_STATUS = 4,  /*                                  -> WIRE_TEXT, fd: JSON */
 	WIRE_EXPLAIN = 5, /* what happens to a packet;        -> WIRE_TEXT, fd: JSON */
 	WIRE_RELOAD = 6,  /* re-read the configuration;       -> WIRE_TEXT, fd: JSON */
+	WIRE_DESTINATION = 7, /* where the service is handed connections; -> WIRE_TEXT, fd: path */
 	WIRE_RECEIVE =
 		8, /* asks for handed connections;     -> WIRE_RECEIVING, fd: where they come */
 
@@ -99,7 +100,7 @@ struct wire_claimed {
 	uint32_t pad;
 };
 
-/* WIRE_STATUS and WIRE_RELOAD are a bare header. */
+/* WIRE_STATUS, WIRE_RELOAD and WIRE_DESTINATION are a bare header. */
 struct wire_explain {
 	struct wire_header header;
 	uint8_t local[16];

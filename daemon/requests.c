@@ -88,23 +88,29 @@ static int make_file(const void *data, size_t size, int *fd_out, struct err *err
 	return 0;
 }
 
+static int reply_text(const struct request *request, const char *text, struct err *err)
+{
+	struct wire_text reply = {
+		.header = reply_header(request, WIRE_TEXT, sizeof(reply)),
+		.size = strlen(text),
+	};
+	cleanup_close int fd = -1;
+	int result = make_file(text, reply.size, &fd, err);
+
+	if (!result)
+		answer(request, &reply, sizeof(reply), fd);
+	return result;
+}
+
 /* Answers with the JSON object, which it frees. */
 static int reply_json(const struct request *request, json_t *object, struct err *err)
 {
 	cleanup_free char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-	struct wire_text reply = {.header = reply_header(request, WIRE_TEXT, sizeof(reply))};
-	cleanup_close int fd = -1;
-	int result;
 
 	json_decref(object);
 	if (!text)
 		return err_errno(err, -ENOMEM, "writing an answer");
-	reply.size = strlen(text);
-	result = make_file(text, reply.size, &fd, err);
-	if (result)
-		return result;
-	answer(request, &reply, sizeof(reply), fd);
-	return 0;
+	return reply_text(request, text, err);
 }
 
 static int find_service(const struct request *request, const char *name,
@@ -304,6 +310,23 @@ static int serve_reload(struct request *request, struct err *err)
 	return result;
 }
 
+static int serve_destination(struct request *request, struct err *err)
+{
+	const struct config_service *service;
+	int result;
+
+	if (!request->peer->service[0])
+		return err_set(err, -ENOTCONN, "say which service this is first (HELLO)");
+	result = find_service(request, request->peer->service, &service, err);
+	if (result)
+		return result;
+	if (!service->handoff || !service->handoff->path)
+		return err_set(err, -ENOENT,
+			"service '%s' has no handoff delivery with a path; add 'handoff: {path: ...}' in %s:%u",
+			service->name, service->place.file, service->place.line);
+	return reply_text(request, service->handoff->path, err);
+}
+
 static const struct {
 	enum wire_type type;
 	size_t length;
@@ -316,6 +339,7 @@ static const struct {
 	{WIRE_STATUS, sizeof(struct wire_header), false, serve_status},
 	{WIRE_EXPLAIN, sizeof(struct wire_explain), false, serve_explain},
 	{WIRE_RELOAD, sizeof(struct wire_header), false, serve_reload},
+	{WIRE_DESTINATION, sizeof(struct wire_header), false, serve_destination},
 	{WIRE_RECEIVE, sizeof(struct wire_receive), false, serve_receive},
 };
 

@@ -12,6 +12,7 @@
 
 #include "cli/control.h"
 #include "cli/run/listen_fds.h"
+#include "cli/run/preload.h"
 #include "cli/run/start.h"
 #include "cli/run/supervise.h"
 #include "cli/run/trace.h"
@@ -21,8 +22,9 @@
 struct options {
 	const char *service, *control;
 	char **command;
-	bool isolate, no_addresses, listen_fds, trace;
-	struct addr *addresses; /* of --address, and then of the routes */
+	bool isolate, no_addresses, listen_fds, trace, preload;
+	const char *preload_path; /* NULL: the daemon knows it */
+	struct addr *addresses;	  /* of --address, and then of the routes */
 	size_t address_count;
 };
 
@@ -59,6 +61,10 @@ static int take_option(struct options *options, int option, struct err *err)
 	case 't':
 		options->trace = true;
 		return 0;
+	case 'p':
+		options->preload = true;
+		options->preload_path = optarg;
+		return 0;
 	case 'c':
 		options->control = optarg;
 		return 0;
@@ -72,8 +78,9 @@ static int check_options(const struct options *options, struct err *err)
 	if (!options->command[0])
 		return err_set(
 			err, -EINVAL, "a program is missing: socketbox run SERVICE -- PROGRAM");
-	if (options->trace && options->listen_fds)
-		return err_set(err, -EINVAL, "--trace and --listen-fds do not go together");
+	if (options->trace + options->listen_fds + options->preload > 1)
+		return err_set(
+			err, -EINVAL, "--trace, --listen-fds and --preload do not go together");
 	if (!options->isolate && (options->address_count || options->no_addresses))
 		return err_set(err, -EINVAL, "--address and --no-addresses go with --isolate");
 	return 0;
@@ -97,6 +104,7 @@ static int parse(int argc, char **argv, struct options *options, struct err *err
 		{"no-addresses", no_argument, NULL, 'n'},
 		{"listen-fds", no_argument, NULL, 'l'},
 		{"trace", no_argument, NULL, 't'},
+		{"preload", optional_argument, NULL, 'p'},
 		{"control", required_argument, NULL, 'c'},
 		{0},
 	};
@@ -192,7 +200,7 @@ static int launch(const struct options *options, struct link *link, struct trace
 		.isolate = options->isolate,
 		.addresses = options->addresses,
 		.address_count = options->address_count,
-		.filter = !options->listen_fds,
+		.filter = !options->listen_fds && !options->preload,
 		.sockets = sockets,
 		.mask = &before,
 	};
@@ -234,6 +242,8 @@ static int run_service(struct options *options, int *status, struct err *err)
 		result = add_route_addresses(options, &link, err);
 	if (!result && options->listen_fds)
 		result = listen_fds_claim(&link, &sockets, err);
+	if (!result && options->preload)
+		result = preload_prepare(&link, options->preload_path, options->command[0], err);
 	if (!result)
 		result = launch(options, &link, NULL, &sockets, status, err);
 	pass_fini(&sockets);

@@ -32,16 +32,15 @@ struct config_place {
 /* How a service gets its sockets. */
 enum config_delivery { CONFIG_CLAIM, CONFIG_HANDOFF, CONFIG_EXEC, CONFIG_RELAY };
 
-/* In a handoff path: replaced by the local port, as in the original Socketbox. */
-#define CONFIG_HANDOFF_PORT "_@SB_"
-
 #define CONFIG_DEFAULT_HANDOFF_MODE  0600u
 #define CONFIG_DEFAULT_HANDOFF_QUEUE 1024u
 
 struct config_handoff {
-	char *path;	/* of a Unix datagram socket; NULL: only what services open by themselves */
-	mode_t mode;	/* the most that the socket's file may allow */
-	uint32_t queue; /* connections that wait in the daemon, for each destination */
+	/* Of a Unix datagram socket, in which HANDOFF_PORT_MARK is replaced by the port; NULL: only
+	 * what services open by themselves. */
+	char *path;
+	mode_t mode;	  /* the most that the socket's file may allow */
+	uint32_t queue;	  /* connections that wait in the daemon, for each destination */
 	uint32_t hold_ms; /* how long they wait for one that is down */
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "common/handoff.h"
 #include "daemon/config/reader.h"
 
 static void read_path(struct reader *reader, const struct yaml_node *node, void *target)
@@ -15,9 +16,9 @@ static void read_path(struct reader *reader, const struct yaml_node *node, void 
 
 	if (!text)
 		return;
-	mark = strstr(text, CONFIG_HANDOFF_PORT);
+	mark = strstr(text, HANDOFF_PORT_MARK);
 	/* A port has up to five digits. */
-	grown = strlen(text) + (mark ? 5 - strlen(CONFIG_HANDOFF_PORT) : 0);
+	grown = strlen(text) + (mark ? 5 - strlen(HANDOFF_PORT_MARK) : 0);
 	if (text[0] != '/')
 		reader_error(reader, node,
 			"'%s' is not an absolute path; write one, such as /run/socketbox/mail.sock",
@@ -26,8 +27,8 @@ static void read_path(struct reader *reader, const struct yaml_node *node, void 
 		reader_error(reader, node,
 			"'%s' is too long for the path of a socket, which may have %zu characters",
 			text, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
-	else if (mark && strstr(mark + 1, CONFIG_HANDOFF_PORT))
-		reader_error(reader, node, "'%s' has %s more than once", text, CONFIG_HANDOFF_PORT);
+	else if (mark && strstr(mark + 1, HANDOFF_PORT_MARK))
+		reader_error(reader, node, "'%s' has %s more than once", text, HANDOFF_PORT_MARK);
 	else if (!(handoff->path = strdup(text)))
 		reader_no_memory(reader);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/handoff.h"
 #include "daemon/deliver/destination.h"
 
 struct port {
@@ -29,20 +30,16 @@ static void on_room(void *context)
 
 static bool is_by_port(const struct handoff *handoff)
 {
-	return handoff->path && strstr(handoff->path, CONFIG_HANDOFF_PORT);
+	return handoff->path && strstr(handoff->path, HANDOFF_PORT_MARK);
 }
 
 /* The path with the port in its place; the caller frees it. */
 static char *path_of(const struct handoff *handoff, uint16_t number)
 {
-	const char *mark = strstr(handoff->path, CONFIG_HANDOFF_PORT);
-	char *path = NULL;
+	char *path = strdup(handoff->path);
 
-	if (!mark)
-		return strdup(handoff->path);
-	if (asprintf(&path, "%.*s%u%s", (int)(mark - handoff->path), handoff->path, number,
-		    mark + strlen(CONFIG_HANDOFF_PORT)) < 0)
-		return NULL;
+	if (path)
+		handoff_fill_port(path, strlen(path), number);
 	return path;
 }
 

@@ -69,7 +69,7 @@ def test_ipv4_can_be_mapped(world, daemon, path):
 
 def test_a_path_for_each_port(world, daemon, tmp_path):
     for port in (80, 81):
-        Receiver(world, tmp_path / f"mail.{port}", text=f"at {port}", name=f"receiver{port}")
+        Receiver(world, tmp_path / f"mail.{port:05}", text=f"at {port}", name=f"receiver{port}")
     daemon(config(tmp_path / "mail._@SB_"))
     for port in (80, 81):
         assert ask(world, V6, port).endswith(f"at {port}\n")

@@ -112,7 +112,7 @@ int filter_install(int *notify_fd, struct err *err)
 	}
 	if (fd == -EBUSY)
 		return err_set(err, fd,
-			"this process is under another program's seccomp notifier already (a container runtime's, or another 'socketbox run'), and a tree can have only one; start the service outside of it, or with --listen-fds");
+			"this process is under another program's seccomp notifier already (a container runtime's, or another 'socketbox run'), and a tree can have only one; start the service outside of it, or with --preload or --listen-fds");
 	if (fd < 0)
 		return err_errno(err, fd,
 			"loading the seccomp filter (needs user notification with ADDFD, Linux 5.9, and no sandbox that forbids seccomp)");

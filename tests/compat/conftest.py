@@ -13,7 +13,8 @@ PAGE = paths.SOURCE / "docs" / "compatibility.md"
 HEAD = """# Compatibility
 
 Written by `make compat`: each row is a real server with its stock binary, started by `socketbox run --isolate` in an
-empty network namespace, and tested from another machine (a namespace) over IPv4 and IPv6. Each test checks the content, the
+empty network namespace (under `preload`: with libsocketbox-preload.so, fed over the "A" protocol), and tested from another
+machine (a namespace) over IPv4 and IPv6. Each test checks the content, the
 client's and the server's address as the server sees them, many parallel connections with none lost, and a restart
 of the server under load with none refused. Rows with the delivery `open` inherit the host's sockets from `socketbox open` in an
 empty namespace; their sockets are their own, and end with them.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """socketbox run --preload: the daemon accepts, and hands over to a program that knows nothing of it."""
+import errno
 import os
 import shutil
 import stat
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from support import paths
+from support.control import DESTINATION, TEXT, Control, Refused, message
 from support.launch import program, run_once
 from support.load import Load, lost
 from support.preload import Folder
@@ -143,3 +145,15 @@ def test_options_that_do_not_go_together():
                             text=True, check=False)
     assert result.returncode == 2
     assert "--trace, --listen-fds and --preload do not go together" in result.stderr
+
+
+def test_destination_by_the_protocol(world, daemon, folder):
+    """Needs HELLO, and tells the path as it is configured."""
+    d = daemon(config(folder / "s._@SB_"))
+    with pytest.raises(Refused) as refusal:
+        Control(d).ask(message(DESTINATION))
+    assert refusal.value.errno == errno.ENOTCONN
+    answer = Control(d, "a").ask(message(DESTINATION))
+    assert answer.kind == TEXT
+    with os.fdopen(answer.fds[0], "rb") as file:
+        assert file.read() == f"{folder}/s._@SB_".encode()

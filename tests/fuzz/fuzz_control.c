@@ -231,9 +231,10 @@ static void check_answer(struct party *party, uint16_t asked, uint32_t request)
 		}
 		break;
 	case WIRE_TEXT:
-		FUZZ_REQUIRE(asked >= WIRE_STATUS && asked <= WIRE_RELOAD);
+		FUZZ_REQUIRE(asked >= WIRE_STATUS && asked <= WIRE_DESTINATION);
 		FUZZ_REQUIRE(lseek(fd, 0, SEEK_END) == (off_t)answer.text.size);
-		check_json(fd, answer.text.size);
+		if (asked != WIRE_DESTINATION)
+			check_json(fd, answer.text.size);
 		break;
 	default:
 		FUZZ_REQUIRE(fd < 0 && answer.error.code > 0);
@@ -297,6 +298,7 @@ static size_t form_message(struct input *input, uint8_t *message)
 		[WIRE_STATUS] = sizeof(struct wire_header),
 		[WIRE_EXPLAIN] = sizeof(struct wire_explain),
 		[WIRE_RELOAD] = sizeof(struct wire_header),
+		[WIRE_DESTINATION] = sizeof(struct wire_header),
 	};
 	uint8_t type = (uint8_t)(1 + take_octet(input) % (COUNT(sizes) - 1));
 	struct wire_header header = {WIRE_MAGIC, WIRE_VERSION, type, (uint32_t)sizes[type], 7};

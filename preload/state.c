@@ -175,8 +175,11 @@ void state_take_over(struct state *state, int fd, int listener)
 	cleanup_close int fresh = socket(real_number(fd, SO_DOMAIN), SOCK_STREAM | SOCK_CLOEXEC, 0);
 	uint8_t mine[STATE_MOST_DATA], usual[STATE_MOST_DATA];
 	socklen_t length, usual_length;
-	int saved = errno, locked = real_number(fd, SO_BUF_LOCK);
+	int saved = errno, locked = real_number(fd, SO_BUF_LOCK),
+	    reuse = real_number(fd, SO_REUSEADDR);
 
+	if (reuse > 0) /* means nothing to a Unix socket, but is asked for */
+		real_get()->setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
 	for (size_t i = 0; fresh >= 0 && i < sockopts_count; i++) {
 		int level = sockopts[i].level, name = sockopts[i].name;
 

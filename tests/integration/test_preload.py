@@ -14,7 +14,7 @@ from support.preload import Folder, Program, ask, environment, virtual
 
 DESCRIBED = """name [fe8f::2:1:2]:80 length 28
 short: told 28, family 10
-domain 10 type 1 protocol 6 accepts 1 error 0
+domain 10 type 1 protocol 6 accepts 1 error 0 reuse 1
 peer Transport endpoint is not connected
 nodelay {nodelay} defer 0 maxseg 536
 info 1 state 10

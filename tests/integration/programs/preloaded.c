@@ -86,10 +86,10 @@ static void describe(int fd)
 	memset(&name, 0, sizeof(name));
 	getsockname(fd, (struct sockaddr *)&name, &short_length);
 	printf("short: told %d, family %d\n", (int)short_length, name.ss_family);
-	printf("domain %d type %d protocol %d accepts %d error %d\n",
+	printf("domain %d type %d protocol %d accepts %d error %d reuse %d\n",
 		option(fd, SOL_SOCKET, SO_DOMAIN), option(fd, SOL_SOCKET, SO_TYPE),
 		option(fd, SOL_SOCKET, SO_PROTOCOL), option(fd, SOL_SOCKET, SO_ACCEPTCONN),
-		option(fd, SOL_SOCKET, SO_ERROR));
+		option(fd, SOL_SOCKET, SO_ERROR), option(fd, SOL_SOCKET, SO_REUSEADDR));
 	length = sizeof(peer);
 	printf("peer %s\n",
 		getpeername(fd, (struct sockaddr *)&peer, &length) ? strerror(errno) : "some");

@@ -42,9 +42,9 @@ class Preloaded:
         until(lambda: "feeding" in feeder.log(), what="the feeder listens")
 
     def start(self, command, prefix=()):
-        """Starts the server in a namespace that holds nothing but lo, and in a session of its own."""
+        """Starts the server in a namespace that holds nothing but lo."""
         words = [f"{name}={value}" for name, value in self.variables.items()]
-        self.command = ["setsid", "unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *prefix, "env", *words,
+        self.command = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *prefix, "env", *words,
                         *command]
         self.process = self.world.start(self.command, "server", env=dict(os.environ))
 

@@ -57,6 +57,7 @@ void config_free(struct config *config)
 		handoff_free(config->services[s].handoff);
 		relay_settings_free(config->services[s].relay);
 		relay_accept_proxy_free(config->services[s].accept_proxy);
+		grants_fini(&config->services[s].grants);
 	}
 	for (size_t f = 0; f < config->file_count; f++)
 		free(config->files[f]);

@@ -50,6 +50,23 @@ enum config_socket_option { CONFIG_NODELAY = 1, CONFIG_KEEPALIVE = 2, CONFIG_QUI
 struct relay_settings;	   /* relay/settings.h */
 struct relay_accept_proxy; /* relay/settings.h */
 
+/* Ports first to last, both included, in host order. 0 to 65535 is any port. */
+struct config_ports {
+	uint16_t first, last;
+};
+
+/* What a service may bind that no route says, on the addresses that its routes name. */
+struct config_grants {
+	struct config_place place;
+	char *text; /* the grants in canonical one-line YAML; NULL: there are none */
+	bool tcp, udp;
+	struct config_ports *passive; /* to be reached there; port 0 is one of these */
+	size_t passive_count;
+	bool connects; /* may connect out: from a port that the kernel picks, or from one of */
+	struct config_ports *connect;
+	size_t connect_count;
+};
+
 struct config_service {
 	char *name;  /* 1 to 63 characters of [A-Za-z0-9._-], the first a letter or digit */
 	uint32_t id; /* service_id(name): the same in every run, unique in a config, not below
@@ -68,11 +85,7 @@ struct config_service {
 	bool ipv4_mapped;			 /* IPv4 connections come on AF_INET6 sockets */
 	struct relay_settings *relay;		 /* NULL: it is not relayed */
 	struct relay_accept_proxy *accept_proxy; /* NULL: connections have no PROXY header */
-};
-
-/* Ports first to last, both included, in host order. 0 to 65535 is any port. */
-struct config_ports {
-	uint16_t first, last;
+	struct config_grants grants;
 };
 
 /* Matches a packet whose protocol, local address, local port and remote address are each in its

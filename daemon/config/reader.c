@@ -180,6 +180,31 @@ bool reader_number(const char *text, unsigned long least, unsigned long most, un
 	return true;
 }
 
+bool reader_ports(const char *text, struct config_ports *out)
+{
+	const char *dash = strchr(text, '-');
+	unsigned long first, last;
+	char head[8] = "";
+
+	if (!dash) {
+		if (!reader_number(text, 1, 65535, &first))
+			return false;
+		*out = (struct config_ports){(uint16_t)first, (uint16_t)first};
+		return true;
+	}
+	if ((size_t)(dash - text) >= sizeof(head))
+		return false;
+	memcpy(head, text, (size_t)(dash - text));
+	if (!reader_number(head, 1, 65535, &first) || !reader_number(dash + 1, 1, 65535, &last) ||
+		first > last)
+		return false;
+	*out = (struct config_ports){(uint16_t)first, (uint16_t)last};
+	/* Nothing is served on port 0, and "any port" needs no port prefixes. */
+	if (first == 1 && last == 65535)
+		out->first = 0;
+	return true;
+}
+
 bool reader_duration(struct reader *reader, const struct yaml_node *node, uint32_t *out_ms)
 {
 	static const struct {

@@ -54,6 +54,12 @@ const char *reader_text(struct reader *reader, const struct yaml_node *node, con
  * complaint). */
 bool reader_number(const char *text, unsigned long least, unsigned long most, unsigned long *out);
 
+/* "80" or "8000-8099"; 1-65535 gives 0 to 65535, which is any port. False, without a complaint, if
+ * the text is neither: READER_NO_PORTS is what to say of it. */
+bool reader_ports(const char *text, struct config_ports *out);
+#define READER_NO_PORTS \
+	"'%s' is not a port; write a number from 1 to 65535, or a range such as 8000-8099"
+
 /* "10s", "500ms", "2m" or "0" in milliseconds, at most an hour; false after a complaint. */
 bool reader_duration(struct reader *reader, const struct yaml_node *node, uint32_t *out_ms);
 
@@ -80,6 +86,10 @@ void accept_proxy_read(struct reader *reader, const struct yaml_node *node, void
 bool route_read(struct reader *reader, const struct yaml_node *node, struct config_route *out,
 	const char **service);
 void route_fini(struct config_route *route);
+
+/* The grants of a service (grants.c); target is its struct config_grants. */
+void grants_read(struct reader *reader, const struct yaml_node *node, void *target);
+void grants_fini(struct config_grants *grants);
 
 /* After all files: resolves each route's service, warns of services without a route. */
 void routes_resolve(struct reader *reader);

@@ -65,32 +65,6 @@ static void read_from(struct reader *reader, const struct yaml_node *node, void 
 	reader_each(reader, node, "'from'", read_from_element, target);
 }
 
-/* "80" or "8000-8099". */
-static bool parse_ports(const char *text, struct config_ports *out)
-{
-	const char *dash = strchr(text, '-');
-	unsigned long first, last;
-	char head[8] = "";
-
-	if (!dash) {
-		if (!reader_number(text, 1, 65535, &first))
-			return false;
-		*out = (struct config_ports){(uint16_t)first, (uint16_t)first};
-		return true;
-	}
-	if ((size_t)(dash - text) >= sizeof(head))
-		return false;
-	memcpy(head, text, (size_t)(dash - text));
-	if (!reader_number(head, 1, 65535, &first) || !reader_number(dash + 1, 1, 65535, &last) ||
-		first > last)
-		return false;
-	*out = (struct config_ports){(uint16_t)first, (uint16_t)last};
-	/* Nothing is served on port 0, and "any port" needs no port prefixes. */
-	if (first == 1 && last == 65535)
-		out->first = 0;
-	return true;
-}
-
 static void read_port_element(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	struct draft *draft = target;
@@ -99,11 +73,9 @@ static void read_port_element(struct reader *reader, const struct yaml_node *nod
 	struct config_ports ports, *list;
 	bool overlaps = false;
 
-	if (!text || !parse_ports(text, &ports)) {
+	if (!text || !reader_ports(text, &ports)) {
 		if (text)
-			reader_error(reader, node,
-				"'%s' is not a port; write a number from 1 to 65535, or a range such as 8000-8099",
-				text);
+			reader_error(reader, node, READER_NO_PORTS, text);
 		return;
 	}
 	for (size_t i = 0; i < route->port_count; i++) {

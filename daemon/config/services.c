@@ -109,6 +109,13 @@ static void read_getsocks(struct reader *reader, const struct yaml_node *node, v
 		reader_no_memory(reader);
 }
 
+static void read_grants(struct reader *reader, const struct yaml_node *node, void *target)
+{
+	struct config_service *service = target;
+
+	grants_read(reader, node, &service->grants);
+}
+
 static bool name_is_good(const struct yaml_node *key)
 {
 	const char *name = key->text;
@@ -208,6 +215,7 @@ static void read_service(struct reader *reader, const struct yaml_node *key)
 		{"ipv4", ipv4_read},
 		{"relay", relay_read},
 		{"accept-proxy", accept_proxy_read},
+		{"grants", read_grants},
 	};
 	struct config_service *service;
 

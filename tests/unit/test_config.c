@@ -311,7 +311,7 @@ static void service_faults(void **state)
 		{SERVICE("{alow: {}}"),
 			{"1:19: error: unknown key 'alow' in a service; did you mean 'allow'?"}},
 		{SERVICE("{exec: {}}"),
-			{"1:19: error: unknown key 'exec' in a service; it may have: allow, hold"}},
+			{"1:19: error: unknown key 'exec' in a service; it may have: allow, hold, handoff, socket-options, ipv4, grants"}},
 		{SERVICE("{hold: 1s, hold: 2s}"),
 			{"1:29: error: 'hold' stands here for the second time; the first is in line 1"}},
 		{SERVICE("{allow: root}"),

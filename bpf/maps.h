@@ -19,6 +19,8 @@
  * no living member. */
 #define STEER_SLOT_LONE	  0u
 #define STEER_SLOT_KEEPER 0xffffffffu
+#define STEER_SLOT_GRANTED \
+	0xfffffffeu /* in verdicts only: made under a grant; no route was asked */
 
 /* The port of the sockets by which the daemon accepts for a service, whatever the port. */
 #define STEER_ANY_PORT 0
@@ -29,7 +31,14 @@
 #define STEER_NAMED_MAPPED  2u /* AF_INET6 sockets */
 #define STEER_FIRST_SERVICE 16u
 
-/* Key of the socket map. service 0 names the socket that swallows packets for silent refusals. */
+/*
+ * Key of the socket map. Service 0 has the sockets that belong to no route: the one that swallows
+ * packets for silent refusals (no port, no address), and those made under grants, which are really
+ * bound to the key's address and port. The latter stay in the map when they stop listening, and are
+ * found there when they listen again.
+ */
+#define STEER_NO_SERVICE 0u
+
 struct steer_key {
 	__u32 service;
 	__u32 slot;

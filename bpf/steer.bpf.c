@@ -238,6 +238,36 @@ static __always_inline bool serve(struct bpf_sk_lookup *packet, const struct mat
 	return verdict->found;
 }
 
+/* A socket made under a grant comes before every route, while it listens. */
+static __always_inline bool serve_granted(struct bpf_sk_lookup *packet,
+	const struct match_header *header, const struct match_key *packet_key,
+	struct steer_verdict *verdict)
+{
+	const struct match_span *span =
+		packet->protocol == IPPROTO_TCP ? &header->granted_tcp : &header->granted_udp;
+	struct steer_key key = {
+		.port = packet->local_port,
+		.protocol = packet->protocol,
+		.family = packet->family == AF_INET ? 4 : 6,
+	};
+	union address local = {.word = {packet_key->word[0], packet_key->word[1]}};
+	struct bpf_sock *socket;
+
+	if (key.port < span->first || key.port > span->last)
+		return false;
+	__builtin_memcpy(key.address, local.bytes, sizeof(key.address));
+	socket = bpf_map_lookup_elem(&sockets, &key);
+	if (!socket)
+		return false;
+	if (packet->protocol == IPPROTO_TCP && socket->state != BPF_TCP_LISTEN) {
+		bpf_sk_release(socket);
+		return false;
+	}
+	verdict->found = give(packet, socket);
+	verdict->slot = STEER_SLOT_GRANTED;
+	return verdict->found;
+}
+
 static __always_inline void count(__u32 array, __u32 route, bool unserved)
 {
 	void *inner = bpf_map_lookup_elem(&counters, &array);
@@ -279,6 +309,12 @@ static __always_inline int decide(
 	verdict->generation = header->header.generation;
 	key_from_packet(packet, &key);
 	verdict->route = match_find(table, &key);
+	/* After the search, whose loop the verifier would walk once more for each way out of here.
+	 */
+	if (serve_granted(packet, &header->header, &key, verdict)) {
+		verdict->route = MATCH_NONE;
+		return SK_PASS;
+	}
 	route = match_route(table, verdict->route);
 	if (!route)
 		return SK_PASS;

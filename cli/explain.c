@@ -87,7 +87,7 @@ static void print_answer(const json_t *answer)
 			control_text(route, "file"), control_number(route, "line"),
 			control_text(route, "text"));
 	else
-		printf("route    none matches\n");
+		printf("route    %s\n", socket ? "none is asked" : "none matches");
 	printf("outcome  %s", control_text(answer, "outcome"));
 	if (json_object_get(route, "service"))
 		printf(": service %s", control_text(route, "service"));

@@ -51,6 +51,18 @@ static void print_claim(const json_t *claim)
 	printf("\n");
 }
 
+static void print_grants(const json_t *grants)
+{
+	if (!grants)
+		return;
+	printf("  grants %s: gave %" JSON_INTEGER_FORMAT " passive and %" JSON_INTEGER_FORMAT
+	       " connecting sockets, refused %" JSON_INTEGER_FORMAT "\n",
+		json_is_string(json_object_get(grants, "text")) ? control_text(grants, "text")
+								: "none",
+		control_number(grants, "passive"), control_number(grants, "connect"),
+		control_number(grants, "refused"));
+}
+
 static void print_services(const json_t *status)
 {
 	const json_t *service, *claim;
@@ -63,6 +75,7 @@ static void print_services(const json_t *status)
 		printf("\nservice %s%s\n", control_text(service, "name"),
 			json_array_size(claims) ? "" : ": nobody has claimed a socket");
 		json_array_foreach(claims, c, claim) print_claim(claim);
+		print_grants(json_object_get(service, "grants"));
 	}
 }
 

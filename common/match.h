@@ -34,6 +34,11 @@ struct match_key {
 	__u64 word[MATCH_WORDS];
 };
 
+/* Ports in host order, both included; all zero: none. */
+struct match_span {
+	__u16 first, last;
+};
+
 struct match_header {
 	__u32 version;
 	__u32 shape_count;
@@ -43,6 +48,9 @@ struct match_header {
 	__u32 bucket_count;
 	__u32 counters; /* which of the two counter arrays counts for this table */
 	__u32 generation;
+	/* Holds all ports that some service may have by a grant: only for these it is looked
+	 * whether a granted socket comes before the routes. */
+	struct match_span granted_tcp, granted_udp;
 };
 
 struct match_shape {

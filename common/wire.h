@@ -70,6 +70,7 @@ struct wire_endpoint {
 enum wire_claim_flags {
 	WIRE_CLAIM_V6ONLY = 1 << 0,    /* IPV6_V6ONLY is set on the program's socket */
 	WIRE_CLAIM_REUSEPORT = 1 << 1, /* SO_REUSEPORT is: one more socket in a group */
+	WIRE_CLAIM_GRANTS = 1 << 2,    /* a grant will do: then the port may be 0 */
 };
 
 /* Also WIRE_REGISTER; then an fd comes with it unless WIRE_CLAIM_REUSEPORT is set. */
@@ -96,8 +97,8 @@ struct wire_claimed {
 	uint64_t cookie;	   /* SO_COOKIE of the socket */
 	uint8_t bound_address[16]; /* where it is bound: what was asked for, or an anchor */
 	uint16_t bound_port;
-	uint16_t shared; /* 1: an existing socket that others may hold too */
-	uint32_t pad;
+	uint16_t shared;  /* 1: an existing socket that others may hold too */
+	uint32_t granted; /* 1: made under a grant: no claim, and the asker's alone */
 };
 
 /* WIRE_STATUS, WIRE_RELOAD and WIRE_DESTINATION are a bare header. */

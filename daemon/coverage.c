@@ -31,13 +31,18 @@ static bool address_meets(const struct config_route *route, const struct coverag
 	return false;
 }
 
-static bool port_meets(const struct config_route *route, uint16_t port)
+static bool ports_have(const struct config_ports *ports, size_t count, uint16_t port)
 {
-	for (size_t i = 0; i < route->port_count; i++) {
-		if (port >= route->ports[i].first && port <= route->ports[i].last)
+	for (size_t i = 0; i < count; i++) {
+		if (port >= ports[i].first && port <= ports[i].last)
 			return true;
 	}
 	return false;
+}
+
+static bool port_meets(const struct config_route *route, uint16_t port)
+{
+	return ports_have(route->ports, route->port_count, port);
 }
 
 static bool protocol_meets(const struct config_route *route, uint8_t protocol)
@@ -45,16 +50,21 @@ static bool protocol_meets(const struct config_route *route, uint8_t protocol)
 	return protocol == IPPROTO_TCP ? route->tcp : route->udp;
 }
 
+static bool route_allows(const struct config_route *route, const struct config_service *service,
+	const struct coverage_bind *bind)
+{
+	uint16_t port = bind->endpoint.port;
+
+	return route->service == service && protocol_meets(route, bind->protocol) &&
+	       address_meets(route, bind) &&
+	       (route->target_port ? route->target_port == port : port_meets(route, port));
+}
+
 bool coverage_allows(const struct config *config, const struct config_service *service,
 	const struct coverage_bind *bind)
 {
 	for (size_t r = 0; r < config->route_count; r++) {
-		const struct config_route *route = &config->routes[r];
-		uint16_t port = bind->endpoint.port;
-
-		if (route->service == service && protocol_meets(route, bind->protocol) &&
-			address_meets(route, bind) &&
-			(route->target_port ? route->target_port == port : port_meets(route, port)))
+		if (route_allows(&config->routes[r], service, bind))
 			return true;
 	}
 	return false;
@@ -76,6 +86,53 @@ bool coverage_has_prefix(const struct config *config, const struct config_servic
 		}
 	}
 	return false;
+}
+
+bool coverage_names_port(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind)
+{
+	for (size_t r = 0; r < config->route_count; r++) {
+		const struct config_route *route = &config->routes[r];
+		bool any_port = route->ports[0].first == 0 && route->ports[0].last == 65535;
+
+		if ((route->target_port || !any_port) && route_allows(route, service, bind))
+			return true;
+	}
+	return false;
+}
+
+bool coverage_has_address(const struct config *config, const struct config_service *service,
+	const struct addr *address)
+{
+	for (size_t r = 0; r < config->route_count; r++) {
+		const struct config_route *route = &config->routes[r];
+
+		for (size_t i = 0; route->service == service && i < route->to_count; i++) {
+			if (addr_prefix_contains(&route->to[i], address))
+				return true;
+		}
+	}
+	return false;
+}
+
+unsigned coverage_grants(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind)
+{
+	const struct config_grants *grants = &service->grants;
+	const struct addr *address = &bind->endpoint.addr;
+	uint16_t port = bind->endpoint.port;
+	unsigned allowed = 0;
+
+	if (!(bind->protocol == IPPROTO_TCP ? grants->tcp : grants->udp) ||
+		addr_is_wildcard(address) || addr_is_loopback(address) ||
+		!coverage_has_address(config, service, address))
+		return 0;
+	if (port ? ports_have(grants->passive, grants->passive_count, port)
+		 : grants->passive_count > 0)
+		allowed |= COVERAGE_PASSIVE;
+	if (port ? ports_have(grants->connect, grants->connect_count, port) : grants->connects)
+		allowed |= COVERAGE_CONNECT;
+	return allowed;
 }
 
 static bool from_any(const struct config_route *route, const struct addr *to)

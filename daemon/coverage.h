@@ -47,6 +47,22 @@ bool coverage_is_shared(const struct config *config, const struct config_service
 bool coverage_has_prefix(const struct config *config, const struct config_service *service,
 	const struct coverage_bind *bind);
 
+/* True if a route of the service names the port of a bind that it allows, or a range that has it,
+ * rather than being for any port. */
+bool coverage_names_port(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind);
+
+/* True if a route of the service, of either protocol, is for this specific address. */
+bool coverage_has_address(const struct config *config, const struct config_service *service,
+	const struct addr *address);
+
+/* What the service's grants allow, as bits: none for a wildcard or an address that no route of the
+ * service is for. Port 0 may be one of the passive ports, or any to connect out from. */
+#define COVERAGE_PASSIVE 1u
+#define COVERAGE_CONNECT 2u
+unsigned coverage_grants(const struct config *config, const struct config_service *service,
+	const struct coverage_bind *bind);
+
 /* What the service's routes cover, in their order; *list is the caller's to free. -ENOMEM. */
 int coverage_endpoints(const struct config *config, const struct config_service *service,
 	struct wire_endpoint **list, size_t *count);

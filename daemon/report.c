@@ -97,6 +97,18 @@ static json_t *ids(const unsigned *list, size_t count)
 	return array;
 }
 
+/* NULL for a service that has none, and never asked for one. */
+static json_t *report_grants(const struct daemon_state *state, const struct config_service *service)
+{
+	struct grants_counts counts = grants_counts(state->grants, service->id);
+
+	if (!service->grants.text && !counts.passive && !counts.connect && !counts.refused)
+		return NULL;
+	return json_pack("{s:s?, s:I, s:I, s:I}", "text", service->grants.text, "passive",
+		(json_int_t)counts.passive, "connect", (json_int_t)counts.connect, "refused",
+		(json_int_t)counts.refused);
+}
+
 static json_t *report_services(struct daemon_state *state)
 {
 	json_t *array = json_array();
@@ -109,11 +121,12 @@ static json_t *report_services(struct daemon_state *state)
 		json_t *object;
 
 		claims_visit(state->claims, append_claim, &list);
-		object = json_pack("{s:s, s:s, s:i, s:{s:o, s:o}, s:o}", "name", service->name,
-			"delivery", delivery_names[service->delivery], "hold_ms",
+		object = json_pack("{s:s, s:s, s:i, s:{s:o, s:o}, s:o*, s:o}", "name",
+			service->name, "delivery", delivery_names[service->delivery], "hold_ms",
 			(int)service->hold_ms, "allow", "users",
 			ids(service->users, service->user_count), "groups",
-			ids(service->groups, service->group_count), "claims", list.array);
+			ids(service->groups, service->group_count), "grants",
+			report_grants(state, service), "claims", list.array);
 		if (object && delivery)
 			delivery_report(delivery, object);
 		json_array_append_new(array, object);
@@ -214,7 +227,8 @@ static json_t *socket_object(struct daemon_state *state, const struct steer_verd
 	struct socket_search search = {.cookie = cookie, .pktinfo = CLAIMS_PKTINFO_UNKNOWN};
 	json_t *object = json_pack("{s:I, s:s, s:s}", "cookie", (json_int_t)cookie, "found_by",
 		verdict->wildcard ? "wildcard" : "address", "kind",
-		verdict->slot == STEER_SLOT_LONE     ? "lone"
+		verdict->slot == STEER_SLOT_GRANTED  ? "granted"
+		: verdict->slot == STEER_SLOT_LONE   ? "lone"
 		: verdict->slot == STEER_SLOT_KEEPER ? "keeper"
 						     : "reuseport");
 
@@ -268,6 +282,8 @@ static void find_bound(struct daemon_state *state, const struct table_packet *pa
 
 static const char *outcome(const struct steer_verdict *verdict, bool passed)
 {
+	if (verdict->slot == STEER_SLOT_GRANTED)
+		return "served, by a grant";
 	if (verdict->action == MATCH_NAMED)
 		return passed ? "accepted by socketboxd, which looks for the TLS name"
 			      : "refused: socketboxd does not accept";
@@ -326,7 +342,8 @@ json_t *report_explain(
 		protocol_name(packet->protocol), "local",
 		addr_endpoint_format(&packet->local, local), "remote",
 		addr_endpoint_format(&packet->remote, remote), "action",
-		action_names[verdict.action], "outcome", outcome(&verdict, passed));
+		action_names[verdict.slot == STEER_SLOT_GRANTED ? MATCH_SERVICE : verdict.action],
+		"outcome", outcome(&verdict, passed));
 	if (!object) {
 		err_errno(err, -ENOMEM, "explaining");
 		return NULL;

@@ -175,9 +175,10 @@ static int read_claim(const struct wire_claim *claim, struct coverage_bind *bind
 		claim->protocol != IPPROTO_MPTCP)
 		return err_set(err, -EPROTONOSUPPORT,
 			"protocol is %u, not TCP (6), UDP (17) or MPTCP (262)", claim->protocol);
-	if (!claim->port)
+	if (!claim->port && !(claim->flags & WIRE_CLAIM_GRANTS))
 		return err_set(err, -EINVAL, "port is 0; a claim names its port");
-	if (claim->flags & ~(uint32_t)(WIRE_CLAIM_V6ONLY | WIRE_CLAIM_REUSEPORT))
+	if (claim->flags &
+		~(uint32_t)(WIRE_CLAIM_V6ONLY | WIRE_CLAIM_REUSEPORT | WIRE_CLAIM_GRANTS))
 		return err_set(err, -EINVAL, "flags 0x%x are unknown", claim->flags);
 	if (claim->family == 4 && !addr_is_v4(&address))
 		return err_set(err, -EINVAL, "family is 4, but the address is not ::ffff:a.b.c.d");
@@ -191,12 +192,35 @@ static int read_claim(const struct wire_claim *claim, struct coverage_bind *bind
 	return 0;
 }
 
+/* Gives what a grant allows if the peer would take that, and else what routes do. */
+static int give(struct request *request, const struct config_service *service,
+	const struct coverage_bind *bind, struct claims_grant *grant, bool *granted,
+	struct err *err)
+{
+	const struct wire_claim *claim = &request->message.claim;
+	struct grants *grants = request->state->grants;
+	struct grants_socket socket;
+	int result = -ENOENT;
+
+	if (claim->flags & WIRE_CLAIM_GRANTS)
+		result = grants_give(grants, service, bind, &socket, err);
+	*granted = !result;
+	if (*granted)
+		*grant = (struct claims_grant){
+			.fd = socket.fd, .cookie = socket.cookie, .bound = socket.bound};
+	if (result == -ENOENT && bind->endpoint.port)
+		result = claims_claim(request->state->claims, service, &request->peer->credentials,
+			bind, claim->flags & WIRE_CLAIM_REUSEPORT, grant, err);
+	if (result == -ENOENT)
+		grants_refuse(grants, service, bind, err);
+	return result;
+}
+
 static int serve_claim(struct request *request, struct err *err)
 {
 	const struct wire_claim *claim = &request->message.claim;
-	bool registers = claim->header.type == WIRE_REGISTER;
+	bool registers = claim->header.type == WIRE_REGISTER, granted = false;
 	bool reuseport = claim->flags & WIRE_CLAIM_REUSEPORT;
-	struct claims *claims = request->state->claims;
 	const struct config_service *service;
 	struct coverage_bind bind;
 	struct claims_grant grant;
@@ -208,17 +232,18 @@ static int serve_claim(struct request *request, struct err *err)
 		return err_set(err, -EBADF,
 			reuseport ? "a group is registered without its socket"
 				  : "the socket to register is missing");
+	if (registers && claim->flags & WIRE_CLAIM_GRANTS)
+		return err_set(err, -EINVAL, "what was given under a grant is not registered");
 	result = read_claim(claim, &bind, err);
 	if (!result)
 		result = find_service(request, request->peer->service, &service, err);
 	if (result)
 		return result;
 	if (registers)
-		result = claims_register(claims, service, &request->peer->credentials, &bind,
-			request->fd, &grant, err);
+		result = claims_register(request->state->claims, service,
+			&request->peer->credentials, &bind, request->fd, &grant, err);
 	else
-		result = claims_claim(claims, service, &request->peer->credentials, &bind,
-			reuseport, &grant, err);
+		result = give(request, service, &bind, &grant, &granted, err);
 	if (result)
 		return result;
 	struct wire_claimed reply = {
@@ -226,6 +251,7 @@ static int serve_claim(struct request *request, struct err *err)
 		.cookie = grant.cookie,
 		.bound_port = grant.bound.port,
 		.shared = grant.shared,
+		.granted = granted,
 	};
 	memcpy(reply.bound_address, grant.bound.addr.bytes, sizeof(reply.bound_address));
 	result = answer(request, &reply, sizeof(reply), grant.fd);

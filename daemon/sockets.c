@@ -62,8 +62,10 @@ int sockets_set_freebind(int fd, int domain, bool on, struct err *err)
 
 static int set_options(int fd, const struct sockets_request *request, struct err *err)
 {
-	int result = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR", err);
+	int result = 0;
 
+	if (!request->unshared)
+		result = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR", err);
 	if (!result && request->reuseport)
 		result = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT", err);
 	if (!result && request->transparent)
@@ -95,6 +97,17 @@ static int bind_anchor(int fd, const struct sockets_request *request, struct add
 		result = bind_to(fd, request->domain, bound);
 	}
 	return result;
+}
+
+/* Learns the port where the kernel has picked it. */
+static int read_port(int fd, struct addr_endpoint *bound, struct err *err)
+{
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &length))
+		return err_errno(err, -errno, "getsockname");
+	return addr_from_sockaddr(&address, length, bound);
 }
 
 static int explain_bind(int code, const struct sockets_request *request, struct err *err)
@@ -137,12 +150,38 @@ int sockets_make(const struct sockets_request *request, int *fd_out, struct addr
 	if (result)
 		return explain_bind(result, request, err);
 	result = sockets_set_freebind(fd, request->domain, false, err);
+	if (!result && !bound->port)
+		result = read_port(fd, bound, err);
 	if (result)
 		return result;
-	if (type == SOCK_STREAM && listen(fd, SOMAXCONN))
+	if (type == SOCK_STREAM && !request->idle && listen(fd, SOMAXCONN))
 		return err_errno(err, -errno, "listen");
 	*fd_out = take_fd(&fd);
 	return 0;
+}
+
+int sockets_stop_listening(int fd, struct err *err)
+{
+	/* On a listening socket this is the disconnect that connect(AF_UNSPEC) makes. */
+	return shutdown(fd, SHUT_RDWR) ? err_errno(err, -errno, "shutdown") : 0;
+}
+
+int sockets_refuse_callers(int fd, struct err *err)
+{
+	/* The filter sees a segment from its TCP header on: byte 13 has the flags. */
+	struct sock_filter drop_opening[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12), /* SYN and ACK */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+	};
+	struct sock_fprog program = {
+		.len = sizeof(drop_opening) / sizeof(*drop_opening), .filter = drop_opening};
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
+		return err_errno(err, -errno, "SO_ATTACH_FILTER");
+	return set_option(fd, SOL_SOCKET, SO_LOCK_FILTER, 1, "SO_LOCK_FILTER", err);
 }
 
 int sockets_deafen(int fd, bool deaf, struct err *err)

@@ -21,6 +21,8 @@ struct sockets_request {
 	bool reuseport;
 	bool transparent; /* IP_TRANSPARENT: takes what TPROXY rules bring (needs CAP_NET_ADMIN) */
 	bool anchored;	  /* bind to an anchor with the endpoint's port, not to its address */
+	bool idle;	  /* TCP: bound, but not listening */
+	bool unshared; /* no SO_REUSEADDR, by which two UDP sockets would have the same packets */
 	struct addr_endpoint endpoint;
 };
 
@@ -36,6 +38,13 @@ struct sockets_request {
  */
 int sockets_make(const struct sockets_request *request, int *fd, struct addr_endpoint *bound,
 	struct err *err);
+
+/* Takes a TCP socket back to where it was before listen(2): bound, with all of its options. */
+int sockets_stop_listening(int fd, struct err *err);
+
+/* Makes a TCP socket, whoever holds it and whatever they do, drop the connections that others open
+ * to it. It can connect out. */
+int sockets_refuse_callers(int fd, struct err *err);
 
 /* Makes a socket drop all that comes new, or hear again; established connections are untouched. */
 int sockets_deafen(int fd, bool deaf, struct err *err);

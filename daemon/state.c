@@ -22,13 +22,14 @@ int state_open(struct daemon_state *state, struct event_base *base, struct err *
 	state->claims = claims_new(base, state->engine);
 	if (state->claims)
 		state->getsocks = getsocks_new(base, state->claims);
+	state->grants = grants_new(state->engine);
 	state->deliveries = deliveries_new(base, on_room, state);
 	if (state->deliveries)
 		state->judge = judge_new(base, state->deliveries, !facts.steers);
 	if (state->judge)
 		state->acceptors =
 			acceptors_new(base, state->engine, state->judge, state->deliveries);
-	if (!state->getsocks || !state->acceptors)
+	if (!state->getsocks || !state->grants || !state->acceptors)
 		return err_errno(err, -ENOMEM, "starting");
 	return 0;
 }
@@ -87,6 +88,7 @@ static void commit(struct daemon_state *state, struct config *config)
 	deliveries_configure(state->deliveries, config);
 	judge_commit(state->judge);
 	acceptors_commit(state->acceptors);
+	grants_configure(state->grants, config);
 	config_free(old);
 	if (old)
 		state->reloads++;
@@ -119,6 +121,7 @@ void state_fini(struct daemon_state *state)
 	deliveries_free(state->deliveries);
 	getsocks_free(state->getsocks);
 	claims_free(state->claims);
+	grants_free(state->grants);
 	engine_close(state->engine);
 	config_free(state->config);
 }

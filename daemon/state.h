@@ -12,6 +12,7 @@
 #include "daemon/deliver/delivery.h"
 #include "daemon/engine.h"
 #include "daemon/getsocks.h"
+#include "daemon/grants.h"
 
 struct daemon_state {
 	const char *config_path;
@@ -23,6 +24,7 @@ struct daemon_state {
 	struct deliveries *deliveries;
 	struct judge *judge;
 	struct acceptors *acceptors;
+	struct grants *grants;
 	time_t started, loaded; /* seconds since the epoch */
 	unsigned reloads;	/* successful ones */
 	size_t shapes;		/* of the table in force, see common/match.h */

@@ -321,6 +321,35 @@ static int group_by_shape(struct elements *elements, const struct shapes *shapes
 	return 0;
 }
 
+static void widen(struct match_span *span, const struct config_ports *ports, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint16_t first = ports[i].first ? ports[i].first : 1;
+
+		if (!span->first || first < span->first)
+			span->first = first;
+		if (ports[i].last > span->last)
+			span->last = ports[i].last;
+	}
+}
+
+/* A TCP socket that connects out is found by its connection; a UDP socket need not be connected. */
+static void span_grants(const struct config *config, struct match_header *header)
+{
+	static const struct config_ports any = {1, 65535};
+
+	for (size_t s = 0; s < config->service_count; s++) {
+		const struct config_grants *grants = &config->services[s].grants;
+
+		if (grants->tcp)
+			widen(&header->granted_tcp, grants->passive, grants->passive_count);
+		if (grants->udp)
+			widen(&header->granted_udp, grants->passive, grants->passive_count);
+		if (grants->udp && grants->connects)
+			widen(&header->granted_udp, &any, 1);
+	}
+}
+
 static int build(const struct config *config, enum table_kind kind, struct elements *elements,
 	struct shapes *shapes, struct table *table, struct err *err)
 {
@@ -355,6 +384,7 @@ static int build(const struct config *config, enum table_kind kind, struct eleme
 		.bucket_base = (uint32_t)fixed,
 		.bucket_count = (uint32_t)(table->count - fixed),
 	};
+	span_grants(config, &table->cells[0].header);
 	return 0;
 }
 

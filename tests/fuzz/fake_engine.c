@@ -121,7 +121,8 @@ int engine_steer(struct engine *engine, const struct steer_key *key, int fd, str
 
 	if (result)
 		return result;
-	FUZZ_REQUIRE(key->service && key->port && (key->family == 4 || key->family == 6));
+	FUZZ_REQUIRE(key->port && (key->family == 4 || key->family == 6));
+	FUZZ_REQUIRE(key->service || memcmp(key->address, (uint8_t[16]){0}, sizeof(key->address)));
 	FUZZ_REQUIRE(sockets_cookie(fd));
 	if (key->protocol == IPPROTO_TCP && !sockets_listens(fd))
 		return err_errno(err, -EOPNOTSUPP, "steering to a socket that does not listen");

@@ -36,9 +36,9 @@ enum step {
 
 static const char *const configurations[] = {
 	("services:\n"
-	 "  blog: {allow: {user: [1000]}, hold: 0}\n"
+	 "  blog: {allow: {user: [1000]}, hold: 0, grants: {passive: 90-93, connect: [20]}}\n"
 	 "  shop: {allow: {group: [7]}}\n"
-	 "  dns: {hold: 1h}\n"
+	 "  dns: {hold: 1h, grants: {connect: true, protocol: [tcp, udp]}}\n"
 	 "routes:\n"
 	 "  - {to: \"192.0.2.1\", port: 80-90, service: blog}\n"
 	 "  - {to: \"2001:db8::/64\", port: [80, 443], service: shop}\n"
@@ -225,6 +225,8 @@ static void check_answer(struct party *party, uint16_t asked, uint32_t request)
 		FUZZ_REQUIRE(asked == WIRE_CLAIM || asked == WIRE_REGISTER);
 		FUZZ_REQUIRE((fd >= 0) == (asked == WIRE_CLAIM));
 		FUZZ_REQUIRE(answer.claimed.bound_port || asked == WIRE_REGISTER);
+		FUZZ_REQUIRE(
+			!answer.claimed.granted || (asked == WIRE_CLAIM && !answer.claimed.shared));
 		if (fd >= 0) {
 			cleanup_close_fd(&party->given);
 			party->given = take_fd(&fd);

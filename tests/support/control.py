@@ -12,7 +12,7 @@ MAGIC, VERSION = 0x31584253, 1
 HELLO, CLAIM, REGISTER, STATUS, EXPLAIN, RELOAD, DESTINATION, RECEIVE = range(1, 9)
 WELCOME, CLAIMED, TEXT, ERROR = 0x81, 0x82, 0x84, 0xFF
 SIZES = {HELLO: 80, CLAIM: 48, REGISTER: 48, STATUS: 16, EXPLAIN: 56, RELOAD: 16, DESTINATION: 16, RECEIVE: 24}
-V6ONLY, REUSEPORT = 1, 2
+V6ONLY, REUSEPORT, GRANTS = 1, 2, 4
 TCP, UDP, MPTCP = socket.IPPROTO_TCP, socket.IPPROTO_UDP, 262
 
 Answer = collections.namedtuple("Answer", "kind request body fds")
@@ -107,6 +107,14 @@ class Control:
         self.socket.settimeout(5)
         return self.socket
 
+    def grant(self, address, port=0, **fields):
+        """Asks for what a grant allows, and returns the socket."""
+        answer = self.ask(claim_message(address, port, flags=GRANTS, **fields))
+        self._claimed(answer)
+        made = socket.socket(fileno=answer.fds[0])
+        made.settimeout(5)
+        return made
+
     def register(self, address, port=80, fds=(), **fields):
         self._claimed(self.ask(claim_message(address, port, kind=REGISTER, **fields), fds))
 
@@ -116,7 +124,7 @@ class Control:
 
     def _claimed(self, answer):
         assert answer.kind == CLAIMED
-        self.cookie, self.bound, self.bound_port, self.shared, _ = struct.unpack("=Q16sHHI", answer.body)
+        self.cookie, self.bound, self.bound_port, self.shared, self.granted = struct.unpack("=Q16sHHI", answer.body)
 
     def json(self, kind=STATUS, body=b""):
         answer = self.ask(message(kind, body))

@@ -255,6 +255,64 @@ static void endpoints_list_what_the_routes_cover(void **state)
 	config_free(config);
 }
 
+static void grants_are_for_addresses_of_routes(void **state)
+{
+	static const struct {
+		const char *grants, *bind;
+		unsigned expected;
+	} cases[] = {
+		{"{passive: 50000-50100}", "tcp4 192.0.2.1 50000", COVERAGE_PASSIVE},
+		{"{passive: 50000-50100}", "tcp4 192.0.2.1 50100", COVERAGE_PASSIVE},
+		{"{passive: 50000-50100}", "tcp4 192.0.2.1 50101", 0},
+		{"{passive: 50000-50100}", "tcp4 192.0.2.1 49999", 0},
+		{"{passive: 50000-50100}", "tcp4 192.0.2.1 0", COVERAGE_PASSIVE},
+		{"{passive: 50000-50100}", "udp4 192.0.2.1 50000", 0},
+		{"{passive: 50000-50100}", "udp4 192.0.2.1 0", 0},
+		{"{passive: 50000-50100}", "tcp6 ::ffff:192.0.2.1 0", COVERAGE_PASSIVE},
+		{"{passive: 50000-50100}", "tcp6 2001:db8::77 0", COVERAGE_PASSIVE},
+		{"{passive: 50000-50100}", "tcp4 192.0.2.2 0", 0}, /* another service's */
+		{"{passive: 50000-50100}", "tcp4 192.0.2.3 0", 0}, /* nobody's */
+		{"{passive: 50000-50100}", "tcp6 2001:db8:1::1 0", 0},
+		{"{passive: 50000-50100}", "tcp4 0.0.0.0 50000", 0},
+		{"{passive: 50000-50100}", "tcp6 :: 0", 0},
+		{"{passive: 1-65535}", "tcp4 192.0.2.1 1", COVERAGE_PASSIVE},
+		{"{connect: 20}", "tcp4 192.0.2.1 20", COVERAGE_CONNECT},
+		{"{connect: 20}", "tcp4 192.0.2.1 0", COVERAGE_CONNECT},
+		{"{connect: 20}", "tcp4 192.0.2.1 21", 0},
+		{"{connect: true}", "tcp4 192.0.2.1 0", COVERAGE_CONNECT},
+		{"{connect: true}", "tcp4 192.0.2.1 5000", 0},
+		{"{connect: true, protocol: udp}", "tcp4 192.0.2.1 0", 0},
+		{"{connect: true, protocol: udp}", "udp4 192.0.2.1 0", COVERAGE_CONNECT},
+		{"{connect: [20, 50000], passive: 50000-50100}", "tcp4 192.0.2.1 50000",
+			COVERAGE_PASSIVE | COVERAGE_CONNECT},
+		{"{connect: 20, passive: 50000-50100}", "tcp4 192.0.2.1 0",
+			COVERAGE_PASSIVE | COVERAGE_CONNECT},
+		{"{connect: 20, passive: 50000-50100}", "tcp4 127.0.0.1 0", 0},
+		{"{connect: 20, passive: 50000-50100}", "tcp4 192.0.2.1 21", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct coverage_bind bind = parse_bind(cases[i].bind);
+		struct complaints complaints = {0};
+		struct config *config = NULL;
+		char yaml[1024];
+
+		snprintf(yaml, sizeof(yaml),
+			"services: {ftp: {grants: %s}, other: {}}\n"
+			"routes: [{to: [\"192.0.2.1\", \"127.0.0.1\", \"2001:db8::/64\"], port: 21, service: ftp},"
+			" {to: \"192.0.2.2\", port: 22, service: other}]\n",
+			cases[i].grants);
+		assert_int_equal(
+			config_parse("grants.yaml", yaml, strlen(yaml), &config, &complaints), 0);
+		if (coverage_grants(config, config_service_find(config, "ftp"), &bind) !=
+			cases[i].expected)
+			fail_msg("%s and %s: not %u", cases[i].grants, cases[i].bind,
+				cases[i].expected);
+		config_free(config);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +321,7 @@ int main(void)
 		cmocka_unit_test(ipv6_prefixes_are_told_from_addresses),
 		cmocka_unit_test(sockets_take_the_families_that_linux_says),
 		cmocka_unit_test(endpoints_list_what_the_routes_cover),
+		cmocka_unit_test(grants_are_for_addresses_of_routes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

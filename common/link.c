@@ -101,7 +101,7 @@ int link_copy(const struct link *link, const struct link_bind *bind)
 }
 
 /* Remembers a claim; it takes the place of an earlier one of the same bind. */
-static int remember(struct link *link, const struct link_bind *bind, uint64_t cookie, int fd)
+static int remember(struct link *link, const struct link_bind *bind, int fd)
 {
 	struct link_claim *claim = NULL;
 	cleanup_close int copy = -1;
@@ -127,9 +127,13 @@ static int remember(struct link *link, const struct link_bind *bind, uint64_t co
 	}
 	cleanup_close_fd(&claim->fd);
 	*claim = (struct link_claim){.bind = *bind, .fd = take_fd(&copy)};
+	return 0;
+}
+
+static void note_gift(struct link *link, const struct link_bind *bind, uint64_t cookie)
+{
 	link->gifts[link->next_gift] = (struct link_gift){cookie, *bind};
 	link->next_gift = (link->next_gift + 1) % LINK_GIFTS;
-	return 0;
 }
 
 static void fill_request(
@@ -152,7 +156,8 @@ static bool is_away(int result)
 	return result == -EPIPE || result == -EPROTO || result == -EAGAIN || result == -ECONNRESET;
 }
 
-int link_claim(struct link *link, const struct link_bind *bind, int *fd_out, struct err *err)
+int link_claim(struct link *link, const struct link_bind *bind, int *fd_out, bool *granted,
+	struct err *err)
 {
 	struct wire_claim request;
 	struct wire_claimed answer;
@@ -162,17 +167,27 @@ int link_claim(struct link *link, const struct link_bind *bind, int *fd_out, str
 	if (link->fd < 0)
 		return err_set(err, -EPIPE, "socketboxd is away");
 	fill_request(&request, WIRE_CLAIM, bind);
+	/* No grant is for all addresses. */
+	if (!addr_is_wildcard(&bind->endpoint.addr))
+		request.flags |= WIRE_CLAIM_GRANTS;
 	result = control_ask(
 		link->fd, &request, -1, WIRE_CLAIMED, &answer, sizeof(answer), &fd, err);
 	if (is_away(result)) {
 		cleanup_close_fd(&link->fd);
 		return -EPIPE;
 	}
+	if (!bind->endpoint.port)
+		link->ungranted = result == -ENOENT;
 	if (result)
 		return result;
-	result = fd < 0 ? -EPROTO : remember(link, bind, answer.cookie, fd);
+	if (fd < 0)
+		result = -EPROTO;
+	else if (!answer.granted)
+		result = remember(link, bind, fd);
 	if (result)
 		return err_errno(err, result, "taking the socket from socketboxd");
+	note_gift(link, bind, answer.cookie);
+	*granted = answer.granted;
 	*fd_out = take_fd(&fd);
 	return 0;
 }

@@ -45,15 +45,19 @@ struct link {
 	size_t claim_count;
 	struct link_gift gifts[LINK_GIFTS]; /* the last ones, a ring */
 	size_t next_gift;
+	bool ungranted; /* the daemon had no grant for the last bind with port 0 */
 };
 
 /* Connects, says which service this is, and reads what its routes cover. link_close frees. */
 int link_open(struct link *link, const char *path, const char *service, struct err *err);
 void link_close(struct link *link);
 
-/* Asks for a socket; *fd is the caller's. -EPIPE: the daemon is away (link->fd is -1 then);
- * -ENOENT: no route covers it; others are the daemon's refusal. */
-int link_claim(struct link *link, const struct link_bind *bind, int *fd, struct err *err);
+/* Asks for a socket; *fd is the caller's. *granted tells that it was made under a grant: then it is
+ * not remembered, but for link_knows, and no copy of it is kept. -EPIPE: the daemon is away
+ * (link->fd is -1 then); -ENOENT: neither route nor grant covers it; others are the daemon's
+ * refusal. */
+int link_claim(
+	struct link *link, const struct link_bind *bind, int *fd, bool *granted, struct err *err);
 
 /* True if the socket with this cookie was handed out lately, for the same bind. */
 bool link_knows(const struct link *link, uint64_t cookie, const struct link_bind *bind);

@@ -120,8 +120,14 @@ static int read_socket(struct attempt *attempt, int family)
 	return 0;
 }
 
-/* Addresses that stay within the program's namespace, or mean nothing elsewhere. Port 0 on a
- * specific address is for an outgoing connection, which is a grant's matter. */
+/* Port 0 on a specific address: for a connection that goes out, or for one that a client is told to
+ * make. No route says so, but a grant may. */
+static bool is_for_a_grant(const struct addr_endpoint *endpoint)
+{
+	return !endpoint->port && !addr_is_wildcard(&endpoint->addr);
+}
+
+/* Addresses that stay within the program's namespace, or mean nothing elsewhere. */
 static bool is_local(const struct addr_endpoint *endpoint)
 {
 	const uint8_t *bytes = endpoint->addr.bytes;
@@ -129,7 +135,8 @@ static bool is_local(const struct addr_endpoint *endpoint)
 	bool link_local = !v4 && bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
 	bool multicast = v4 ? (bytes[12] & 0xf0) == 0xe0 : bytes[0] == 0xff;
 
-	return !endpoint->port || addr_is_loopback(&endpoint->addr) || link_local || multicast;
+	return addr_is_loopback(&endpoint->addr) || link_local || multicast ||
+	       (!endpoint->port && !is_for_a_grant(endpoint));
 }
 
 static uint64_t cookie_of(int fd)
@@ -207,10 +214,13 @@ static enum decision decide(struct attempt *attempt)
 	}
 	if (context->trace) {
 		trace_note(context->trace, &attempt->target, &attempt->bind,
-			!is_local(&attempt->bind.endpoint));
+			is_local(&attempt->bind.endpoint));
 		return CONTINUE;
 	}
-	if (is_local(&attempt->bind.endpoint))
+	/* What has no grant does not wait for a daemon that is away. */
+	if (is_local(&attempt->bind.endpoint) ||
+		(is_for_a_grant(&attempt->bind.endpoint) && context->link->fd < 0 &&
+			context->link->ungranted))
 		return CONTINUE;
 	return is_taken(attempt) ? TAKEN : CLAIM;
 }
@@ -220,14 +230,34 @@ static int claim(struct attempt *attempt, struct err *err)
 {
 	struct bind_context *context = attempt->context;
 	cleanup_close int socket = -1;
-	int result = link_claim(context->link, &attempt->bind, &socket, err);
+	bool granted = false;
+	int result = link_claim(context->link, &attempt->bind, &socket, &granted, err);
 
 	if (result)
 		return result;
 	options_copy(attempt->own, socket);
+	/* Or the next could not be bound to the port until the last connection is forgotten. */
+	if (granted && attempt->bind.protocol != IPPROTO_UDP)
+		setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
 	cleanup_close_fd(&attempt->own);
 	return replace_socket(context->notify_fd, attempt->notification->id, &attempt->target,
 		attempt->fd, attempt->inode, socket, err);
+}
+
+/* Prints the daemon's refusal. A server that picks ports at random is told once per address. */
+static void say_refused(struct attempt *attempt, int result, const char *text)
+{
+	const struct addr_endpoint *endpoint = &attempt->bind.endpoint;
+	char key[ADDR_TEXT_SIZE + 8], address[ADDR_TEXT_SIZE];
+
+	if (result != -ENOENT || addr_is_wildcard(&endpoint->addr) ||
+		(endpoint->port && endpoint->port < 1024)) {
+		say_once(&attempt->context->said, text);
+		return;
+	}
+	snprintf(key, sizeof(key), "%s %s%s", attempt->bind.protocol == IPPROTO_UDP ? "udp" : "tcp",
+		addr_format(&endpoint->addr, address), endpoint->port ? "" : " 0");
+	say_once_of(&attempt->context->said, key, text);
 }
 
 static int carry_out(struct attempt *attempt, bool last)
@@ -244,7 +274,7 @@ static int carry_out(struct attempt *attempt, bool last)
 			"socketboxd did not come back: bind fails with EADDRNOTAVAIL");
 		result = -EADDRNOTAVAIL;
 	} else if (result) {
-		say_once(&context->said, err.text);
+		say_refused(attempt, result, err.text);
 	}
 	if (result == -ENOENT)
 		respond(context, id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);

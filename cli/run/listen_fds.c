@@ -47,11 +47,12 @@ static int add(struct link *link, const struct wire_endpoint *endpoint, struct p
 	};
 	cleanup_close int fd = -1;
 	char name[16];
+	bool granted;
 	int result;
 
 	if (v4)
 		bind.endpoint.addr.bytes[10] = bind.endpoint.addr.bytes[11] = 0xff;
-	result = link_claim(link, &bind, &fd, err);
+	result = link_claim(link, &bind, &fd, &granted, err);
 	if (result)
 		return result;
 	/* Programs that are given sockets expect them as systemd makes them: blocking. */

@@ -11,10 +11,15 @@
 
 void say_once(struct said *said, const char *text)
 {
+	say_once_of(said, text, text);
+}
+
+void say_once_of(struct said *said, const char *key, const char *text)
+{
 	char **list;
 
 	for (size_t i = 0; i < said->count; i++) {
-		if (!strcmp(said->texts[i], text))
+		if (!strcmp(said->texts[i], key))
 			return;
 	}
 	if (said->count == MOST_TEXTS)
@@ -24,7 +29,7 @@ void say_once(struct said *said, const char *text)
 	if (!list)
 		return;
 	said->texts = list;
-	list[said->count] = strdup(text);
+	list[said->count] = strdup(key);
 	if (list[said->count])
 		said->count++;
 }

@@ -13,6 +13,8 @@ struct said {
 /* Prints the text on stderr, unless it has been printed already: servers that cannot bind try again
  * and again. */
 void say_once(struct said *said, const char *text);
+/* The same, with what it is about as the key: another text of the same key is not printed. */
+void say_once_of(struct said *said, const char *key, const char *text);
 void said_fini(struct said *said);
 
 #endif

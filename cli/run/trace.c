@@ -17,6 +17,8 @@ struct trace {
 	char service[64];
 	struct trace_route *routes;
 	size_t count;
+	bool grants, tcp, udp; /* what was bound with port 0 to a specific address */
+	struct addr granted;   /* the first of these addresses */
 };
 
 struct trace *trace_new(const char *program)
@@ -80,8 +82,17 @@ static void remember(struct trace *trace, const struct link_bind *bind)
 	list[trace->count++] = route;
 }
 
-void trace_note(struct trace *trace, const struct target *target, const struct link_bind *bind,
-	bool servable)
+static void remember_grant(struct trace *trace, const struct link_bind *bind)
+{
+	if (!trace->grants)
+		trace->granted = bind->endpoint.addr;
+	trace->grants = true;
+	trace->udp |= bind->protocol == IPPROTO_UDP;
+	trace->tcp |= bind->protocol != IPPROTO_UDP;
+}
+
+void trace_note(
+	struct trace *trace, const struct target *target, const struct link_bind *bind, bool local)
 {
 	char endpoint[ADDR_TEXT_SIZE], name[16];
 
@@ -90,9 +101,33 @@ void trace_note(struct trace *trace, const struct target *target, const struct l
 		bind->protocol == IPPROTO_UDP ? "udp" : "tcp",
 		addr_endpoint_format(&bind->endpoint, endpoint), bind->v6only ? " ipv6only" : "",
 		bind->reuseport ? " reuseport" : "",
-		servable ? ": passed through" : ": passed through, and always the program's own");
-	if (servable)
+		local		      ? ": passed through, and always the program's own"
+		: bind->endpoint.port ? ": passed through"
+				      : ": passed through, a grant's matter");
+	if (!local && bind->endpoint.port)
 		remember(trace, bind);
+	else if (!local)
+		remember_grant(trace, bind);
+}
+
+static void print_service(const struct trace *trace, FILE *out)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	fprintf(out, "services:\n");
+	if (!trace->grants) {
+		fprintf(out, "  %s: {}\n", trace->service);
+		return;
+	}
+	fprintf(out,
+		"  %s:\n"
+		"    # It binds %s with any port. Keep 'connect' if it connects out from there, and\n"
+		"    # 'passive' if it listens there for a connection. A route has to be for the address.\n"
+		"    grants: {passive: 50000-50100, connect: true%s}\n",
+		trace->service, addr_format(&trace->granted, text),
+		!trace->udp  ? ""
+		: trace->tcp ? ", protocol: [tcp, udp]"
+			     : ", protocol: udp");
 }
 
 static void print_route(const struct trace_route *route, const char *service, FILE *out)
@@ -113,13 +148,15 @@ void trace_print(const struct trace *trace, FILE *out)
 {
 	bool wildcard = false;
 
-	if (!trace->count) {
+	if (!trace->count && !trace->grants) {
 		fprintf(out, "# The program bound nothing that a route could serve.\n");
 		return;
 	}
 	for (size_t i = 0; i < trace->count; i++)
 		wildcard |= trace->routes[i].wildcard;
-	fprintf(out, "services:\n  %s: {}\nroutes:\n", trace->service);
+	print_service(trace, out);
+	if (trace->count)
+		fprintf(out, "routes:\n");
 	if (wildcard)
 		fprintf(out,
 			"  # Where 'to' is 0.0.0.0/0 or ::/0, the program binds all addresses: write those\n"

@@ -15,11 +15,12 @@ struct trace; /* what has been seen so far */
 struct trace *trace_new(const char *program);
 void trace_free(struct trace *trace);
 
-/* Prints the bind on stderr, and remembers it if a route could serve it. */
-void trace_note(struct trace *trace, const struct target *target, const struct link_bind *bind,
-	bool servable);
+/* Prints the bind on stderr, and remembers it unless it is local: then nothing could serve it. With
+ * port 0 it is one for a grant. */
+void trace_note(
+	struct trace *trace, const struct target *target, const struct link_bind *bind, bool local);
 
-/* Prints services and routes as YAML. */
+/* Prints services, with their grants, and routes as YAML. */
 void trace_print(const struct trace *trace, FILE *out);
 
 #endif

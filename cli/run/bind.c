@@ -248,15 +248,16 @@ static int claim(struct attempt *attempt, struct err *err)
 static void say_refused(struct attempt *attempt, int result, const char *text)
 {
 	const struct addr_endpoint *endpoint = &attempt->bind.endpoint;
-	char key[ADDR_TEXT_SIZE + 8], address[ADDR_TEXT_SIZE];
+	char key[ADDR_TEXT_SIZE + 16], address[ADDR_TEXT_SIZE];
 
-	if (result != -ENOENT || addr_is_wildcard(&endpoint->addr) ||
+	if ((result != -ENOENT && result != -EADDRINUSE) || addr_is_wildcard(&endpoint->addr) ||
 		(endpoint->port && endpoint->port < 1024)) {
 		say_once(&attempt->context->said, text);
 		return;
 	}
-	snprintf(key, sizeof(key), "%s %s%s", attempt->bind.protocol == IPPROTO_UDP ? "udp" : "tcp",
-		addr_format(&endpoint->addr, address), endpoint->port ? "" : " 0");
+	snprintf(key, sizeof(key), "%s %s%s %d",
+		attempt->bind.protocol == IPPROTO_UDP ? "udp" : "tcp",
+		addr_format(&endpoint->addr, address), endpoint->port ? "" : " 0", -result);
 	say_once_of(&attempt->context->said, key, text);
 }
 

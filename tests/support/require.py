@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Requirements of tests. One that is not met skips the test, but fails it in CI ($CI is set)."""
 import os
+import pathlib
 import shutil
 
 import pytest

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from support import paths
 from support.control import UDP, Control, Refused, as_user, open_fds
-from support.launch import open_to_all
+from support.launch import open_to_all, run_once
 from support.process import until
 from support.traffic import REFUSED, SILENT, Answers, ask, ask_udp, connect, family_of, host_server, in_namespace
 from support.world import CLIENT_V4, CLIENT_V6, V4, V6
@@ -318,3 +319,147 @@ def test_a_grant_that_is_taken_away(world, daemon):
     with pytest.raises(Refused):
         control.grant(V4)
     until(lambda: grants(d, "ftp")["refused"] == 1)
+
+
+# What a program under the launcher sees: it binds, prints what it got, and listens or connects.
+SCRIPT = """
+import socket, sys
+def bind(address, port, kind=socket.SOCK_STREAM):
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+    sock.settimeout(10)
+    try:
+        sock.bind((address, port))
+    except OSError as error:
+        print("bind", error.strerror, flush=True)
+        return None
+    print("bound", *sock.getsockname()[:2], sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN), flush=True)
+    return sock
+"""
+
+
+def launched(world, d, script, *options):
+    return run_once(world, d, "/usr/bin/python3", "-c", SCRIPT + script, options=["--isolate", *options])
+
+
+def config_of_a(**grants):
+    return {"services": {"a": {"grants": grants} if grants else {}},
+            "routes": [{"to": [V4, V6], "port": 21, "service": "a"},
+                       {"to": [V4, V6], "port": "1-65535", "refuse": True}]}
+
+
+@BOTH
+def test_program_gets_granted_sockets(world, daemon, address):
+    d = daemon(config_of_a(passive="50000-50009", connect=[20]))
+    listener = listening(world, CLIENT_V4 if address == V4 else CLIENT_V6)
+    peer = listener.getsockname()[:2]
+    result = launched(world, d, f"""
+for port in (20, 0):
+    sock = bind("{address}", port)
+    sock.connect({peer})
+    sock.send(b"data")
+""")
+    assert [listener.accept()[0].recv(10) for _ in range(2)] == [b"data"] * 2
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0] == ["bound", address, "20", "0"], result.stderr
+    assert lines[1][:2] == ["bound", address] and 50000 <= int(lines[1][2]) <= 50009 and lines[1][3] == "0"
+    assert result.stderr == ""
+
+
+def test_program_listens_on_a_granted_socket(world, daemon, service):
+    d = daemon(config_of_a(passive="50000-50009"))
+    script = f"""
+while True:
+    sock = bind("{V4}", 0)
+    sock.listen(1)
+    connection = sock.accept()[0]
+    connection.send(b"file")
+    connection.close()
+    sock.close()
+"""
+    s = service(d, "a", ["/usr/bin/python3", "-c", SCRIPT + script])
+    for number in range(5):
+        line = until(lambda: s.log().splitlines()[number:])[0]  # pylint: disable=cell-var-from-loop
+        with connect(world, V4, int(line.split()[2]), timeout=5) as connection:
+            assert connection.recv(10) == b"file"
+    assert d.claims("a") == []
+
+
+def test_program_is_told_once_of_what_is_not_granted(world, daemon):
+    """The binds go on in its own namespace, as without the launcher."""
+    d = daemon(config_of_a(passive="50000-50009"))
+    result = launched(world, d, f"""
+for port in (50010, 50011, 50012):
+    bind("{V4}", port)
+bind("{OTHER_V4}", 0)
+bind("{V4}", 0, socket.SOCK_DGRAM)
+bind("{V4}", 0, socket.SOCK_DGRAM)
+""", "--address", OTHER_V4)
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert [line[:2] for line in lines] == [["bound", V4]] * 3 + [["bound", OTHER_V4]] + [["bound", V4]] * 2
+    said = result.stderr.splitlines()
+    assert len(said) == 3, said
+    assert "no route of service 'a' covers tcp 192.0.2.1:50010; " in said[0]
+    assert "no grant of service 'a' covers tcp 198.51.100.7 with any port; " in said[1]
+    assert "no grant of service 'a' covers udp 192.0.2.1 with any port; " in said[2]
+
+
+def test_ports_in_use_are_in_use_for_programs_too(world, daemon):
+    d = daemon(config_of_a(passive="50000-50001"))
+    result = launched(world, d, f"""
+first, second = bind("{V4}", 50000), bind("{V4}", 50000)
+third, fourth = bind("{V4}", 0), bind("{V4}", 0)
+first.close()
+fifth = bind("{V4}", 0)
+""")
+    assert result.stdout.splitlines() == [
+        f"bound {V4} 50000 0", "bind Address already in use", f"bound {V4} 50001 0", "bind Address already in use",
+        f"bound {V4} 50000 0"]
+
+
+def test_bind_with_any_port_does_not_wait_for_a_daemon_that_has_no_grant(world, daemon, service):
+    d = daemon(config_of_a())
+    s = service(d, "a", ["/usr/bin/python3", "-c", SCRIPT + f"""
+import time
+bind("{V4}", 0)
+time.sleep(2)
+start = time.monotonic()
+bind("{V4}", 0)
+print("soon" if time.monotonic() - start < 10 else "late", flush=True)
+"""])
+    until(lambda: "bound" in s.log())
+    d.kill()
+    until(lambda: "soon" in s.log() or "late" in s.log(), 40)
+    assert "soon" in s.log()
+
+
+def test_trace_prints_grants(world, tmp_path):
+    script = SCRIPT + f"""
+sock = bind("{V4}", 21)
+bind("{V4}", 0)
+bind("{V6}", 0, socket.SOCK_DGRAM)
+bind("127.0.0.1", 0)
+"""
+    result = world.run([paths.CLI, "run", "--trace", "--", "/usr/bin/python3", "-c", script], netns=world.host)
+    yaml = result.stdout[result.stdout.index("services:"):]
+    assert yaml == f"""services:
+  python3:
+    # It binds {V4} with any port. Keep 'connect' if it connects out from there, and
+    # 'passive' if it listens there for a connection. A route has to be for the address.
+    grants: {{passive: 50000-50100, connect: true, protocol: [tcp, udp]}}
+routes:
+  - {{to: "{V4}", port: 21, service: python3}}
+"""
+    assert f"binds tcp {V4}:0: passed through, a grant's matter" in result.stderr
+    assert "binds tcp 127.0.0.1:0: passed through, and always the program's own" in result.stderr
+    (tmp_path / "traced.yaml").write_text(yaml)
+    world.run([paths.CLI, "check", tmp_path / "traced.yaml"])
+
+
+def test_status_and_explain_tell_of_grants(world, daemon):
+    d = daemon(CONFIG)
+    data = Control(d, "ftp").grant(V4, 50007)
+    data.listen(1)
+    assert "  grants {passive: 50000-50009, connect: 20}: gave 1 passive and 0 connecting sockets, refused 0\n" in \
+        d.cli("status").stdout
+    assert d.cli("explain", "tcp", V4, "50007").stdout.splitlines()[1:] == [
+        "route    none is asked", "outcome  served, by a grant, granted socket found by address"]

@@ -211,7 +211,7 @@ static int make_in_range(struct grants *grants, const struct config_service *ser
 		count += size_of(&service->grants.passive[i]);
 	if (getrandom(&start, sizeof(start), GRND_NONBLOCK) < 0)
 		start = (unsigned)time(NULL);
-	start %= count;
+	start = count ? start % count : 0;
 	for (unsigned i = 0; i < count; i++) {
 		struct addr_endpoint at = {
 			bind->endpoint.addr, nth_port(&service->grants, (start + i) % count)};

@@ -222,7 +222,7 @@ static int serve_claim(struct request *request, struct err *err)
 	bool registers = claim->header.type == WIRE_REGISTER, granted = false;
 	bool reuseport = claim->flags & WIRE_CLAIM_REUSEPORT;
 	const struct config_service *service;
-	struct coverage_bind bind;
+	struct coverage_bind bind = {0};
 	struct claims_grant grant;
 	int result;
 

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -180,11 +181,14 @@ def check_parallel(world, files, count=60):
             assert files.uploaded(f"load-{number}") == files.data
 
 
-def check_restart(world, service):
-    """An orderly restart under load refuses nobody. Sessions that the server ends with itself are reset."""
+def check_restart(world, service, kill=False):
+    """An orderly restart under load refuses nobody. Sessions that the server ends with itself are reset. A server that
+    shuts its listening sockets down when it is stopped refuses clients itself; it is killed."""
     loads = [Load(world, address, 21, seconds=4, concurrency=CONCURRENCY, expect="220", request="QUIT\r\n")
              for address in (V4, V6)]
     time.sleep(0.5)
+    if kill:
+        os.kill(service.program, signal.SIGKILL)
     service.restart()
     until(lambda: greets(world, V6), 30, "greeting")
     for result in [load.result() for load in loads]:

@@ -463,3 +463,22 @@ def test_status_and_explain_tell_of_grants(world, daemon):
         d.cli("status").stdout
     assert d.cli("explain", "tcp", V4, "50007").stdout.splitlines()[1:] == [
         "route    none is asked", "outcome  served, by a grant, granted socket found by address"]
+
+
+def test_grants_of_the_user_engine(world, daemon):
+    config = {"engine": "user", "services": {"ftp": {"grants": {"passive": "50000-50001", "connect": [20]}}},
+              "routes": [{"to": V4, "port": 21, "service": "ftp"}]}
+    d = daemon(config)
+    control = Control(d, "ftp")
+    data = control.grant(V4, 50000)
+    assert not listens(data)
+    data.listen(1)
+    with answers(data, "data"):
+        assert ask(world, V4, 50000) == "data"
+        assert control.grant(V4).getsockname()[1] == 50001
+    listener = listening(world, CLIENT_V4)
+    out = control.grant(V4, 20)
+    out.connect(listener.getsockname())
+    assert listener.accept()[1] == (V4, 20)
+    data.close()
+    assert ask(world, V4, 50000) == REFUSED

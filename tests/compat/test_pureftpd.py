@@ -6,13 +6,14 @@ import subprocess
 
 from compat import ftp
 from compat.server import version
-from support import require
+from support import paths, require
 
 SECRET = "$1$salt$ez2vlPGdaLYkJam5pWs/Y1"  # crypt("secret")
 
 
 def test_pureftpd(world, daemon, service, row, tmp_path):
-    package = require.unpacked("pure-ftpd")
+    require.unpacked("/usr/sbin/pure-ftpd")
+    package = paths.UNPACKED
     pureftpd = package / "usr" / "sbin" / "pure-ftpd"
     log = tmp_path / "transfer.log"
     with ftp.site("joe", "secret") as files:

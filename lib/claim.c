@@ -95,6 +95,7 @@ int socketbox_claim(struct socketbox *box, int type, const struct sockaddr *addr
 		.reuseport = flags & SOCKETBOX_REUSEPORT,
 	};
 	cleanup_close int fd = -1;
+	bool granted;
 	int result;
 
 	if (!box->linked)
@@ -106,7 +107,7 @@ int socketbox_claim(struct socketbox *box, int type, const struct sockaddr *addr
 		return err_set(&box->err, -EINVAL, "flags 0x%x are unknown", flags);
 	result = read_address(box, address, length, &bind);
 	if (!result)
-		result = link_claim(&box->link, &bind, &fd, &box->err);
+		result = link_claim(&box->link, &bind, &fd, &granted, &box->err);
 	return result ? result : take_fd(&fd);
 }
 

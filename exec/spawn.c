@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// clone3(2) with a borrowed address space, and what the child does before execve(2). The child
+// shares memory with the suspended parent: it makes bare system calls, takes no lock, allocates
+// nothing, and changes nothing but its own stack and struct plan.
+#include "exec/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdalign.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+#define STACK_SIZE (16 * 1024)
+#define LISTEN_FD  3 /* SD_LISTEN_FDS_START */
+
+/* The child leaves its frames behind when it becomes the program, which a sanitizer takes amiss. */
+#define IN_CHILD __attribute__((no_sanitize("address"), no_sanitize("undefined"), noinline))
+
+enum step {
+	NOTHING,
+	SET_LIMIT,
+	SET_NICE,
+	ENTER_NETNS,
+	PLACE_FDS,
+	SET_GROUPS,
+	SET_GROUP,
+	SET_USER,
+	ENTER_DIRECTORY,
+	ENTER_CGROUP,
+	EXECUTE,
+};
+
+struct plan {
+	const struct spawn *what;
+	int cgroup_procs; /* to write oneself into, where clone3 cannot do it; -1: no need */
+	enum step failed;
+	int error;
+};
+
+static struct rlimit nofile_before = {0, 0}; /* hard limit 0: never raised */
+
+void spawn_raise_nofile(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	nofile_before = limit;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static IN_CHILD bool fail(struct plan *plan, enum step step)
+{
+	plan->failed = step;
+	plan->error = errno;
+	return false;
+}
+
+static IN_CHILD void reset_signals(void)
+{
+	struct sigaction standard;
+
+	memset(&standard, 0, sizeof(standard));
+	standard.sa_handler = SIG_DFL;
+	for (int s = 1; s < NSIG; s++)
+		sigaction(s, &standard, NULL);
+}
+
+static IN_CHILD bool set_limits(struct plan *plan)
+{
+	const struct exec_settings *settings = plan->what->settings;
+
+	if (nofile_before.rlim_max)
+		setrlimit(RLIMIT_NOFILE, &nofile_before);
+	for (size_t i = 0; i < settings->rlimit_count; i++) {
+		if (syscall(SYS_prlimit64, 0, settings->rlimits[i].resource,
+			    &settings->rlimits[i].limit, NULL))
+			return fail(plan, SET_LIMIT);
+	}
+	if (settings->nice_given && setpriority(PRIO_PROCESS, 0, settings->nice))
+		return fail(plan, SET_NICE);
+	if (settings->umask >= 0)
+		umask((mode_t)settings->umask);
+	return true;
+}
+
+/* A descriptor's number above those that will be written over. */
+static IN_CHILD int out_of_the_way(int fd)
+{
+	return fd > LISTEN_FD ? fd : fcntl(fd, F_DUPFD_CLOEXEC, LISTEN_FD + 1);
+}
+
+static IN_CHILD bool place_fds(struct plan *plan)
+{
+	const struct spawn *what = plan->what;
+	int from = out_of_the_way(what->socket);
+	int error = what->stderr_fd < 0 ? from : out_of_the_way(what->stderr_fd);
+
+	if (from < 0 || error < 0 || dup2(from, STDIN_FILENO) < 0 ||
+		dup2(from, STDOUT_FILENO) < 0 || dup2(error, STDERR_FILENO) < 0 ||
+		(what->listen && dup2(from, LISTEN_FD) < 0))
+		return fail(plan, PLACE_FDS);
+	/* What somebody else left open here is none of the program's business. ENOSYS before Linux
+	 * 5.9: our own are close-on-exec anyway. */
+	syscall(SYS_close_range, what->listen ? LISTEN_FD + 1 : LISTEN_FD, ~0u, 0);
+	return true;
+}
+
+/* Bare system calls: those of libc would make all threads of the parent follow. */
+static IN_CHILD bool drop_privileges(struct plan *plan)
+{
+	const struct exec_settings *settings = plan->what->settings;
+
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (!settings->ids)
+		return true;
+	if (syscall(SYS_setgroups, settings->group_count, settings->groups) &&
+		(errno != EPERM || settings->uid != geteuid()))
+		return fail(plan, SET_GROUPS);
+	if (settings->gid != (gid_t)-1 &&
+		syscall(SYS_setresgid, settings->gid, settings->gid, settings->gid))
+		return fail(plan, SET_GROUP);
+	if (settings->uid != (uid_t)-1 &&
+		syscall(SYS_setresuid, settings->uid, settings->uid, settings->uid))
+		return fail(plan, SET_USER);
+	return true;
+}
+
+/* Into the environment, which is the child's alone by now. */
+static IN_CHILD void write_pid(char *text)
+{
+	unsigned long pid = (unsigned long)syscall(SYS_getpid);
+	char digits[10];
+	int count = 0;
+
+	do {
+		digits[count++] = (char)('0' + pid % 10);
+		pid /= 10;
+	} while (pid);
+	while (count)
+		*text++ = digits[--count];
+	*text = '\0';
+}
+
+/* Returns if the program cannot be executed. */
+static IN_CHILD int become_program(void *argument)
+{
+	struct plan *plan = argument;
+	const struct spawn *what = plan->what;
+	sigset_t none;
+
+	reset_signals();
+	setsid();
+	if (plan->cgroup_procs >= 0 && write(plan->cgroup_procs, "0", 1) != 1) {
+		fail(plan, ENTER_CGROUP);
+		return 127;
+	}
+	if (!set_limits(plan))
+		return 127;
+	if (what->netns >= 0 && setns(what->netns, CLONE_NEWNET)) {
+		fail(plan, ENTER_NETNS);
+		return 127;
+	}
+	if (!place_fds(plan) || !drop_privileges(plan))
+		return 127;
+	if (what->settings->chdir && chdir(what->settings->chdir)) {
+		fail(plan, ENTER_DIRECTORY);
+		return 127;
+	}
+	if (what->pid_text)
+		write_pid(what->pid_text);
+	if (what->banner)
+		send(STDIN_FILENO, what->banner, strlen(what->banner), MSG_DONTWAIT | MSG_NOSIGNAL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execve(what->path, what->settings->command.list, what->environment);
+	fail(plan, EXECUTE);
+	return 127;
+}
+
+/* clone3 and, in the child, exit(run(argument)): libc has no function for it, and the child cannot
+ * return from one on a new stack. -ENOSYS on machines that this does not know. */
+static long clone3_and_run(struct clone_args *args, int (*run)(void *), void *argument)
+{
+#if defined(__x86_64__)
+	long result;
+
+	__asm__ volatile(
+		"syscall\n\t"
+		"test %%rax, %%rax\n\t"
+		"jnz 1f\n\t"
+		"mov %[argument], %%rdi\n\t"
+		"call *%[run]\n\t"
+		"mov %%eax, %%edi\n\t"
+		"mov %[exit], %%eax\n\t"
+		"syscall\n\t"
+		"hlt\n"
+		"1:"
+		: "=a"(result)
+		: "0"((long)SYS_clone3), "D"(args),
+		"S"(sizeof(*args)), [run] "r"(run), [argument] "r"(argument), [exit] "i"(SYS_exit)
+		: "rcx", "r11", "memory", "cc");
+	return result;
+#elif defined(__aarch64__)
+	register long number __asm__("x8") = SYS_clone3;
+	register long result __asm__("x0") = (long)args;
+	register long size __asm__("x1") = sizeof(*args);
+
+	__asm__ volatile("svc #0\n\t"
+			 "cbnz x0, 1f\n\t"
+			 "mov x0, %[argument]\n\t"
+			 "blr %[run]\n\t"
+			 "mov x8, %[exit]\n\t"
+			 "svc #0\n"
+			 "1:"
+			 : "+r"(result)
+			 : "r"(number),
+			 "r"(size), [run] "r"(run), [argument] "r"(argument), [exit] "i"(SYS_exit)
+			 : "memory", "cc");
+	return result;
+#else
+	(void)args, (void)run, (void)argument;
+	return -ENOSYS;
+#endif
+}
+
+/* Where clone3 is not to be had, as under some containers' filters: the child goes into its cgroup
+ * by itself, which takes the kernel longer. */
+static long clone_and_run(struct plan *plan, char *stack, int *pidfd)
+{
+	cleanup_close int procs =
+		plan->what->cgroup < 0
+			? -1
+			: openat(plan->what->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	int pid;
+
+	plan->cgroup_procs = procs;
+	pid = clone(become_program, stack + STACK_SIZE,
+		CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, plan, pidfd);
+	return pid < 0 ? -errno : pid;
+}
+
+static long start_child(struct plan *plan, int *pidfd)
+{
+	alignas(16) char stack[STACK_SIZE];
+	int cgroup = plan->what->cgroup;
+	struct clone_args args = {
+		.flags =
+			CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (cgroup < 0 ? 0 : CLONE_INTO_CGROUP),
+		.pidfd = (uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)stack,
+		.stack_size = sizeof(stack),
+		.cgroup = cgroup < 0 ? 0 : (uint64_t)cgroup,
+	};
+	long result = clone3_and_run(&args, become_program, plan);
+
+	return result == -ENOSYS ? clone_and_run(plan, stack, pidfd) : result;
+}
+
+static int explain(const struct plan *plan, struct err *err)
+{
+	const struct exec_settings *settings = plan->what->settings;
+
+	switch (plan->failed) {
+	case SET_LIMIT:
+		return err_errno(err, -plan->error, "setting its rlimits");
+	case SET_NICE:
+		return err_errno(err, -plan->error, "setting its nice value to %d", settings->nice);
+	case ENTER_NETNS:
+		return err_errno(
+			err, -plan->error, "entering network namespace %s", settings->netns);
+	case PLACE_FDS:
+		return err_errno(err, -plan->error, "placing its descriptors");
+	case SET_GROUPS:
+	case SET_GROUP:
+		return err_errno(err, -plan->error, "becoming group %d", (int)settings->gid);
+	case SET_USER:
+		return err_errno(err, -plan->error, "becoming user %s (%d)",
+			settings->user ? settings->user : "", (int)settings->uid);
+	case ENTER_DIRECTORY:
+		return err_errno(err, -plan->error, "entering directory %s", settings->chdir);
+	case ENTER_CGROUP:
+		return err_errno(err, -plan->error, "entering its cgroup");
+	default:
+		return err_errno(err, -plan->error, "cannot execute %s", plan->what->path);
+	}
+}
+
+int spawn(
+	const struct spawn *what, pid_t *pid_out, int *pidfd_out, bool *no_cgroup, struct err *err)
+{
+	struct plan plan = {.what = what, .cgroup_procs = -1};
+	struct spawn outside = *what;
+	cleanup_close int pidfd = -1;
+	sigset_t all, before;
+	long pid;
+
+	*no_cgroup = false;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid = start_child(&plan, &pidfd);
+	if (pid < 0 && what->cgroup >= 0 && pid != -EAGAIN && pid != -ENOMEM && pid != -EMFILE &&
+		pid != -ENFILE) {
+		outside.cgroup = -1;
+		plan.what = &outside;
+		pid = start_child(&plan, &pidfd);
+		*no_cgroup = true;
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (pid == -ENOMEM || pid == -EMFILE || pid == -ENFILE)
+		return err_errno(err, -EAGAIN, "clone (%s)", strerrordesc_np((int)-pid));
+	if (pid < 0)
+		return err_errno(err, (int)pid, "clone");
+	if (plan.failed != NOTHING) {
+		waitpid((pid_t)pid, NULL, 0);
+		return explain(&plan, err);
+	}
+	*pid_out = (pid_t)pid;
+	*pidfd_out = take_fd(&pidfd);
+	return 0;
+}

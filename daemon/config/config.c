@@ -14,6 +14,7 @@
 #include "bpf/maps.h"
 #include "common/cleanup.h"
 #include "daemon/config/reader.h"
+#include "exec/settings.h"
 #include "relay/settings.h"
 
 #define MAX_FILE_SIZE (64 * 1024 * 1024)
@@ -58,6 +59,7 @@ void config_free(struct config *config)
 		relay_settings_free(config->services[s].relay);
 		relay_accept_proxy_free(config->services[s].accept_proxy);
 		grants_fini(&config->services[s].grants);
+		exec_settings_free(config->services[s].exec);
 	}
 	for (size_t f = 0; f < config->file_count; f++)
 		free(config->files[f]);

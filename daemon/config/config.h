@@ -49,6 +49,7 @@ enum config_socket_option { CONFIG_NODELAY = 1, CONFIG_KEEPALIVE = 2, CONFIG_QUI
 
 struct relay_settings;	   /* relay/settings.h */
 struct relay_accept_proxy; /* relay/settings.h */
+struct exec_settings;
 
 /* Ports first to last, both included, in host order. 0 to 65535 is any port. */
 struct config_ports {
@@ -85,6 +86,7 @@ struct config_service {
 	bool ipv4_mapped;			 /* IPv4 connections come on AF_INET6 sockets */
 	struct relay_settings *relay;		 /* NULL: it is not relayed */
 	struct relay_accept_proxy *accept_proxy; /* NULL: connections have no PROXY header */
+	struct exec_settings *exec;		 /* programs serve it; NULL: they do not */
 	struct config_grants grants;
 };
 

@@ -80,6 +80,8 @@ void routes_read(struct reader *reader, const struct yaml_node *node, void *targ
 /* A service's keys `relay` and `accept-proxy` (relay.c). */
 void relay_read(struct reader *reader, const struct yaml_node *node, void *target);
 void accept_proxy_read(struct reader *reader, const struct yaml_node *node, void *target);
+/* A service's `exec:` (exec.c). */
+void exec_read(struct reader *reader, const struct yaml_node *node, void *target);
 
 /* Reads one route (route.c). *out, without its text, is the caller's to free with route_fini;
  * *service is the name that it gives, or NULL. False after a complaint. */

@@ -211,6 +211,7 @@ static void read_service(struct reader *reader, const struct yaml_node *key)
 		{"hold", read_hold},
 		{"getsocks", read_getsocks},
 		{"handoff", handoff_read},
+		{"exec", exec_read},
 		{"socket-options", socket_options_read},
 		{"ipv4", ipv4_read},
 		{"relay", relay_read},

@@ -23,6 +23,8 @@ static const struct {
 	{"explain", explain_main, "PROTOCOL LOCAL PORT [REMOTE] [--json]"},
 	{"check", check_main, "[FILE]"},
 	{"reload", reload_main, ""},
+	{"inetd", inetd_main, "[OPTIONS] SOCKET PROGRAM [ARGUMENTS]"},
+	{"import", import_main, "xinetd FILE | systemd UNIT.socket"},
 	{"relay", relay_main,
 		"[OPTIONS] (--listen ADDR:PORT | --receive SOCKET | --fd N)... (BACKEND... | -N PREFIX)"},
 };
@@ -46,14 +48,20 @@ static int be_ctrtool(int argc, char **argv)
 	return status;
 }
 
-/* Some verbs are also programs: links of that name. */
+/* Some verbs are also programs: links of that name. A copy of this one may have any other. */
 static const char *linked_verb(const char *program)
 {
 	static const char prefix[] = "socketbox-";
 	const char *slash = strrchr(program, '/');
 	const char *name = slash ? slash + 1 : program;
 
-	return strncmp(name, prefix, sizeof(prefix) - 1) ? NULL : name + sizeof(prefix) - 1;
+	if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
+		return NULL;
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		if (!strcmp(verbs[i].name, name + sizeof(prefix) - 1))
+			return verbs[i].name;
+	}
+	return NULL;
 }
 
 static int run_verb(const char *name, int argc, char **argv)

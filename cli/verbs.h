@@ -16,6 +16,8 @@ int explain_main(int argc, char **argv, struct err *err);
 int open_main(int argc, char **argv, struct err *err);
 int query_main(int argc, char **argv, struct err *err);
 int relay_main(int argc, char **argv, struct err *err);
+int import_main(int argc, char **argv, struct err *err);
+int inetd_main(int argc, char **argv, struct err *err);
 int reload_main(int argc, char **argv, struct err *err);
 int run_main(int argc, char **argv, struct err *err);
 int status_main(int argc, char **argv, struct err *err);

@@ -215,7 +215,8 @@ static int set_count(const char *text, const char *what, unsigned *out, struct e
 
 static int set_instances(struct exec_settings *settings, const char *text, struct err *err)
 {
-	return set_count(text, "a number of processes", &settings->bounds.instances, err);
+	return set_count(
+		text, "a number of processes or unlimited", &settings->bounds.instances, err);
 }
 
 static int set_when_full(struct exec_settings *settings, const char *text, struct err *err)

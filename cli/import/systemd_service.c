@@ -92,6 +92,28 @@ static void write_list(
 	writer_words_free(&words);
 }
 
+/* systemd puts something in the place of '$NAME' and '%n'. */
+static void write_words(struct writer *writer, const struct exec_words *words)
+{
+	struct exec_words command = {0};
+
+	for (size_t i = 0; i < words->count; i++) {
+		const char *word = words->list[i];
+
+		if (word[0] == '$')
+			writer_note(writer, "ExecStart: '%s' is left out; write what it stands for",
+				word);
+		else
+			exec_words_add(&command, word);
+		if (word[0] != '$' && strpbrk(word, "%$"))
+			writer_note(writer,
+				"ExecStart: '%s' is passed as it is; nothing is put in its place",
+				word);
+	}
+	writer_list(writer, "command", &command);
+	writer_words_free(&command);
+}
+
 static void write_command(struct writer *writer, struct section *service)
 {
 	const struct section_entry *entry = section_find(service, "ExecStart");
@@ -106,17 +128,10 @@ static void write_command(struct writer *writer, struct section *service)
 	if (strspn(line, "-@:+!|"))
 		writer_note(writer, "ExecStart: the prefix of '%s' is left out", line);
 	line += strspn(line, "-@:+!|");
-	if (!unit_split(line, &words)) {
+	if (!unit_split(line, &words))
 		writer_note(writer, "ExecStart=%s: a quote does not end", line);
-	} else {
-		for (size_t i = 0; i < words.count; i++) {
-			if (strpbrk(words.list[i], "%$"))
-				writer_note(writer,
-					"ExecStart: '%s' is passed as it is; nothing is put in its place",
-					words.list[i]);
-		}
-		writer_list(writer, "command", &words);
-	}
+	else
+		write_words(writer, &words);
 	writer_words_free(&words);
 }
 

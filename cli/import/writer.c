@@ -25,9 +25,21 @@ static bool depends_on_machine(const char *key)
 	       !strncmp(key, "banner", strlen("banner"));
 }
 
-/* In double quotes; what is no ASCII text is escaped. */
+/* A word that YAML takes for nothing but itself. */
+static bool is_plain(const char *text)
+{
+	return isalnum((unsigned char)text[text[0] == '/']) && strcmp(text, "null") != 0 &&
+	       !text[strspn(
+		       text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-")];
+}
+
+/* In double quotes where need be; what is no ASCII text is escaped. */
 static void quote(FILE *out, const char *text)
 {
+	if (is_plain(text)) {
+		fputs(text, out);
+		return;
+	}
 	fputc('"', out);
 	for (; *text; text++) {
 		unsigned char byte = (unsigned char)*text;
@@ -77,11 +89,9 @@ void writer_warn(struct writer *writer, const char *format, ...)
 
 int writer_begin(struct writer *writer, const char *file, FILE *warnings, struct err *err)
 {
-	size_t size;
-
 	*writer = (struct writer){.file = file, .warnings = warnings};
-	writer->services = open_memstream(&writer->service_text, &size);
-	writer->routes = open_memstream(&writer->route_text, &size);
+	writer->services = open_memstream(&writer->service_text, &writer->service_size);
+	writer->routes = open_memstream(&writer->route_text, &writer->route_size);
 	if (writer->services && writer->routes)
 		return 0;
 	return err_errno(err, -ENOMEM, "importing %s", file);
@@ -114,7 +124,6 @@ int writer_service(struct writer *writer, const char *name, struct err *err)
 {
 	struct writer_service *service = &writer->service;
 	char plain[56];
-	size_t size;
 
 	snprintf(plain, sizeof(plain), "%s%.48s",
 		isalnum((unsigned char)name[0]) && strcmp(name, "null") != 0 ? "" : "s-", name);
@@ -126,8 +135,8 @@ int writer_service(struct writer *writer, const char *name, struct err *err)
 	snprintf(service->name, sizeof(service->name), "%s", plain);
 	for (unsigned n = 2; is_taken(writer, service->name) && n < 1000; n++)
 		snprintf(service->name, sizeof(service->name), "%s-%u", plain, n);
-	service->keys = open_memstream(&service->key_text, &size);
-	service->notes = open_memstream(&service->note_text, &size);
+	service->keys = open_memstream(&service->key_text, &service->key_size);
+	service->notes = open_memstream(&service->note_text, &service->note_size);
 	if (!service->keys || !service->notes || !service->tried ||
 		exec_words_add(&writer->names, service->name))
 		return err_errno(err, -ENOMEM, "importing %s", name);

@@ -15,6 +15,7 @@ struct writer_service {
 	char name[64];
 	FILE *keys, *notes;
 	char *key_text, *note_text;
+	size_t key_size, note_size; /* kept by the streams */
 	struct exec_settings *tried;
 };
 
@@ -22,6 +23,7 @@ struct writer {
 	const char *file; /* for warnings */
 	FILE *warnings, *services, *routes;
 	char *service_text, *route_text;
+	size_t service_size, route_size;
 	struct exec_words names; /* of services that were written */
 	struct writer_service service;
 };

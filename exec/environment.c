@@ -126,8 +126,10 @@ static void describe_listener(
 	put(out, result, "LISTEN_FDS=1");
 	put(out, result, "LISTEN_FDNAMES=%s", of->name);
 	put(out, result, "LISTEN_PID=0000000000");
-	if (!*result)
-		*pid_text = strchr(out->list[out->count - 1], '=') + 1;
+	for (size_t i = 0; !*result && i < out->count; i++) {
+		if (!strncmp(out->list[i], "LISTEN_PID=", strlen("LISTEN_PID=")))
+			*pid_text = out->list[i] + strlen("LISTEN_PID=");
+	}
 }
 
 int environment_make(const struct exec_settings *settings, const struct environment_of *of,

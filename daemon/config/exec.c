@@ -25,11 +25,14 @@ static void set(struct reader *reader, const struct yaml_node *node, const struc
 static void read_element(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	const struct reading *reading = target;
+	bool is_word = node->kind == YAML_SCALAR && !strcmp(node->text, "null") &&
+		       !strcmp(reading->key->name, "stderr");
 	const char *text;
 
-	/* An argument may be empty, if it is in quotes. */
-	text = node->kind == YAML_SCALAR && node->quoted ? node->text
-							 : reader_text(reader, node, "this");
+	/* An argument may be empty, if it is in quotes; and null is a word of one key. */
+	text = node->kind == YAML_SCALAR && (node->quoted || is_word)
+		       ? node->text
+		       : reader_text(reader, node, "this");
 	if (text)
 		set(reader, node, reading, text);
 }

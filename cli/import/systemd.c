@@ -44,6 +44,8 @@ static bool read_endpoint(const char *text, char *address, unsigned *port)
 		return false;
 	if (addr_is_wildcard(&parsed))
 		strcpy(address, addr_is_v4(&parsed) ? "0.0.0.0/0" : "");
+	else
+		addr_format(&parsed, address);
 	return true;
 }
 

@@ -54,7 +54,8 @@ static void quote(FILE *out, const char *text)
 	fputc('"', out);
 }
 
-static void say(const struct writer *writer, FILE *out, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void say(
+	const struct writer *writer, FILE *out, const char *format, va_list args)
 {
 	char text[1024];
 
@@ -109,12 +110,13 @@ void writer_end(struct writer *writer, FILE *out)
 	free(writer->service_text);
 	free(writer->route_text);
 	writer_words_free(&writer->names);
+	writer_words_free(&writer->routes_written);
 }
 
-static bool is_taken(const struct writer *writer, const char *name)
+static bool is_among(const struct exec_words *words, const char *word)
 {
-	for (size_t i = 0; i < writer->names.count; i++) {
-		if (!strcmp(writer->names.list[i], name))
+	for (size_t i = 0; i < words->count; i++) {
+		if (!strcmp(words->list[i], word))
 			return true;
 	}
 	return false;
@@ -133,7 +135,7 @@ int writer_service(struct writer *writer, const char *name, struct err *err)
 	}
 	*service = (struct writer_service){.tried = exec_settings_new()};
 	snprintf(service->name, sizeof(service->name), "%s", plain);
-	for (unsigned n = 2; is_taken(writer, service->name) && n < 1000; n++)
+	for (unsigned n = 2; is_among(&writer->names, service->name) && n < 1000; n++)
 		snprintf(service->name, sizeof(service->name), "%s-%u", plain, n);
 	service->keys = open_memstream(&service->key_text, &service->key_size);
 	service->notes = open_memstream(&service->note_text, &service->note_size);
@@ -215,6 +217,16 @@ int writer_route(struct exec_words *routes, const char *to, unsigned port, bool 
 	return exec_words_add(routes, text);
 }
 
+static void write_route(struct writer *writer, const char *route)
+{
+	if (is_among(&writer->routes_written, route)) {
+		writer_note(writer, "{%s} is a route already, so it does not lead here", route);
+		return;
+	}
+	exec_words_add(&writer->routes_written, route);
+	fprintf(writer->routes, "  - {%s, service: %s}\n", route, writer->service.name);
+}
+
 void writer_service_end(struct writer *writer, const struct exec_words *routes, bool dropped)
 {
 	struct writer_service *service = &writer->service;
@@ -230,14 +242,14 @@ void writer_service_end(struct writer *writer, const struct exec_words *routes, 
 		writer_note(writer, "exec: %s", err.text);
 	if (!dropped && !routes->count)
 		writer_note(writer, "no route leads here; write one");
+	for (size_t i = 0; i < routes->count && !dropped; i++)
+		write_route(writer, routes->list[i]);
 	fclose(service->keys);
 	fclose(service->notes);
 	fprintf(writer->services, dropped ? "  # %s: not translated\n" : "  %s:\n", service->name);
 	fputs(service->note_text, writer->services);
 	if (!dropped)
 		fprintf(writer->services, "    exec:\n%s", service->key_text);
-	for (size_t i = 0; i < routes->count && !dropped; i++)
-		fprintf(writer->routes, "  - {%s, service: %s}\n", routes->list[i], service->name);
 	free(service->key_text);
 	free(service->note_text);
 	exec_settings_free(service->tried);

@@ -24,7 +24,8 @@ struct writer {
 	FILE *warnings, *services, *routes;
 	char *service_text, *route_text;
 	size_t service_size, route_size;
-	struct exec_words names; /* of services that were written */
+	struct exec_words names;	  /* of services that were written */
+	struct exec_words routes_written; /* no two of them may be the same */
 	struct writer_service service;
 };
 

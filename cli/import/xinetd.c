@@ -177,23 +177,22 @@ static int read_line(struct parser *parser, char *text, struct err *err)
 int import_xinetd(const char *file, const char *text, FILE *out, FILE *warnings, struct err *err)
 {
 	cleanup_free char *copy = strdup(text);
-	struct parser *parser = calloc(1, sizeof(*parser));
-	int result = copy && parser ? writer_begin(&parser->writer, file, warnings, err)
-				    : err_errno(err, -ENOMEM, "importing %s", file);
+	cleanup_free struct parser *parser = calloc(1, sizeof(*parser));
 	char *next = copy, *line;
+	int result;
 
+	if (!copy || !parser)
+		return err_errno(err, -ENOMEM, "importing %s", file);
+	result = writer_begin(&parser->writer, file, warnings, err);
 	while (!result && (line = strsep(&next, "\n"))) {
 		parser->line++;
 		result = read_line(parser, line, err);
 	}
 	if (!result && (parser->named || parser->open))
 		result = wrong(parser, err, "the last block is not closed by '}'");
-	if (!parser)
-		return result;
 	/* What has been read until a fault is of no use. */
 	writer_end(&parser->writer, result ? NULL : out);
 	section_fini(&parser->defaults);
 	section_fini(&parser->service);
-	free(parser);
 	return result;
 }

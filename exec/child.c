@@ -147,6 +147,8 @@ static void say_line(struct exec_child *child, const char *text, size_t length)
 	struct exec *exec = child->exec;
 	uint64_t left_out;
 
+	if (length && text[length - 1] == '\r')
+		length--;
 	if (!length || !exec_may_say(&exec->stderr_lines, exec_now_ns(), &left_out))
 		return;
 	if (left_out)

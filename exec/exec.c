@@ -221,14 +221,26 @@ static void destroy(struct exec *exec)
 		rmdir(exec->cgroup_path);
 	quota_fini(&exec->quota);
 	free((char *)exec->options.name);
+	free((char *)exec->options.cgroup_parent);
+	free((char *)exec->options.cgroup_name);
 	free(exec);
+}
+
+void exec_open_cgroup(struct exec *exec)
+{
+	const struct exec_options *options = &exec->options;
+	struct err why;
+
+	cleanup_close_fd(&exec->cgroup);
+	if (!exec->settings->no_cgroup && cgroup_open(options->cgroup_parent, options->cgroup_name,
+						  exec->cgroup_path, &exec->cgroup, &why))
+		exec_say(exec, LOG_INFO, 0, "programs have no cgroup of their own: %s", why.text);
 }
 
 int exec_new(const struct exec_options *options, const struct exec_settings *settings,
 	struct exec **out, struct err *err)
 {
 	struct exec *exec = calloc(1, sizeof(*exec));
-	struct err why;
 	uint64_t seed = 0;
 
 	if (!exec)
@@ -243,16 +255,17 @@ int exec_new(const struct exec_options *options, const struct exec_settings *set
 	quota_init(&exec->quota, &settings->bounds, seed);
 	adopt_settings(exec, settings);
 	exec->options.name = strdup(options->name);
+	exec->options.cgroup_parent =
+		options->cgroup_parent ? strdup(options->cgroup_parent) : NULL;
+	exec->options.cgroup_name =
+		strdup(options->cgroup_name ? options->cgroup_name : options->name);
 	exec->timer = evtimer_new(options->base, on_timer, exec);
-	if (!exec->options.name || !exec->timer) {
+	if (!exec->options.name || !exec->options.cgroup_name || !exec->timer ||
+		(options->cgroup_parent && !exec->options.cgroup_parent)) {
 		destroy(exec);
 		return err_errno(err, -ENOMEM, "exec");
 	}
-	if (!settings->no_cgroup &&
-		cgroup_open(options->cgroup_parent,
-			options->cgroup_name ? options->cgroup_name : options->name,
-			exec->cgroup_path, &exec->cgroup, &why))
-		exec_say(exec, LOG_INFO, 0, "programs have no cgroup of their own: %s", why.text);
+	exec_open_cgroup(exec);
 	*out = exec;
 	return 0;
 }
@@ -261,6 +274,8 @@ void exec_reconfigure(struct exec *exec, const struct exec_settings *settings)
 {
 	adopt_settings(exec, settings);
 	quota_set(&exec->quota, &settings->bounds);
+	if (settings->no_cgroup != (exec->cgroup < 0))
+		exec_open_cgroup(exec);
 	exec_advance(exec);
 }
 

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "exec/cgroup.h"
 #include "exec/environment.h"
 #include "exec/private.h"
 #include "exec/spawn.h"
@@ -64,11 +63,15 @@ static int open_netns(const char *netns, int *fd_out, struct err *err)
 
 static int open_stderr(struct exec_child *child, int *fd_out, struct err *err)
 {
+	const struct exec_settings *settings = child->exec->settings;
 	int result = 0;
 
-	switch (child->exec->settings->stderr_to) {
+	switch (settings->stderr_to) {
 	case EXEC_STDERR_LOG:
 		result = exec_lines_open(child, fd_out);
+		/* So that the program may open /dev/stderr. */
+		if (!result && settings->uid != (uid_t)-1)
+			result = fchown(*fd_out, settings->uid, (gid_t)-1) ? -errno : 0;
 		break;
 	case EXEC_STDERR_NULL:
 		*fd_out = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -113,22 +116,6 @@ static int run(struct exec_child *child, struct spawn *what, struct exec_words *
 	return spawn(what, &child->pid, &child->pidfd, no_cgroup, err);
 }
 
-/* The service's cgroup may have been removed while it was empty: made anew for the next. */
-static void renew_cgroup(struct exec *exec)
-{
-	struct exec_options *options = &exec->options;
-	struct err why;
-
-	exec_say(exec, LOG_WARNING, 0, "a program could not be started in %s; making that anew",
-		exec->cgroup_path);
-	cleanup_close_fd(&exec->cgroup);
-	if (cgroup_open(options->cgroup_parent,
-		    options->cgroup_name ? options->cgroup_name : options->name, exec->cgroup_path,
-		    &exec->cgroup, &why))
-		exec_say(
-			exec, LOG_WARNING, 0, "programs have no cgroup of their own: %s", why.text);
-}
-
 static int start(struct exec_child *child, int fd, struct err *err)
 {
 	const struct exec_settings *settings = child->exec->settings;
@@ -155,8 +142,12 @@ static int start(struct exec_child *child, int fd, struct err *err)
 		result = run(child, &what, &environment, &no_cgroup, err);
 	}
 	environment_free(&environment);
-	if (no_cgroup)
-		renew_cgroup(child->exec);
+	/* Somebody may have removed the directory while it was empty: made anew for the next. */
+	if (no_cgroup) {
+		exec_say(child->exec, LOG_WARNING, child->pid, "is not in the service's cgroup %s",
+			child->exec->cgroup_path);
+		exec_open_cgroup(child->exec);
+	}
 	return result;
 }
 

@@ -130,6 +130,44 @@ def test_own_cgroup_that_goes_with_the_receiver(inetd):
     assert inetd(SHOW, options=["--cgroup", "none"]).show()["cgroup"] == own_cgroup()
 
 
+def test_without_clone3(inetd):
+    """Under filters that do not know it, the program enters its cgroup by itself."""
+    require.root()
+    receiver = inetd(SHOW, prefix=[program("deny_clone3")], options=["--user", "nobody"])
+    shown = receiver.show()
+    assert shown["uids"] == [pwd.getpwnam("nobody").pw_uid] * 3
+    assert (shown["blocked"], shown["ignored"], sorted(shown["fds"])) == (0, 0, ["0", "1", "2"])
+    if "no cgroup of their own" not in receiver.log():
+        assert shown["cgroup"].endswith(f"/socketbox-inetd-{receiver.process.pid}")
+    receiver.says("exited with status 0")
+    receiver = inetd("/nonexistent", prefix=[program("deny_clone3")])
+    assert receiver.ask() == ""
+    receiver.says("cannot execute /nonexistent: No such file or directory")
+
+
+def test_without_a_cgroup_hierarchy_that_is_said_once(inetd):
+    require.root()
+    script = 'for m in $(awk \'$3 == "cgroup2" {print $2}\' /proc/self/mounts); do umount -l $m; done; exec "$@"'
+    receiver = inetd(SHOW, prefix=["unshare", "-m", "sh", "-c", script, "sh"])
+    assert [receiver.show()["argv"] for _ in range(3)] == [[str(SHOW)]] * 3
+    assert receiver.log().count("programs have no cgroup of their own: no cgroup v2 hierarchy is mounted") == 1
+
+
+def test_cgroup_that_somebody_removed_is_made_anew(inetd):
+    require.root()
+    receiver = inetd(SHOW)
+    if "no cgroup of their own" in receiver.log():
+        require.unmet("needs a cgroup v2 hierarchy")
+    cgroup = receiver.show()["cgroup"]
+    mounts = [line.split() for line in open("/proc/self/mounts", encoding="utf-8")]
+    folder = next(words[1] for words in mounts if words[2] == "cgroup2") + cgroup
+    until(lambda: not receiver.children())
+    os.rmdir(folder)
+    receiver.show()
+    receiver.says("is not in the service's cgroup")
+    assert receiver.show()["cgroup"] == cgroup
+
+
 def own_cgroup():
     with open("/proc/self/cgroup", encoding="utf-8") as file:
         return next(line[3:].strip() for line in file if line.startswith("0::"))

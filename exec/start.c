@@ -13,8 +13,6 @@
 #include "exec/private.h"
 #include "exec/spawn.h"
 
-extern char **environ;
-
 /* What a later time may mend, unlike, say, a program that cannot be executed. */
 static int shortage(int code)
 {
@@ -103,7 +101,6 @@ static int run(struct exec_child *child, struct spawn *what, struct exec_words *
 	const struct exec_settings *settings = child->exec->settings;
 	struct environment_of of = {.name = child->exec->options.name};
 	struct addr_endpoint local;
-	char path[PATH_MAX];
 
 	if (child->socket)
 		describe_socket(what->socket, &of, &local);
@@ -112,7 +109,6 @@ static int run(struct exec_child *child, struct spawn *what, struct exec_words *
 	if (environment_make(settings, &of, environ, environment, &what->pid_text))
 		return err_errno(err, -EAGAIN, "its environment");
 	what->environment = environment->list;
-	what->path = find_program(settings->command.list[0], path);
 	return spawn(what, &child->pid, &child->pidfd, no_cgroup, err);
 }
 
@@ -121,8 +117,10 @@ static int start(struct exec_child *child, int fd, struct err *err)
 	const struct exec_settings *settings = child->exec->settings;
 	cleanup_close int error = -1, netns = -1;
 	struct exec_words environment = {0};
+	char path[PATH_MAX];
 	struct spawn what = {
 		.settings = settings,
+		.path = find_program(settings->command.list[0], path),
 		.socket = fd,
 		.banner = settings->banner_start,
 		.stderr_fd = -1,

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from support import paths, require
-from support.inetd import Inetd, read_all, tcp_pair
+from support.inetd import Inetd, read_all, remove_cgroup, tcp_pair
 from support.launch import program
 from support.process import Process, until
 
@@ -30,6 +30,8 @@ def inetd(tmp_path):
     yield start
     for receiver in made:
         receiver.stop()
+        pid = receiver.process.pid
+        until(lambda: remove_cgroup(pid), what="programs that live on have ended")
 
 
 def test_program_has_the_connection_and_nothing_else(inetd):
@@ -125,6 +127,7 @@ def test_own_cgroup_that_goes_with_the_receiver(inetd):
     mounts = [line.split() for line in open("/proc/self/mounts", encoding="utf-8")]
     folder = next(words[1] for words in mounts if words[2] == "cgroup2") + cgroup
     assert os.path.isdir(folder)
+    until(lambda: not receiver.children())
     assert receiver.stop() == 0
     assert not os.path.exists(folder)
     assert inetd(SHOW, options=["--cgroup", "none"]).show()["cgroup"] == own_cgroup()
@@ -384,6 +387,7 @@ def test_stale_socket_is_replaced_and_a_live_one_is_not(inetd, tmp_path):
     assert again.returncode == 1 and "somebody serves" in again.stderr
     receiver.process.stop(signal.SIGKILL)
     assert receiver.path.exists()
+    remove_cgroup(receiver.process.pid)
     replaced = Inetd(tmp_path, "/bin/echo", "second", name="other", options=["--mode", "0600"])
     replaced.stop()
     os.rename(receiver.path, replaced.path)
@@ -395,6 +399,7 @@ def test_stale_socket_is_replaced_and_a_live_one_is_not(inetd, tmp_path):
         assert os.stat(replaced.path).st_mode & 0o777 == 0o600
     finally:
         renewed.stop()
+        until(lambda: remove_cgroup(renewed.pid))
     (tmp_path / "file").write_text("precious")
     wrong = subprocess.run([paths.CLI, "inetd", tmp_path / "file", "/bin/echo"], capture_output=True, text=True,
                            timeout=20, check=False)
@@ -402,16 +407,30 @@ def test_stale_socket_is_replaced_and_a_live_one_is_not(inetd, tmp_path):
     assert (tmp_path / "file").read_text() == "precious"
 
 
-def inherited(sock, *words, tmp_path, name="inherited"):
-    """socketbox-inetd on an inherited socket."""
+@pytest.fixture
+def inherited(tmp_path):
+    """Starts receivers on inherited sockets, which end with the test: inherited(socket, *words)."""
+    made = []
+
+    def start(*words, **more):
+        made.append(start_inherited(*words, tmp_path=tmp_path, **more))
+        return made[-1]
+    yield start
+    for popen in made:
+        popen.terminate()
+        popen.wait(20)
+        until(lambda: remove_cgroup(popen.pid), what="programs that live on have ended")
+
+
+def start_inherited(sock, *words, tmp_path, name="inherited"):
     os.set_inheritable(sock.fileno(), True)
     with open(tmp_path / f"{name}.log", "ab") as log:
         return subprocess.Popen([paths.CLI, "inetd", *map(str, words)], pass_fds=[sock.fileno()], stderr=log)
 
 
-def test_inherited_sockets(tmp_path):
+def test_inherited_sockets(inherited):
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    popen = inherited(theirs, theirs.fileno(), "/bin/echo", "hello", tmp_path=tmp_path)
+    popen = inherited(theirs, theirs.fileno(), "/bin/echo", "hello")
     theirs.close()
     client, server = tcp_pair()
     socket.send_fds(ours, [b"A"], [server.fileno()])
@@ -420,7 +439,7 @@ def test_inherited_sockets(tmp_path):
     ours.close()
     assert popen.wait(20) == 0, "the end of the sender is the end"
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        popen = inherited(listener, listener.fileno(), "/bin/echo", "accepted", tmp_path=tmp_path)
+        popen = inherited(listener, listener.fileno(), "/bin/echo", "accepted")
         with socket.create_connection(listener.getsockname()) as client:
             client.settimeout(30)
             assert read_all(client) == "accepted\n"
@@ -428,7 +447,7 @@ def test_inherited_sockets(tmp_path):
         assert popen.wait(20) == 0
 
 
-def test_wait_gives_the_listening_socket_to_one_program_at_a_time(tmp_path):
+def test_wait_gives_the_listening_socket_to_one_program_at_a_time(inherited, tmp_path):
     server = ("import os, socket, time\n"
               "assert os.environ['LISTEN_FDS'] == '1' and int(os.environ['LISTEN_PID']) == os.getpid()\n"
               "s = socket.socket(fileno=3)\nassert os.fstat(0).st_ino == os.fstat(3).st_ino\n"
@@ -438,7 +457,7 @@ def test_wait_gives_the_listening_socket_to_one_program_at_a_time(tmp_path):
               "    except TimeoutError:\n        break\n"
               "    c.sendall(str(os.getpid()).encode())\n    c.close()\n")
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        popen = inherited(listener, "--wait", listener.fileno(), "/usr/bin/python3", "-c", server, tmp_path=tmp_path)
+        inherited(listener, "--wait", listener.fileno(), "/usr/bin/python3", "-c", server)
 
         def ask():
             with socket.create_connection(listener.getsockname()) as client:
@@ -448,29 +467,25 @@ def test_wait_gives_the_listening_socket_to_one_program_at_a_time(tmp_path):
         assert first == ask() == ask()
         until(lambda: "exited with status 0" in (tmp_path / "inherited.log").read_text(), timeout=30)
         assert ask() not in ("", first)
-        popen.terminate()
-        popen.wait(20)
 
 
-def test_wait_with_udp_and_with_a_program_that_fails(tmp_path):
+def test_wait_with_udp_and_with_a_program_that_fails(inherited, tmp_path):
     server = "import socket; s = socket.socket(fileno=0); d, a = s.recvfrom(100); s.sendto(b'got ' + d, a)"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, \
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         udp.bind(("127.0.0.1", 0))
         client.connect(udp.getsockname())
         client.settimeout(30)
-        popen = inherited(udp, "--wait", udp.fileno(), "/usr/bin/python3", "-c", server, tmp_path=tmp_path)
+        popen = inherited(udp, "--wait", udp.fileno(), "/usr/bin/python3", "-c", server)
         for word in (b"one", b"two"):
             client.send(word)
             assert client.recv(100) == b"got " + word
         popen.terminate()
         popen.wait(20)
-        popen = inherited(udp, "--wait", udp.fileno(), "/bin/false", tmp_path=tmp_path, name="fails")
+        inherited(udp, "--wait", udp.fileno(), "/bin/false", name="fails")
         client.send(b"x")
         until(lambda: (tmp_path / "fails.log").read_text().count("exited with status 1") >= 3, timeout=30)
         assert (tmp_path / "fails.log").read_text().count("started") < 20, "it is not started without end"
-        popen.terminate()
-        popen.wait(20)
 
 
 @pytest.mark.parametrize("words,message", [

@@ -69,6 +69,16 @@ class Inetd:
         return self.process.stop()
 
 
+def remove_cgroup(pid):
+    """Removes a receiver's cgroup, which is left behind where programs outlived it; false while they live."""
+    for folder in pathlib.Path("/sys/fs/cgroup").glob(f"**/socketbox-inetd-{pid}"):
+        try:
+            folder.rmdir()
+        except OSError:
+            return False
+    return True
+
+
 def tcp_pair(source="127.0.0.1", address="127.0.0.1"):
     """A client's and a server's end of one connection."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET

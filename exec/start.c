@@ -62,14 +62,15 @@ static int open_netns(const char *netns, int *fd_out, struct err *err)
 static int open_stderr(struct exec_child *child, int *fd_out, struct err *err)
 {
 	const struct exec_settings *settings = child->exec->settings;
-	int result = 0;
+	int result = 0, given = 0;
 
 	switch (settings->stderr_to) {
 	case EXEC_STDERR_LOG:
 		result = exec_lines_open(child, fd_out);
-		/* So that the program may open /dev/stderr. */
+		/* So that the program may open /dev/stderr. Who may not give it away may not become
+		 * that user either, which spawn says better. */
 		if (!result && settings->uid != (uid_t)-1)
-			result = fchown(*fd_out, settings->uid, (gid_t)-1) ? -errno : 0;
+			given = fchown(*fd_out, settings->uid, (gid_t)-1);
 		break;
 	case EXEC_STDERR_NULL:
 		*fd_out = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -78,6 +79,7 @@ static int open_stderr(struct exec_child *child, int *fd_out, struct err *err)
 	case EXEC_STDERR_SOCKET:
 		break;
 	}
+	(void)given;
 	return result ? err_errno(err, shortage(result), "opening its stderr") : 0;
 }
 

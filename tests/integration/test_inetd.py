@@ -2,17 +2,20 @@
 """socketbox inetd: what a started program has, limits, and the socket that connections come from."""
 import json
 import os
+import pathlib
 import pwd
 import resource
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
 from support import paths, require
 from support.inetd import Inetd, read_all, remove_cgroup, tcp_pair
-from support.launch import program
+from support.launch import NOBODY, Copies, program
 from support.process import Process, until
 
 SHOW = program("show_inherited")
@@ -89,6 +92,39 @@ def test_user_and_groups(inetd):
     assert (shown["gids"], shown["groups"]) == ([7, 7, 7], [8, 9])
     shown = inetd(SHOW, options=["--user", "12345", "--group", "7", "--groups", "none"]).show()
     assert (shown["uids"], shown["gids"], shown["groups"]) == ([12345] * 3, [7] * 3, [])
+
+
+def test_program_may_open_its_stderr_again(inetd):
+    require.root()
+    receiver = inetd("/bin/sh", "-c", "echo again >/dev/stderr", options=["--user", "nobody"])
+    receiver.ask()
+    receiver.says("stderr: again")
+
+
+@pytest.mark.parametrize("options,reason", [
+    ([], None),
+    (["--user", "nobody"], None),
+    (["--user", "daemon"], r"becoming group \d+: Operation not permitted"),
+    (["--group", "daemon"], r"becoming group \d+: Operation not permitted"),
+    (["--nice", "-3"], "setting its nice value to -3: (Permission denied|Operation not permitted)"),
+    (["--rlimit", "core=0:unlimited", "--rlimit", "nofile=999999999"], "setting its rlimits: Operation not permitted"),
+])
+def test_receiver_without_privileges(options, reason):
+    """It becomes itself, and says what it may not do."""
+    require.root()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="socketbox-inetd-", dir="/var/tmp"))
+    folder.chmod(0o777)
+    with Copies(paths.CLI, SHOW) as (cli, show):
+        receiver = Inetd(folder, show, options=options, prefix=NOBODY, cli=cli)
+        try:
+            if reason:
+                assert receiver.ask() == ""
+                receiver.says(f"cannot start a program for 127.0.0.1:\\d+: {reason}")
+            else:
+                assert receiver.show()["uids"] == [pwd.getpwnam("nobody").pw_uid] * 3
+        finally:
+            receiver.stop()
+            shutil.rmtree(folder)
 
 
 def test_limits_nice_umask_directory_and_environment(inetd, tmp_path):

@@ -13,9 +13,9 @@ from .process import Process, until
 class Inetd:
     """`socketbox inetd OPTIONS SOCKET COMMAND`; the socket is at .path."""
 
-    def __init__(self, folder, *command, options=(), name="inetd", prefix=(), env=None, **more):
+    def __init__(self, folder, *command, options=(), name="inetd", prefix=(), env=None, cli=paths.CLI, **more):
         self.path = pathlib.Path(folder) / f"{name}.sock"
-        self.process = Process([*prefix, paths.CLI, "inetd", *options, self.path, *command],
+        self.process = Process([*prefix, cli, "inetd", *options, self.path, *command],
                                pathlib.Path(folder) / f"{name}.log", env=dict(os.environ, **(env or {})), **more)
         until(self.listens, what="socketbox inetd listens")
         self.sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 #include "daemon/config/reader.h"
 #include "daemon/config/text.h"
+#include "exec/settings.h"
 
 static bool make_room(struct reader *reader)
 {
@@ -69,6 +70,24 @@ static const char *service_name(const void *list, size_t i)
 	return ((const struct config_service *)list)[i].name;
 }
 
+/* A program per connection needs connections; one that accepts them has them before any name. */
+static void check_exec(struct reader *reader, const struct config_route *route)
+{
+	const struct config_place *place = &route->place;
+	const struct exec_settings *exec = route->service->exec;
+
+	if (!exec)
+		return;
+	if (route->udp && !exec->wait)
+		complaints_error(reader->complaints, place->file, place->line, place->column,
+			"'exec' of service '%s' starts a program per connection, and UDP has none; add 'wait: true' there, which gives it the socket, or leave udp out",
+			route->service->name);
+	if (route->name_count && exec->wait)
+		complaints_error(reader->complaints, place->file, place->line, place->column,
+			"'exec' of service '%s' has 'wait', so its program accepts connections before any name is seen; leave 'wait' or 'sni' out",
+			route->service->name);
+}
+
 /* What the route asks of its service's delivery. */
 static void check_delivery(struct reader *reader, const struct config_route *route)
 {
@@ -98,6 +117,7 @@ static void resolve(struct reader *reader, struct config_route *route, const cha
 	if (route->service) {
 		used[route->service - config->services] = true;
 		check_delivery(reader, route);
+		check_exec(reader, route);
 		return;
 	}
 	meant = reader_suggest(name, service_name, config->services, config->service_count);

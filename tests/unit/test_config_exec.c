@@ -165,12 +165,55 @@ static void faults_are_told_with_their_remedy(void **state)
 		expect_error(cases[c].value, cases[c].error);
 }
 
+static bool is_told(const struct complaints *complaints, const char *text)
+{
+	for (size_t i = 0; i < complaints->count; i++) {
+		if (strstr(complaints->lines[i], text))
+			return complaints->errors;
+	}
+	return false;
+}
+
+static void routes_fit_the_program(void **state)
+{
+	static const struct {
+		const char *exec, *route, *error;
+	} cases[] = {
+		{"{command: /bin/a}", "{port: 1, protocol: udp, service: s}",
+			"t.yaml:3:10: error: 'exec' of service 's' starts a program per connection, and UDP has none; add 'wait: true'"},
+		{"{command: /bin/a}", "{port: 1, protocol: [tcp, udp], service: s}",
+			"starts a program per connection, and UDP has none"},
+		{"{command: /bin/a, wait: true}", "{port: 443, sni: a.example, service: s}",
+			"has 'wait', so its program accepts connections before any name is seen"},
+		{"{command: /bin/a, wait: true}", "{port: 1, protocol: [tcp, udp], service: s}",
+			NULL},
+	};
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(cases) / sizeof(*cases); c++) {
+		struct complaints complaints = {0};
+		struct config *config = NULL;
+		char text[512];
+
+		snprintf(text, sizeof(text), "services:\n  s: {exec: %s}\nroutes: [%s]\n",
+			cases[c].exec, cases[c].route);
+		config_parse("t.yaml", text, strlen(text), &config, &complaints);
+		if (!cases[c].error && !config)
+			fail_msg("%s: %s", text, complaints.lines[0]);
+		if (cases[c].error && !is_told(&complaints, cases[c].error))
+			fail_msg("%s: not told: %s", text, cases[c].error);
+		config_free(config);
+		complaints_fini(&complaints);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_keys_are_read),
 		cmocka_unit_test(defaults_are_those_of_the_man_page),
 		cmocka_unit_test(services_without_exec_have_none),
+		cmocka_unit_test(routes_fit_the_program),
 		cmocka_unit_test(faults_are_told_with_their_remedy),
 	};
 

@@ -10,6 +10,8 @@ import pytest
 from support import paths
 from support.inetd import Inetd, read_all, remove_cgroup, tcp_pair
 from support.process import Process, until
+from support.traffic import connect
+from support.world import V4
 
 CAT = "/bin/cat"
 
@@ -100,6 +102,24 @@ def test_inherited_sockets(inherited):
             assert read_all(client) == "accepted\n"
         popen.terminate()
         assert popen.wait(20) == 0
+
+
+def test_with_socketbox_open(world):
+    """As docs/from-inetd.md has it."""
+    path = {"PATH": f"{paths.CLI.parent}:{os.environ['PATH']}"}
+    receiver = world.start([paths.CLI, "open", f"tcp://{V4}:79", "--", "socketbox", "inetd", "--instances", "40",
+                            "--user", "nobody", "--groups", "none", "3", "id", "-un"], "opened",
+                           netns=world.host, env=dict(os.environ, **path))
+
+    def ask():
+        try:
+            with connect(world, V4, 79) as client:
+                return read_all(client)
+        except ConnectionRefusedError:
+            return None
+    assert until(ask) == "nobody\n"
+    receiver.stop()
+    until(lambda: remove_cgroup(receiver.pid))
 
 
 def test_wait_gives_the_listening_socket_to_one_program_at_a_time(inherited, tmp_path):

@@ -159,7 +159,10 @@ static void write_socket(struct writer *writer, struct section *socket, bool per
 	struct exec_words *routes)
 {
 	add_routes(writer, socket, "ListenStream", false, routes);
-	add_routes(writer, socket, "ListenDatagram", true, routes);
+	if (!per_connection)
+		add_routes(writer, socket, "ListenDatagram", true, routes);
+	else if (section_find(socket, "ListenDatagram"))
+		writer_note(writer, "ListenDatagram: does not go together with Accept=yes");
 	if (per_connection) {
 		write_limits(writer, socket);
 		write_trigger_limit(writer, socket);

@@ -164,7 +164,7 @@ static void systemd_with_a_program_per_connection(void **state)
 	const char *socket =
 		"[Unit]\nDescription=x\n[Socket]\nListenStream=22\nListenStream=192.0.2.1:2222\n"
 		"ListenStream=[2001:db8::1]:2222\nListenStream=/run/x\nAccept=yes\n"
-		"MaxConnectionsPerSource=5\nTriggerLimitIntervalSec=2s\nTriggerLimitBurst=20\nNoDelay=yes\n";
+		"MaxConnectionsPerSource=5\nTriggerLimitIntervalSec=2s\nTriggerLimitBurst=20\nNoDelay=yes\nListenDatagram=5\n";
 
 	(void)state;
 	assert_int_equal(
@@ -178,6 +178,7 @@ static void systemd_with_a_program_per_connection(void **state)
 	expect_lines(&result,
 		LINES("  u:\n", "# ExecStart: the prefix of", "# ExecStart: '$OPTIONS' is left out",
 			"# [Service] ProtectHome: not translated", "# ListenStream=/run/x",
+			"# ListenDatagram: does not go together",
 			"# [Socket] NoDelay: not translated",
 			"command: [/usr/sbin/sshd, \"-i\", \"two words\"]", "user: root", "nice: 3",
 			"umask: 0077", "kill-signal: SIGINT", "groups: [root, 7]",

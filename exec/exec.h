@@ -87,6 +87,7 @@ void exec_retire(struct exec *exec);
  * on; with `on-stop: end` they get their kill-signal. NULL is allowed. */
 void exec_free(struct exec *exec);
 
+/* Fills *report with the state as it is now. */
 void exec_get_report(const struct exec *exec, struct exec_report *report);
 
 #endif

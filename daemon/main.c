@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +18,7 @@
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/state.h"
+#include "exec/spawn.h"
 
 #define DEFAULT_RUN_DIR "/run/socketbox"
 
@@ -139,18 +139,6 @@ static int lock_run_dir(const char *run_dir, int *fd_out, struct err *err)
 		log_debug("cannot write %s: %s", path, strerror(errno));
 	*fd_out = take_fd(&fd);
 	return 0;
-}
-
-/* Every held socket and control connection is a descriptor. */
-static void raise_fd_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit))
-		log_warning("cannot raise the descriptor limit: %s", strerror(errno));
 }
 
 static int load(struct daemon_state *state)
@@ -281,7 +269,9 @@ static int serve(const struct options *options, struct err *err)
 		snprintf(control_path, sizeof(control_path), "%s/control.sock", options->run_dir);
 		state.control_path = control_path;
 	}
-	raise_fd_limit();
+	/* Every held socket and control connection is a descriptor; programs get the limit as it
+	 * was. */
+	spawn_raise_nofile();
 	result = start(&state, options, base, err);
 	if (!result)
 		result = run(&state, base, err);

@@ -11,8 +11,10 @@
 
 #include "common/cleanup.h"
 #include "daemon/accept/wanted.h"
+#include "daemon/coverage.h"
 #include "daemon/log.h"
 #include "daemon/sockets.h"
+#include "daemon/user/filter.h"
 
 /* Connections taken per turn of the event loop, so that no socket keeps the others waiting. */
 #define MAX_PER_TURN 32
@@ -26,6 +28,7 @@ struct acceptor {
 	int fd;
 	struct event *readable;
 	bool accepting; /* committed, and not paused */
+	bool served;	/* the delivery uses the socket itself */
 	bool is_new, is_kept;
 	uint32_t next_service; /* wanted.service as of the next commit */
 	struct acceptor *next;
@@ -41,9 +44,16 @@ struct acceptors {
 	bool starving;	    /* said already */
 };
 
+static struct delivery *own_delivery(const struct acceptor *acceptor)
+{
+	return acceptor->wanted.service
+		       ? deliveries_find(acceptor->set->deliveries, acceptor->wanted.service)
+		       : NULL;
+}
+
 static void start(struct acceptor *acceptor)
 {
-	if (!acceptor->accepting && !event_add(acceptor->readable, NULL))
+	if (!acceptor->served && !acceptor->accepting && !event_add(acceptor->readable, NULL))
 		acceptor->accepting = true;
 }
 
@@ -53,11 +63,23 @@ static void pause_acceptor(struct acceptor *acceptor)
 	acceptor->accepting = false;
 }
 
-static struct delivery *own_delivery(const struct acceptor *acceptor)
+/* Gives the socket to a delivery that wants it itself, or takes it back. */
+static void settle(struct acceptor *acceptor)
 {
-	return acceptor->wanted.service
-		       ? deliveries_find(acceptor->set->deliveries, acceptor->wanted.service)
-		       : NULL;
+	struct delivery *delivery = own_delivery(acceptor);
+	bool wanted = delivery && delivery_serves(delivery);
+	struct err err;
+
+	if (wanted == acceptor->served)
+		return;
+	if (wanted) {
+		pause_acceptor(acceptor);
+		if (delivery_serve(delivery, acceptor->fd, &err))
+			log_error("%s", err.text);
+	} else if (delivery) {
+		delivery_unserve(delivery, acceptor->fd);
+	}
+	acceptor->served = wanted;
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *context)
@@ -162,34 +184,60 @@ struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, 
 	return set;
 }
 
+/* A TCP acceptor is found under any port, a UDP socket under its own address. */
 static void steer_key(const struct acceptor *acceptor, struct steer_key *key)
 {
+	const struct wanted *wanted = &acceptor->wanted;
+
 	*key = (struct steer_key){
-		.service = acceptor->wanted.service,
-		.port = STEER_ANY_PORT,
-		.protocol = IPPROTO_TCP,
-		.family = addr_is_v4(&acceptor->wanted.endpoint.addr) ? 4 : 6,
+		.service = wanted->service,
+		.port = wanted->endpoint.port,
+		.protocol = wanted->protocol,
+		.family = addr_is_v4(&wanted->endpoint.addr) ? 4 : 6,
 	};
+	if (!addr_is_wildcard(&wanted->endpoint.addr))
+		memcpy(key->address, wanted->endpoint.addr.bytes, sizeof(key->address));
 }
 
 static void close_acceptor(struct acceptor *acceptor)
 {
+	struct delivery *delivery = own_delivery(acceptor);
+
+	if (acceptor->served && delivery)
+		delivery_unserve(delivery, acceptor->fd);
 	if (acceptor->readable)
 		event_free(acceptor->readable);
 	cleanup_close_fd(&acceptor->fd);
 	free(acceptor);
 }
 
-static int open_socket(struct acceptor *acceptor, struct err *err)
+/* UDP sockets are bound to what they serve, and hear what no route gives them. */
+static int guard(struct acceptor *acceptor, const struct config *config, struct err *err)
+{
+	const struct wanted *wanted = &acceptor->wanted;
+	struct coverage_bind bind = {
+		.protocol = wanted->protocol,
+		.family = wanted->domain == AF_INET ? 4 : 6,
+		.v6only = true,
+		.endpoint = wanted->endpoint,
+	};
+
+	if (engine_steers(acceptor->set->engine))
+		return engine_guard(acceptor->set->engine, acceptor->fd, wanted->service, err);
+	return filter_attach(
+		acceptor->fd, config, config_service_by_id(config, wanted->service), &bind, err);
+}
+
+static int open_socket(struct acceptor *acceptor, const struct config *config, struct err *err)
 {
 	const struct wanted *wanted = &acceptor->wanted;
 	bool steers = engine_steers(acceptor->set->engine);
 	struct sockets_request request = {
 		.service = wanted->service,
-		.protocol = IPPROTO_TCP,
+		.protocol = wanted->protocol,
 		.domain = wanted->domain,
 		.v6only = wanted->domain == AF_INET6 && !wanted->mapped,
-		.anchored = steers,
+		.anchored = steers && wanted->protocol == IPPROTO_TCP,
 		.transparent = wanted->transparent,
 		.endpoint = wanted->endpoint,
 	};
@@ -197,13 +245,16 @@ static int open_socket(struct acceptor *acceptor, struct err *err)
 	struct steer_key key;
 	int result = sockets_make(&request, &acceptor->fd, &bound, err);
 
+	if (!result && wanted->protocol == IPPROTO_UDP)
+		result = guard(acceptor, config, err);
 	if (result || !steers)
 		return result;
 	steer_key(acceptor, &key);
 	return engine_steer(acceptor->set->engine, &key, acceptor->fd, err);
 }
 
-static int open_acceptor(struct acceptors *set, const struct wanted *wanted, struct err *err)
+static int open_acceptor(struct acceptors *set, const struct config *config,
+	const struct wanted *wanted, struct err *err)
 {
 	struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
 	int result;
@@ -218,7 +269,7 @@ static int open_acceptor(struct acceptors *set, const struct wanted *wanted, str
 		.is_kept = true,
 		.next_service = wanted->service,
 	};
-	result = open_socket(acceptor, err);
+	result = open_socket(acceptor, config, err);
 	if (!result) {
 		acceptor->readable = event_new(
 			set->base, acceptor->fd, EV_READ | EV_PERSIST, on_readable, acceptor);
@@ -243,7 +294,8 @@ static struct acceptor *find(const struct acceptors *set, const struct wanted *w
 	return NULL;
 }
 
-static int open_all(struct acceptors *set, const struct wanted_list *list, struct err *err)
+static int open_all(struct acceptors *set, const struct config *config,
+	const struct wanted_list *list, struct err *err)
 {
 	for (struct acceptor *acceptor = set->first; acceptor; acceptor = acceptor->next)
 		acceptor->is_kept = false;
@@ -255,7 +307,7 @@ static int open_all(struct acceptors *set, const struct wanted_list *list, struc
 			known->is_kept = true;
 			known->next_service = list->list[i].service;
 		} else {
-			result = open_acceptor(set, &list->list[i], err);
+			result = open_acceptor(set, config, &list->list[i], err);
 		}
 		if (result)
 			return result;
@@ -268,11 +320,12 @@ int acceptors_prepare(
 {
 	struct wanted_list list;
 	struct err err = {.text = "out of memory"};
-	int result = engine_steers(acceptors->engine) ? wanted_by_services(config, &list)
-						      : wanted_by_routes(config, &list, complaints);
+	int result = engine_steers(acceptors->engine)
+			     ? wanted_by_services(config, &list, complaints)
+			     : wanted_by_routes(config, &list, complaints);
 
 	if (!result) {
-		result = open_all(acceptors, &list, &err);
+		result = open_all(acceptors, config, &list, &err);
 		wanted_free(&list);
 	}
 	if (result && result != -E2BIG)
@@ -315,6 +368,7 @@ void acceptors_commit(struct acceptors *acceptors)
 	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
 		acceptor->is_new = false;
 		acceptor->wanted.service = acceptor->next_service;
+		settle(acceptor);
 	}
 	if (!evtimer_pending(acceptors->wake, NULL))
 		on_wake(-1, 0, acceptors);
@@ -350,11 +404,13 @@ json_t *acceptors_report(const struct acceptors *acceptors, const struct config 
 		char text[ADDR_TEXT_SIZE];
 
 		json_array_append_new(list,
-			json_pack("{s:s?, s:s, s:s, s:b, s:i}", "service",
-				name_of(acceptor, config), "family",
+			json_pack("{s:s?, s:s, s:s, s:s, s:b, s:i}", "service",
+				name_of(acceptor, config), "protocol",
+				acceptor->wanted.protocol == IPPROTO_TCP ? "tcp" : "udp", "family",
 				acceptor->wanted.domain == AF_INET ? "ipv4" : "ipv6", "address",
 				addr_endpoint_format(&acceptor->wanted.endpoint, text), "paused",
-				!acceptor->accepting, "backlog", backlog(acceptor->fd)));
+				!acceptor->accepting && !acceptor->served, "backlog",
+				backlog(acceptor->fd)));
 	}
 	return list;
 }

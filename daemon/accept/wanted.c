@@ -19,9 +19,9 @@ void wanted_free(struct wanted_list *wanted)
 bool wanted_equal(const struct wanted *a, const struct wanted *b)
 {
 	/* An anchor serves its service only; what is really bound may change hands. */
-	return (a->endpoint.port || a->service == b->service) && a->domain == b->domain &&
-	       a->mapped == b->mapped && a->transparent == b->transparent &&
-	       a->endpoint.port == b->endpoint.port &&
+	return a->protocol == b->protocol && (a->endpoint.port || a->service == b->service) &&
+	       a->domain == b->domain && a->mapped == b->mapped &&
+	       a->transparent == b->transparent && a->endpoint.port == b->endpoint.port &&
 	       addr_equal(&a->endpoint.addr, &b->endpoint.addr);
 }
 
@@ -39,23 +39,23 @@ static int add(struct wanted_list *wanted, const struct wanted *socket)
 static int add_families(struct wanted_list *wanted, uint32_t service, bool mapped)
 {
 	struct wanted v4 = {
+		.protocol = IPPROTO_TCP,
 		.service = service,
 		.domain = mapped ? AF_INET6 : AF_INET,
 		.mapped = mapped,
 		.endpoint.addr = v4_wildcard,
 	};
-	struct wanted v6 = {.service = service, .domain = AF_INET6};
+	struct wanted v6 = {.protocol = IPPROTO_TCP, .service = service, .domain = AF_INET6};
 	int result = add(wanted, &v4);
 
 	return result ? result : add(wanted, &v6);
 }
 
-int wanted_by_services(const struct config *config, struct wanted_list *out)
+static int add_services(const struct config *config, struct wanted_list *out)
 {
 	bool named = false, named_mapped = false;
 	int result = 0;
 
-	*out = (struct wanted_list){0};
 	for (size_t s = 0; !result && s < config->service_count; s++) {
 		const struct config_service *service = &config->services[s];
 
@@ -76,16 +76,14 @@ int wanted_by_services(const struct config *config, struct wanted_list *out)
 		result = add_families(out, STEER_NAMED, false);
 	if (!result && named_mapped)
 		result = add_families(out, STEER_NAMED_MAPPED, true);
-	if (result)
-		wanted_free(out);
 	return result;
 }
 
-/* The user engine's list in the making. */
+/* A list of what routes name, in the making. */
 struct gathering {
 	struct wanted_list *out;
-	const struct config *config;
 	struct complaints *complaints;
+	bool without_bpf;
 	bool too_many;
 };
 
@@ -94,7 +92,8 @@ static struct wanted *find(struct wanted_list *list, const struct wanted *socket
 	for (size_t i = 0; i < list->count; i++) {
 		struct wanted *other = &list->list[i];
 
-		if (other->domain == socket->domain && other->mapped == socket->mapped &&
+		if (other->protocol == socket->protocol && other->domain == socket->domain &&
+			other->mapped == socket->mapped &&
 			other->endpoint.port == socket->endpoint.port &&
 			addr_equal(&other->endpoint.addr, &socket->endpoint.addr))
 			return other;
@@ -103,10 +102,11 @@ static struct wanted *find(struct wanted_list *list, const struct wanted *socket
 }
 
 static int gather_socket(struct gathering *gathering, const struct config_route *route,
-	const struct addr *address, int family, uint16_t port)
+	uint8_t protocol, const struct addr *address, int family, uint16_t port)
 {
 	bool mapped = family == AF_INET && route->service && route->service->ipv4_mapped;
 	struct wanted socket = {
+		.protocol = protocol,
 		.service = route->name_count || !route->service ? 0 : route->service->id,
 		.domain = mapped ? AF_INET6 : family,
 		.mapped = mapped,
@@ -124,7 +124,9 @@ static int gather_socket(struct gathering *gathering, const struct config_route 
 	if (!gathering->too_many)
 		complaints_error(gathering->complaints, route->place.file, route->place.line,
 			route->place.column,
-			"without BPF each port needs a socket, and up to this route there are more than %d; run socketboxd with BPF, or bring the ports to its 'tproxy-port' by a TPROXY rule and leave the range to that",
+			gathering->without_bpf
+				? "without BPF each port needs a socket, and up to this route there are more than %d; run socketboxd with BPF, or bring the ports to its 'tproxy-port' by a TPROXY rule and leave the range to that"
+				: "a program that gets UDP needs a socket for each port, and up to this route there are more than %d; name fewer ports",
 			WANTED_MAX_SOCKETS);
 	gathering->too_many = true;
 	return -E2BIG;
@@ -135,7 +137,8 @@ static void warn_wildcard(struct gathering *gathering, const struct config_route
 {
 	char text[ADDR_TEXT_SIZE];
 
-	if (!to->family || (to->family == AF_INET ? to->length == 96 : to->length == 0))
+	if (!gathering->without_bpf || !to->family ||
+		(to->family == AF_INET ? to->length == 96 : to->length == 0))
 		return;
 	complaints_warning(gathering->complaints, route->place.file, route->place.line,
 		route->place.column,
@@ -144,7 +147,7 @@ static void warn_wildcard(struct gathering *gathering, const struct config_route
 }
 
 static int gather_ports(struct gathering *gathering, const struct config_route *route,
-	const struct addr_prefix *to, int family)
+	uint8_t protocol, const struct addr_prefix *to, int family)
 {
 	bool exact = to->family && to->length == 128;
 	const struct addr *address = exact		 ? &to->addr
@@ -160,8 +163,8 @@ static int gather_ports(struct gathering *gathering, const struct config_route *
 		if (!exact)
 			warn_wildcard(gathering, route, to, ports->first);
 		for (uint32_t port = ports->first; port <= ports->last; port++) {
-			int result =
-				gather_socket(gathering, route, address, family, (uint16_t)port);
+			int result = gather_socket(
+				gathering, route, protocol, address, family, (uint16_t)port);
 
 			if (result)
 				return result;
@@ -170,16 +173,17 @@ static int gather_ports(struct gathering *gathering, const struct config_route *
 	return 0;
 }
 
-static int gather_route(struct gathering *gathering, const struct config_route *route)
+static int gather_route(
+	struct gathering *gathering, const struct config_route *route, uint8_t protocol)
 {
 	for (size_t t = 0; t < route->to_count; t++) {
 		const struct addr_prefix *to = &route->to[t];
 		int result = 0;
 
 		if (to->family != AF_INET6)
-			result = gather_ports(gathering, route, to, AF_INET);
+			result = gather_ports(gathering, route, protocol, to, AF_INET);
 		if (!result && to->family != AF_INET)
-			result = gather_ports(gathering, route, to, AF_INET6);
+			result = gather_ports(gathering, route, protocol, to, AF_INET6);
 		if (result)
 			return result;
 	}
@@ -209,32 +213,66 @@ static void merge_wildcards(struct wanted_list *list)
 
 static int add_transparent(struct wanted_list *out, uint16_t port)
 {
-	struct wanted v4 = {
-		.domain = AF_INET, .transparent = true, .endpoint = {v4_wildcard, port}};
-	struct wanted v6 = {.domain = AF_INET6, .transparent = true, .endpoint.port = port};
+	struct wanted v4 = {.protocol = IPPROTO_TCP,
+		.domain = AF_INET,
+		.transparent = true,
+		.endpoint = {v4_wildcard, port}};
+	struct wanted v6 = {.protocol = IPPROTO_TCP,
+		.domain = AF_INET6,
+		.transparent = true,
+		.endpoint.port = port};
 	int result = add(out, &v4);
 
 	return result ? result : add(out, &v6);
 }
 
-int wanted_by_routes(
-	const struct config *config, struct wanted_list *out, struct complaints *complaints)
+static bool is_delivered(const struct config_route *route)
 {
-	struct gathering gathering = {.out = out, .config = config, .complaints = complaints};
+	return route->service && route->service->delivery != CONFIG_CLAIM;
+}
+
+static int gather(struct gathering *gathering, const struct config *config, uint8_t protocol)
+{
 	int result = 0;
 
-	*out = (struct wanted_list){0};
 	for (size_t r = 0; !result && r < config->route_count; r++) {
 		const struct config_route *route = &config->routes[r];
 
-		if (route->tcp && route->service && route->service->delivery != CONFIG_CLAIM)
-			result = gather_route(&gathering, route);
+		if ((protocol == IPPROTO_TCP ? route->tcp : route->udp) && is_delivered(route))
+			result = gather_route(gathering, route, protocol);
 	}
-	if (!result) {
-		merge_wildcards(out);
-		if (config->tproxy_port)
-			result = add_transparent(out, config->tproxy_port);
-	}
+	if (!result)
+		merge_wildcards(gathering->out);
+	return result;
+}
+
+int wanted_by_services(
+	const struct config *config, struct wanted_list *out, struct complaints *complaints)
+{
+	struct gathering gathering = {.out = out, .complaints = complaints};
+	int result;
+
+	*out = (struct wanted_list){0};
+	result = gather(&gathering, config, IPPROTO_UDP);
+	if (!result)
+		result = add_services(config, out);
+	if (result)
+		wanted_free(out);
+	return result;
+}
+
+int wanted_by_routes(
+	const struct config *config, struct wanted_list *out, struct complaints *complaints)
+{
+	struct gathering gathering = {.out = out, .complaints = complaints, .without_bpf = true};
+	int result;
+
+	*out = (struct wanted_list){0};
+	result = gather(&gathering, config, IPPROTO_TCP);
+	if (!result)
+		result = gather(&gathering, config, IPPROTO_UDP);
+	if (!result && config->tproxy_port)
+		result = add_transparent(out, config->tproxy_port);
 	if (result)
 		wanted_free(out);
 	return result;

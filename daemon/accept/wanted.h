@@ -14,6 +14,8 @@
 #define WANTED_MAX_SOCKETS 4096
 
 struct wanted {
+	uint8_t protocol; /* IPPROTO_TCP, or IPPROTO_UDP for a program that gets the socket itself
+			   */
 	uint32_t service; /* whose connections these are; 0: the routes tell */
 	int domain;	  /* AF_INET, or AF_INET6 (then for IPv6 only, but for mapped) */
 	bool mapped;	  /* takes IPv4 connections on an AF_INET6 socket */
@@ -26,8 +28,10 @@ struct wanted_list {
 	size_t count;
 };
 
-/* For the kernel engine: an acceptor for each family and service, and for TLS names. -ENOMEM. */
-int wanted_by_services(const struct config *config, struct wanted_list *out);
+/* For the kernel engine: an acceptor for each family and service, and for TLS names; and the UDP
+ * sockets that routes name for programs. -ENOMEM; -E2BIG after a complaint. */
+int wanted_by_services(
+	const struct config *config, struct wanted_list *out, struct complaints *complaints);
 
 /* For the user engine: what the routes name. What it cannot serve without BPF is complained about:
  * too many sockets is an error (-E2BIG), what would take more than the routes say is a warning. */

@@ -185,13 +185,17 @@ static struct config_service *add_service(struct reader *reader, const struct ya
 static void check_delivery(
 	struct reader *reader, const struct yaml_node *key, struct config_service *service)
 {
+	int deliveries = !!service->handoff + !!service->exec + !!service->relay;
+
 	if (service->handoff)
 		service->delivery = CONFIG_HANDOFF;
+	if (service->exec)
+		service->delivery = CONFIG_EXEC;
 	if (service->relay)
 		service->delivery = CONFIG_RELAY;
-	if (service->handoff && service->relay)
+	if (deliveries > 1)
 		reader_error(reader, key,
-			"service '%s' has both 'handoff' and 'relay'; a service has one delivery",
+			"service '%s' has more than one of 'handoff', 'exec' and 'relay'; a service has one delivery",
 			service->name);
 	if (service->delivery != CONFIG_CLAIM && service->getsocks)
 		reader_error(reader, key,

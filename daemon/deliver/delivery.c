@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 static const struct delivery_kind *const kinds[] = {
+	[CONFIG_EXEC] = &delivery_exec,
 	[CONFIG_HANDOFF] = &delivery_handoff,
 	[CONFIG_RELAY] = &delivery_relay,
 };
@@ -155,6 +156,21 @@ bool delivery_full(const struct delivery *delivery)
 	return headers_full(&delivery->headers) || delivery->kind->full(delivery);
 }
 
+bool delivery_serves(const struct delivery *delivery)
+{
+	return delivery->kind->serves && delivery->kind->serves(delivery);
+}
+
+int delivery_serve(struct delivery *delivery, int fd, struct err *err)
+{
+	return delivery->kind->serve(delivery, fd, err);
+}
+
+void delivery_unserve(struct delivery *delivery, int fd)
+{
+	delivery->kind->unserve(delivery, fd);
+}
+
 void delivery_has_room(struct delivery *delivery)
 {
 	delivery->deliveries->room(delivery->deliveries->context, delivery->id);
@@ -173,6 +189,7 @@ void deliveries_free(struct deliveries *deliveries)
 		struct delivery *delivery = deliveries->first;
 
 		deliveries->first = delivery->next;
+		delivery->ends_with_daemon = true;
 		close_delivery(delivery);
 	}
 	free(deliveries);

@@ -28,6 +28,11 @@ struct delivery_kind {
 	void (*configure)(struct delivery *delivery);
 	void (*take)(struct delivery *delivery, struct arrival *arrival);
 	bool (*full)(const struct delivery *delivery);
+	/* True if the service wants the listening or UDP sockets themselves: serve takes one into
+	 * use, which stays the caller's, unserve lets go of it. NULL: it does not. */
+	bool (*serves)(const struct delivery *delivery);
+	int (*serve)(struct delivery *delivery, int fd, struct err *err);
+	void (*unserve)(struct delivery *delivery, int fd);
 	void (*report)(const struct delivery *delivery, json_t *object);
 	void (*close)(struct delivery *delivery);
 };
@@ -41,10 +46,11 @@ struct delivery {
 	struct deliveries *deliveries;
 	void *object;
 	struct headers headers;
+	bool ends_with_daemon; /* set before close: the event loop is over */
 	struct delivery *next;
 };
 
-extern const struct delivery_kind delivery_handoff, delivery_relay;
+extern const struct delivery_kind delivery_exec, delivery_handoff, delivery_relay;
 
 /* room(context, service): a delivery that was full has room again. base is not owned. NULL without
  * memory. */
@@ -65,6 +71,11 @@ struct delivery *deliveries_find(const struct deliveries *deliveries, uint32_t s
  * service wants one. */
 void delivery_take(struct delivery *delivery, struct arrival *arrival);
 bool delivery_full(const struct delivery *delivery);
+
+/* The kind's, or false and nothing where it has none. */
+bool delivery_serves(const struct delivery *delivery);
+int delivery_serve(struct delivery *delivery, int fd, struct err *err);
+void delivery_unserve(struct delivery *delivery, int fd);
 
 /* For a kind to call: what was full has room again. */
 void delivery_has_room(struct delivery *delivery);

@@ -6,6 +6,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/table.h"
+#include "exec/settings.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/random_config.h"
 
@@ -55,6 +56,22 @@ static void check_route(const struct config_route *route)
 		FUZZ_REQUIRE(route->ports[p].first <= route->ports[p].last && route->ports[p].last);
 }
 
+/* A delivery of the same kind, in YAML. */
+static const char *delivery_of(const struct config_service *service)
+{
+	switch (service->delivery) {
+	case CONFIG_HANDOFF:
+		return "handoff: {}";
+	case CONFIG_EXEC:
+		return service->exec->wait ? "exec: {command: x, wait: true}"
+					   : "exec: {command: x}";
+	case CONFIG_RELAY:
+		return "relay: {to: \"192.0.2.1:1\"}";
+	default:
+		return "";
+	}
+}
+
 /* Each route's text, read again, is the same route. */
 static void check_texts(const struct config *config)
 {
@@ -68,7 +85,7 @@ static void check_texts(const struct config *config)
 	fputs("services:\n", out);
 	for (size_t s = 0; s < config->service_count; s++)
 		fprintf(out, "  %s: {%s}\n", config->services[s].name,
-			config->services[s].delivery == CONFIG_CLAIM ? "" : "handoff: {}");
+			delivery_of(&config->services[s]));
 	fputs("routes:\n", out);
 	for (size_t r = 0; r < config->route_count; r++)
 		fprintf(out, "  - %s\n", config->routes[r].text);

@@ -271,7 +271,7 @@ def test_claims_leave_no_descriptors_behind(world, daemon):
         control.send(claim_message("::", 80))
         control.channel.close()
     until(lambda: not d.claims("a"))
-    until(lambda: open_fds(d.process.pid) == before)
+    until(lambda: open_fds(d.process.pid) == before, timeout=60)
 
 
 @pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["lone", "reuseport"])

@@ -150,7 +150,7 @@ static void test_faults(void **state)
 		{"accept-proxy: {from: \"::1\"}",
 			"c.yaml:1:12: error: 'accept-proxy' is for services"},
 		{"handoff: {path: /run/a.sock}, relay: {to: \"1.2.3.4:5\"}",
-			"c.yaml:1:12: error: service 'web' has both 'handoff' and 'relay'"},
+			"c.yaml:1:12: error: service 'web' has more than one of 'handoff', 'exec' and 'relay'"},
 		{"handoff: {}, accept-proxy: {}",
 			"c.yaml:1:45: error: 'accept-proxy' needs 'from'"},
 		{"handoff: {}, accept-proxy: {from: here}",

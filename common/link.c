@@ -85,7 +85,12 @@ static bool same_bind(const struct link_bind *a, const struct link_bind *b)
 bool link_knows(const struct link *link, uint64_t cookie, const struct link_bind *bind)
 {
 	for (size_t i = 0; cookie && i < LINK_GIFTS; i++) {
-		if (link->gifts[i].cookie == cookie && same_bind(&link->gifts[i].bind, bind))
+		const struct link_bind *given = &link->gifts[i].bind;
+
+		/* A socket that the daemon has bound to one IPv6 address is IPv6-only since. */
+		if (link->gifts[i].cookie == cookie && given->protocol == bind->protocol &&
+			given->endpoint.port == bind->endpoint.port &&
+			addr_equal(&given->endpoint.addr, &bind->endpoint.addr))
 			return true;
 	}
 	return false;

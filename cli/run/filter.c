@@ -26,6 +26,34 @@
 /* For the test that binds in a storm of signals: go without the flag, as kernels before 5.19 do. */
 #define NO_FLAG_VARIABLE "SOCKETBOX_TEST_NO_WAIT_KILLABLE"
 
+/* Lengths from 16 on, but for that of a sockaddr_un, as ranges that a masked comparison can tell:
+ * Unix sockets are bound often, and must not wait for the launcher. Shorter ones, as many binds of
+ * Unix sockets are, wait all the same. */
+static int notify_binds(scmp_filter_ctx context)
+{
+	static const struct {
+		uint32_t mask, value;
+	} ranges[] = {
+		{~15u, 16}, /* 16 to 31: sockaddr_in and sockaddr_in6 */
+		{~31u, 32},
+		{~31u, 64},
+		{~7u, 96},
+		{~3u, 104},
+		{~1u, 108}, /* 110 is sizeof(struct sockaddr_un) */
+		{~0u, 111},
+		{~15u, 112},
+	};
+	int result = 0;
+
+	for (size_t i = 0; !result && i < sizeof(ranges) / sizeof(*ranges); i++)
+		result = seccomp_rule_add(context, SCMP_ACT_NOTIFY, SCMP_SYS(bind), 1,
+			SCMP_A2(SCMP_CMP_MASKED_EQ, ranges[i].mask, ranges[i].value));
+	if (!result) /* sockaddr_storage, and whatever is longer */
+		result = seccomp_rule_add(
+			context, SCMP_ACT_NOTIFY, SCMP_SYS(bind), 1, SCMP_A2(SCMP_CMP_GE, 128));
+	return result;
+}
+
 static int add_rules(scmp_filter_ctx context)
 {
 	int result = seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
@@ -37,8 +65,7 @@ static int add_rules(scmp_filter_ctx context)
 		result = seccomp_arch_add(context, SCMP_ARCH_X32);
 #endif
 	if (!result)
-		result = seccomp_rule_add(
-			context, SCMP_ACT_NOTIFY, SCMP_SYS(bind), 1, SCMP_A2(SCMP_CMP_GE, 16));
+		result = notify_binds(context);
 #ifdef __x86_64__
 	/* The other way of 32-bit programs, where the length cannot be seen from here. */
 	if (!result)

@@ -99,10 +99,13 @@ def test_binds_that_stay_the_programs_own(world, daemon):
 
 
 def test_binds_do_not_wait_for_a_dead_launcher_unless_they_are_inet(world, daemon, tmp_path):
-    """getaddrinfo binds netlink sockets: with the launcher stopped, it still answers."""
+    """getaddrinfo binds netlink sockets: with the launcher stopped, it still answers. And so do binds of whole
+    sockaddr_un, with which C programs bind Unix sockets."""
     d = daemon(CONFIG)
-    script = ("import os, signal, socket; os.kill(os.getppid(), signal.SIGSTOP);"
+    script = ("import ctypes, os, signal, socket; os.kill(os.getppid(), signal.SIGSTOP);"
               "print(socket.getaddrinfo('localhost', 80)[0][4][1]);"
+              "s = socket.socket(socket.AF_UNIX); name = b'\\x01\\0\\0' + str(os.getpid()).encode();"
+              "assert not ctypes.CDLL(None).bind(s.fileno(), name.ljust(110, b'\\0'), 110);"
               "os.kill(os.getppid(), signal.SIGCONT)")
     result = run_once(world, d, "/usr/bin/python3", "-c", script)
     assert result.stdout == "80\n", result.stderr

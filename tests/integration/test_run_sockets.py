@@ -10,6 +10,8 @@ from support.load import Load, lost
 from support.process import until
 from support.world import CLIENT_V4, V4, V6
 
+pytestmark = pytest.mark.both_engines
+
 CONFIG = {"services": {"a": {"hold": "3s", "allow": {"user": ["nobody"]}}},
           "routes": [{"to": [V4, V6], "port": 8080, "protocol": ["tcp", "udp"], "service": "a"}]}
 URL4, URL6 = f"http://{V4}:8080/", f"http://[{V6}]:8080/"
@@ -37,8 +39,6 @@ def test_udp_server_answers_from_the_address_asked(world, daemon, service):
 
 REUSEPORT = """
 import os, socket
-
-pytestmark = pytest.mark.both_engines
 sockets = []
 for _ in range(2):
     s = socket.socket(socket.AF_INET6)

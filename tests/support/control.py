@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import struct
+import time
 
 MAGIC, VERSION = 0x31584253, 1
 HELLO, CLAIM, REGISTER, STATUS, EXPLAIN, RELOAD, DESTINATION, RECEIVE = range(1, 9)
@@ -139,4 +140,9 @@ class Control:
 
 
 def open_fds(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    """How many descriptors the process has open, once it has dealt with clients that have just left."""
+    before, now = None, len(os.listdir(f"/proc/{pid}/fd"))
+    while now != before:
+        time.sleep(0.2)
+        before, now = now, len(os.listdir(f"/proc/{pid}/fd"))
+    return now

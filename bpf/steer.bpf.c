@@ -94,6 +94,18 @@ struct {
 	__type(value, struct steer_verdict);
 } verdicts SEC(".maps");
 
+/* The packet that is looked up: arguments of functions that the verifier looks at once are numbers
+ * (memory needs Linux 5.12). Programs for packets follow one another on a CPU; the one that is run
+ * for people may be interrupted by them, and has a slot of its own. */
+enum { SCRATCH_PACKET, SCRATCH_EXPLAIN, SCRATCH_SLOTS };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SCRATCH_SLOTS);
+	__type(key, __u32);
+	__type(value, struct match_key);
+} scratch SEC(".maps");
+
 /* An address as 16 bytes that can be read as the key's words too. */
 union address {
 	__u32 part[4];
@@ -132,6 +144,61 @@ static __always_inline void key_from_packet(
 	key->word[3] = remote.word[1];
 	key->word[4] = match_ports_word(
 		packet->local_port, packet->protocol, packet->family == AF_INET ? 4 : 6);
+}
+
+/* Not static: so it is verified by itself, and not anew for each shape. */
+__noinline __u64 probe_shape(__u32 slot, __u32 shape, __u32 best)
+{
+	struct match_key *packet = bpf_map_lookup_elem(&scratch, &slot);
+	__u32 zero = 0;
+	void *table = bpf_map_lookup_elem(&tables, &zero);
+
+	if (!packet || !table)
+		return best | MATCH_STOP;
+	return match_probe(table, packet, shape, best);
+}
+
+static __always_inline __u32 search(__u32 slot)
+{
+	__u32 best = MATCH_NONE;
+
+	for (__u32 s = 0; s < MATCH_MAX_SHAPES; s++) {
+		__u64 found = probe_shape(slot, s, best);
+
+		best = (__u32)found;
+		if (found & MATCH_STOP)
+			break;
+	}
+	return best;
+}
+
+static __always_inline union match_cell *table_in_force(void **table)
+{
+	__u32 zero = 0;
+
+	*table = bpf_map_lookup_elem(&tables, &zero);
+	return *table ? match_cell(*table, 0) : NULL;
+}
+
+/* The header of the table in force, NULL if there is none, and the number of the first route in it
+ * that matches, or MATCH_NONE. Each probe asks for the table anew: if another one took its place
+ * meanwhile, which its generation tells, the search is repeated in that. */
+static __always_inline union match_cell *find_route(
+	__u32 slot, const struct match_key *packet, void **table, __u32 *route)
+{
+	union match_cell *header = table_in_force(table);
+
+	if (!header || bpf_map_update_elem(&scratch, &slot, packet, BPF_ANY))
+		return NULL;
+	for (int attempt = 0; attempt < 2; attempt++) {
+		__u32 generation = header->header.generation;
+
+		*route = search(slot);
+		header = table_in_force(table);
+		if (!header || header->header.generation == generation)
+			break;
+	}
+	return header;
 }
 
 /* The socket of a key, held until bpf_sk_release. One that is connected (UDP) hears its peer by the
@@ -294,23 +361,17 @@ static __always_inline int decide(
 	union match_cell *header;
 	struct match_route *route;
 	struct match_key key;
-	__u32 zero = 0;
 	void *table;
 	int result;
 
 	verdict->route = MATCH_NONE;
 	verdict->action = MATCH_PASS;
-	table = bpf_map_lookup_elem(&tables, &zero);
-	if (!table)
-		return SK_PASS;
-	header = match_cell(table, 0);
+	key_from_packet(packet, &key);
+	header = find_route(
+		counting ? SCRATCH_PACKET : SCRATCH_EXPLAIN, &key, &table, &verdict->route);
 	if (!header)
 		return SK_PASS;
 	verdict->generation = header->header.generation;
-	key_from_packet(packet, &key);
-	verdict->route = match_find(table, &key);
-	/* After the search, whose loop the verifier would walk once more for each way out of here.
-	 */
 	if (serve_granted(packet, &header->header, &key, verdict)) {
 		verdict->route = MATCH_NONE;
 		return SK_PASS;
@@ -403,15 +464,16 @@ int guard(struct __sk_buff *buffer)
 	__u32 *service = bpf_map_lookup_elem(&guards, &cookie);
 	struct match_route *route;
 	struct match_key key;
-	__u32 zero = 0;
-	void *table = bpf_map_lookup_elem(&tables, &zero);
+	__u32 number;
+	void *table;
 
 	/* One that its holder has connected hears its peer alone, whatever the routes say since. */
 	if (socket && socket->state == BPF_TCP_ESTABLISHED)
 		return buffer->len;
-	if (!service || !table || !key_from_buffer(buffer, &key))
+	if (!service || !key_from_buffer(buffer, &key) ||
+		!find_route(SCRATCH_PACKET, &key, &table, &number))
 		return 0;
-	route = match_route(table, match_find(table, &key));
+	route = match_route(table, number);
 	if (!route || route->action != MATCH_SERVICE || route->service != *service)
 		return 0;
 	return buffer->len;

@@ -143,49 +143,61 @@ static __always_inline int match_key_equal(const struct match_key *a, const stru
 	return !different;
 }
 
-/* The number of the first route that matches, or MATCH_NONE. */
-static __always_inline __u32 match_find(void *table, const struct match_key *packet)
+/* In what match_probe returns: no shape after this one can have a lower route. */
+#define MATCH_STOP (1ull << 32)
+
+/* The lower of `best` and the number of the first route in shape number s that matches. */
+static __always_inline __u64 match_probe(
+	void *table, const struct match_key *packet, __u32 s, __u32 best)
 {
 	union match_cell *header = match_cell(table, 0);
-	__u32 best = MATCH_NONE;
+	union match_cell *cell;
+	struct match_shape *shape;
+	struct match_key key;
+	__u32 slot;
 
-	if (!header)
-		return MATCH_NONE;
-	for (__u32 s = 0; s < MATCH_MAX_SHAPES; s++) {
-		union match_cell *cell;
-		struct match_shape *shape;
-		struct match_key key;
-		__u32 slot;
+	if (!header || s >= header->header.shape_count)
+		return best | MATCH_STOP;
+	cell = match_cell(table, 1 + s);
+	if (!cell)
+		return best | MATCH_STOP;
+	shape = &cell->shape;
+	if (shape->first_route >= best)
+		return best | MATCH_STOP;
+	for (int i = 0; i < MATCH_WORDS; i++)
+		key.word[i] = packet->word[i] & shape->mask.word[i];
+	slot = match_hash(&key);
+	for (__u32 probe = 0; probe < MATCH_MAX_PROBES; probe++) {
+		union match_cell *bucket;
 
-		if (s >= header->header.shape_count)
+		if (probe >= shape->probes)
 			break;
-		cell = match_cell(table, 1 + s);
-		if (!cell)
+		bucket = match_cell(table, shape->base + ((slot + probe) & shape->slot_mask));
+		if (!bucket || bucket->bucket.route == MATCH_NONE)
 			break;
-		shape = &cell->shape;
-		if (shape->first_route >= best)
-			break;
-		for (int i = 0; i < MATCH_WORDS; i++)
-			key.word[i] = packet->word[i] & shape->mask.word[i];
-		slot = match_hash(&key);
-		for (__u32 probe = 0; probe < MATCH_MAX_PROBES; probe++) {
-			union match_cell *bucket;
-
-			if (probe >= shape->probes)
-				break;
-			bucket = match_cell(
-				table, shape->base + ((slot + probe) & shape->slot_mask));
-			if (!bucket || bucket->bucket.route == MATCH_NONE)
-				break;
-			if (match_key_equal(&bucket->bucket.key, &key)) {
-				if (bucket->bucket.route < best)
-					best = bucket->bucket.route;
-				break;
-			}
-		}
+		if (match_key_equal(&bucket->bucket.key, &key))
+			return bucket->bucket.route < best ? bucket->bucket.route : best;
 	}
 	return best;
 }
+
+#ifndef __bpf__
+/* The number of the first route that matches, or MATCH_NONE. The kernel engine has a loop of its
+ * own, around match_probe as a function that the verifier looks at once. */
+static inline __u32 match_find(void *table, const struct match_key *packet)
+{
+	__u32 best = MATCH_NONE;
+
+	for (__u32 s = 0; s < MATCH_MAX_SHAPES; s++) {
+		__u64 found = match_probe(table, packet, s, best);
+
+		best = (__u32)found;
+		if (found & MATCH_STOP)
+			break;
+	}
+	return best;
+}
+#endif
 
 /* The route cell of a number that match_find returned; NULL only in BPF, for the verifier. */
 static __always_inline struct match_route *match_route(void *table, __u32 number)

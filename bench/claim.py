@@ -45,9 +45,13 @@ class Peers:
 
 
 def wrk(world, seconds, options):
-    """Requests per second, median latency in microseconds, and what failed."""
-    text = world.run(["taskset", "-c", CLIENT_CPU, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency",
-                      *options, f"http://[{V6}]/"], timeout=seconds + 30).stdout
+    """What wrk says of a claim or of the native server."""
+    return results(world.run(["taskset", "-c", CLIENT_CPU, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency",
+                              *options, f"http://[{V6}]/"], timeout=seconds + 30).stdout)
+
+
+def results(text):
+    """Requests per second, median latency in microseconds, and what failed, as wrk says it."""
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
     value, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", text).groups()
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)

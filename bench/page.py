@@ -4,9 +4,11 @@ import os
 import platform
 
 import claim
+import handoff
 import relay
 
 TARGET = 0.98
+HANDOFF_TARGET = 0.92
 
 
 def table(head, rows):
@@ -14,7 +16,7 @@ def table(head, rows):
     return "\n".join(["| " + " | ".join(head) + " |", "|" + " --- |" * len(head), *lines]) + "\n"
 
 
-def write(docs, served, routes, relayed, options):
+def write(docs, served, routes, handed, relayed, options):
     (docs / "benchmarks.svg").write_text(plot(served))
     (docs / "benchmarks.md").write_text(f"""# Benchmarks
 
@@ -45,7 +47,24 @@ memory that is not in the cache (the kernel's value is then a single run with th
        [[f"{int(size):,}", *(f"{r[key]:.0f} ns" for key in ("c_few_ns", "c_many_ns", "kernel_few_ns", "kernel_many_ns")),
          *(f"{r[key]:.1f} ms" for key in ("load_ms", "build_ms", "install_ms")), f"{r['table_kib']:,.0f} KiB"]
         for size, r in routes.items()])}
+{handoffs(handed)}
 {relays(relayed)}""")
+
+
+def handoffs(handed):
+    return f"""
+## Handoff
+The same nginx with one worker on a CPU of its own, in one run and in turns: bound by itself, handed its connections by socketboxd
+(under libsocketbox-preload.so), and behind HAProxy {relay.versions()["HAProxy"]} in TCP mode (one thread). wrk asks over IPv6 from
+the other CPU, with a new connection for each request; socketboxd and HAProxy run where there is room. TLS: full TLS 1.3 handshakes
+with two servers on one port, between which socketboxd and HAProxy choose by the name in the ClientHello, and the native nginx by
+itself. The ratio is the median of the rounds' ratios; CPU is that of nginx and of socketboxd or HAProxy.
+
+{table(["", "by", "of native", "connections/s", "CPU per connection", "median latency", "failures"],
+       [[workload, peer, f"**{r['ratio']:.3f}**", f"{r['rate']:,.0f}", f"{r['cpu_us']:.0f} µs",
+         f"{r['latency_us'] / 1000:.1f} ms", r["failures"]]
+        for workload, peers in handed.items() for peer, r in peers.items()])}
+The target is {HANDOFF_TARGET} of native, and no failure."""
 
 
 def relays(relayed):

@@ -29,9 +29,9 @@ class Machine:
     """A host with one way to its servers, and its client."""
 
     def __init__(self, folder, peer):
-        self.world, self.peer = World(folder), peer
-        self.folder = folder / self.world.host
+        self.peer, self.folder = peer, folder / str(PEERS.index(peer))
         self.folder.mkdir()
+        self.world = World(self.folder)
         self.certificates = {name: certificate(self.folder, name) for name in NAMES}
         self.started = []
         (self.folder / "hosts").write_text(f"{V6} {' '.join(NAMES)}\n")

@@ -147,8 +147,8 @@ static void note_down(struct destination *destination)
 	arm_look(destination);
 }
 
-/* Sends the first connection to whoever has room, in turns. -EAGAIN: nobody has. */
-static int send_first(struct destination *destination)
+/* Sends the connection to whoever has room, in turns. -EAGAIN: nobody has. */
+static int send_arrival(struct destination *destination, struct arrival *arrival)
 {
 	struct link *start = destination->turn ? destination->turn : destination->links;
 	struct link *link = start;
@@ -158,7 +158,7 @@ static int send_first(struct destination *destination)
 		return -EAGAIN;
 	do {
 		if (!link->leaving)
-			result = receiver_send(link->receiver, &destination->first->arrival);
+			result = receiver_send(link->receiver, arrival);
 		link = link->next ? link->next : destination->links;
 		if (!result)
 			break;
@@ -172,7 +172,7 @@ static int send_first(struct destination *destination)
 static void pump(struct destination *destination)
 {
 	while (destination->count) {
-		int result = send_first(destination);
+		int result = send_arrival(destination, &destination->first->arrival);
 
 		if (result == -EAGAIN)
 			break;
@@ -300,7 +300,8 @@ static void narrow_mode(struct destination *destination)
 
 static void say_once(struct destination *destination, int result, const struct err *err)
 {
-	if (result != destination->last_error && result != -ENOENT && result != -ECONNREFUSED)
+	if (result && result != destination->last_error && result != -ENOENT &&
+		result != -ECONNREFUSED)
 		log_warning("%s", err->text);
 	destination->last_error = result;
 }
@@ -438,6 +439,12 @@ void destination_take(struct destination *destination, struct arrival *arrival)
 {
 	struct waiting *waiting = NULL;
 
+	/* Most go on at once: to wait costs memory. Whatever else comes of it, the queue sees to.
+	 */
+	if (!destination->count && !send_arrival(destination, arrival)) {
+		destination->counts->delivered++;
+		return;
+	}
 	if (!destination->given_up && !destination_full(destination))
 		waiting = malloc(sizeof(*waiting));
 	if (!waiting) {

@@ -26,13 +26,16 @@ struct receiver {
 	struct receiver_events events;
 	struct event *writable; /* edge-triggered: also for each message that is taken */
 	struct event *death;	/* tells of it from the event loop, not from within a call */
+	struct event *settle;	/* active: at the end of this turn, lets go of what was taken */
 	int fd, diag;
 	ino_t inode;	  /* of fd, as sock_diag knows it */
 	struct stat file; /* of the path, when connected */
 	int message_size; /* what SIOCOUTQ counts for one message */
 	struct arrival ring[MAX_UNTAKEN];
-	size_t first, count; /* untaken ones, oldest first */
-	bool dead;
+	size_t first, count; /* kept ones, oldest first */
+	size_t gone;	     /* so many of them have left the queue, as SIOCOUTQ said last */
+	size_t known;	     /* so many of those are known to be taken */
+	bool blocked, dead;  /* blocked: there was no room, and nothing was taken since */
 };
 
 /* What the socket is charged for a message, asked of a socket of the same kind that nobody reads.
@@ -118,34 +121,52 @@ static void die(struct receiver *receiver)
 	evtimer_add(receiver->death, &now);
 }
 
-/* Lets go of the connections whose messages are taken. What is left in the queue is asked first:
- * if the receiver lives after that, what is gone from the queue was taken. */
-static void release_taken(struct receiver *receiver)
+/* Lets go of the connections that are known to be taken. */
+static void release_known(struct receiver *receiver)
 {
-	size_t left = (size_t)untaken(receiver);
-
-	if (left >= receiver->count)
-		return;
-	if (!receiver_lives(receiver)) {
-		die(receiver);
-		return;
-	}
-	while (receiver->count > left) {
+	for (; receiver->known; receiver->known--) {
 		cleanup_close_fd(&receiver->ring[receiver->first].fd);
 		receiver->first = (receiver->first + 1) % MAX_UNTAKEN;
 		receiver->count--;
+		receiver->gone--;
 	}
 }
 
+/*
+ * What is left in the queue is asked first: if the receiver lives after that, what is gone from the
+ * queue was taken. Whatever is sent until the end of this turn tells that it lives, since nothing
+ * can be sent to a dead one; on a busy machine that saves the question.
+ */
 static void on_writable(evutil_socket_t fd, short what, void *context)
+{
+	struct receiver *receiver = context;
+	size_t left = (size_t)untaken(receiver);
+
+	(void)fd;
+	(void)what;
+	receiver->blocked = false;
+	if (left + receiver->gone < receiver->count)
+		receiver->gone = receiver->count - left;
+	if (receiver->gone)
+		event_active(receiver->settle, EV_TIMEOUT, 0);
+	receiver->events.progress(receiver, receiver->events.context);
+}
+
+static void on_settle(evutil_socket_t fd, short what, void *context)
 {
 	struct receiver *receiver = context;
 
 	(void)fd;
 	(void)what;
-	release_taken(receiver);
-	if (!receiver->dead)
-		receiver->events.progress(receiver, receiver->events.context);
+	if (receiver->dead)
+		return;
+	if (receiver->known < receiver->gone && !receiver_lives(receiver)) {
+		die(receiver);
+		return;
+	}
+	receiver->known = receiver->gone;
+	release_known(receiver);
+	receiver->events.progress(receiver, receiver->events.context);
 }
 
 static void on_death(evutil_socket_t fd, short what, void *context)
@@ -174,7 +195,9 @@ static int prepare(struct receiver *receiver, struct event_base *base, struct er
 	receiver->writable =
 		event_new(base, receiver->fd, EV_WRITE | EV_ET | EV_PERSIST, on_writable, receiver);
 	receiver->death = evtimer_new(base, on_death, receiver);
-	if (!receiver->writable || !receiver->death || event_add(receiver->writable, NULL))
+	receiver->settle = evtimer_new(base, on_settle, receiver);
+	if (!receiver->writable || !receiver->death || !receiver->settle ||
+		event_add(receiver->writable, NULL))
 		return err_errno(err, -ENOMEM, "watching a receiver");
 	if (!receiver_lives(receiver))
 		return err_set(err, -ECONNREFUSED, "the receiver is gone");
@@ -232,7 +255,7 @@ int receiver_send(struct receiver *receiver, struct arrival *arrival)
 
 	if (receiver->dead)
 		return -ECONNREFUSED;
-	if (receiver->count == MAX_UNTAKEN)
+	if (receiver->blocked || receiver->count == MAX_UNTAKEN)
 		return -EAGAIN;
 	result = channel_send(receiver->fd, "A", 1, arrival->fd, MSG_DONTWAIT);
 	if (result == -ECONNREFUSED || result == -EPIPE || result == -ECONNRESET ||
@@ -240,8 +263,10 @@ int receiver_send(struct receiver *receiver, struct arrival *arrival)
 		die(receiver);
 		return -ECONNREFUSED;
 	}
+	receiver->blocked = result == -EAGAIN;
 	if (result)
 		return result;
+	receiver->known = receiver->gone;
 	receiver->ring[last] = *arrival;
 	arrival->fd = -1;
 	receiver->count++;
@@ -250,7 +275,7 @@ int receiver_send(struct receiver *receiver, struct arrival *arrival)
 
 size_t receiver_untaken(const struct receiver *receiver)
 {
-	return receiver->count;
+	return receiver->count - receiver->known;
 }
 
 /* True if somebody has read from the connection or written to it, or it is over. */
@@ -269,6 +294,7 @@ static bool is_touched(int fd)
 
 bool receiver_reclaim(struct receiver *receiver, struct arrival *arrival, size_t *touched)
 {
+	release_known(receiver);
 	while (receiver->count) {
 		struct arrival *next = &receiver->ring[receiver->first];
 
@@ -306,6 +332,8 @@ void receiver_free(struct receiver *receiver)
 		event_free(receiver->writable);
 	if (receiver->death)
 		event_free(receiver->death);
+	if (receiver->settle)
+		event_free(receiver->settle);
 	cleanup_close_fd(&receiver->fd);
 	cleanup_close_fd(&receiver->diag);
 	free(receiver);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Handoff: accepted connections go over a Unix socket to whoever receives there, and none is lost."""
 import contextlib
+import os
 import signal
 import socket
 import time
@@ -140,6 +141,18 @@ def test_a_thousand_clients(world, daemon, path):
         result = load.result()
         assert result["ok"] > 1000
         assert lost(result) == {}
+
+
+def test_one_client_after_another(world, daemon, path):
+    """The client reads up to the end, which comes when the daemon has let go of the connection too: at once, although
+    nothing comes later that wakes the daemon. Each has a CPU: the daemon looks while the receiver is still taking."""
+    receiver = Receiver(world, path)
+    served = daemon(config(path))
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(receiver.process.pid, cpus[:1])
+    os.sched_setaffinity(served.process.pid, cpus[-1:])
+    result = Load(world, V6, count=2000, concurrency=1, expect="client=").result()
+    assert (result["ok"], lost(result)) == (2000, {})
 
 
 def test_few_descriptors(world, daemon, path):

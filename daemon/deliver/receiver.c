@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/channel.h"
 #include "common/cleanup.h"
@@ -42,16 +43,17 @@ struct receiver {
  */
 static int measure_message(int type)
 {
-	int pair[2], size = 0;
-	cleanup_close int left = -1;
-	cleanup_close int right = -1;
+	int pair[2], size = 0, result;
 
 	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair))
 		return -errno;
-	left = pair[0];
-	right = pair[1];
-	if (channel_send(left, "A", 1, left, 0) || ioctl(left, SIOCOUTQ, &size))
-		return -errno;
+	result = channel_send(pair[0], "A", 1, pair[0], 0);
+	if (!result && ioctl(pair[0], SIOCOUTQ, &size))
+		result = -errno;
+	close(pair[0]);
+	close(pair[1]);
+	if (result)
+		return result;
 	return size > 0 ? size : -EOPNOTSUPP;
 }
 

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 
 TIMEOUT = 60
+HANDSHAKES = 30  # at once: a client that takes long to send its ClientHello is taken for one that has none
 
 
 def certificate(folder, name):
@@ -23,7 +24,7 @@ def certificate(folder, name):
 
 class TlsLoad:
     """TLS connections from now on, so many at once, each verified and asked for a page that must hold its server's
-    name. names: {name: certificate}. With count, all begin together; else they follow each other until stop()."""
+    name. names: {name: certificate}. With count, all are open together; else they follow each other until stop()."""
 
     def __init__(self, world, address, names, count=None, concurrency=8):
         words = ["--address", address, *(["--count", count] if count else ["--concurrency", concurrency])]
@@ -48,17 +49,31 @@ class _Client:
         self.names = [(name, ssl.create_default_context(cafile=path)) for name, path in pairs]
         self.counts = collections.Counter()
         self.stopped = False
+        self.handshakes = asyncio.Semaphore(HANDSHAKES)
+        self.to_open = options.count or 0
+        self.all_open = asyncio.Event()
 
     async def one(self, number):
         name, context = self.names[number % len(self.names)]
         try:
-            self.counts[await asyncio.wait_for(self.page(name, context), TIMEOUT)] += 1
+            self.counts[await asyncio.wait_for(self.page(name, context), 2 * TIMEOUT)] += 1
         except (OSError, asyncio.TimeoutError) as error:
             self.counts[f"{type(error).__name__}: {error}"] += 1
 
+    async def open(self, name, context):
+        """Waits, too, until all that shall be open together are, or have failed."""
+        try:
+            async with self.handshakes:
+                return await asyncio.open_connection(self.address, 443, ssl=context, server_hostname=name,
+                                                     ssl_handshake_timeout=TIMEOUT)
+        finally:
+            self.to_open -= 1
+            if self.to_open <= 0:
+                self.all_open.set()
+
     async def page(self, name, context):
-        reader, writer = await asyncio.open_connection(self.address, 443, ssl=context, server_hostname=name,
-                                                       ssl_handshake_timeout=TIMEOUT)
+        reader, writer = await self.open(name, context)
+        await self.all_open.wait()
         writer.write(f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
         page = (await reader.read()).decode()
         writer.close()
@@ -79,6 +94,12 @@ class _Client:
             await asyncio.gather(*map(self.follow, range(options.concurrency)))
 
 
+async def _run(options):
+    client = _Client(options)
+    await client.run(options)
+    return client.counts
+
+
 def _main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--address")
@@ -86,9 +107,7 @@ def _main():
     parser.add_argument("--concurrency", type=int)
     parser.add_argument("names", nargs="+")
     options = parser.parse_args()
-    client = _Client(options)
-    asyncio.run(client.run(options))
-    print(json.dumps(client.counts))
+    print(json.dumps(asyncio.run(_run(options))))
 
 
 if __name__ == "__main__":

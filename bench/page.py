@@ -4,7 +4,6 @@ import os
 import platform
 
 import claim
-import handoff
 import relay
 
 TARGET = 0.98

@@ -10,33 +10,40 @@ from support import require
 from support.world import CLIENT_V4, CLIENT_V6, V4, V6
 
 GREETING = Exchange(22, "no SSH\r\n", "SSH-2.0-OpenSSH")  # ends with "Invalid SSH identification string."
-
-
-def make_keys(folder):
-    for name in "host", "user":
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    (folder / "authorized_keys").write_text((folder / "user.pub").read_text())
-
-
-def test_sshd(world, daemon, service, row, tmp_path):
-    sshd = require.command("sshd")
-    make_keys(tmp_path)
-    os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # as its unit has it
-    (tmp_path / "sshd_config").write_text(f"""
-HostKey {tmp_path}/host
-AuthorizedKeysFile {tmp_path}/authorized_keys
-PidFile {tmp_path}/sshd.pid
+CONFIG = """
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/authorized_keys
+PidFile {folder}/sshd.pid
 StrictModes no
 UsePAM yes
 MaxStartups 100
-""")
-    started = service(daemon(config("ssh", 22)), "ssh", [sshd, "-D", "-e", "-f", tmp_path / "sshd_config"])
+"""
+
+
+def configure(folder):
+    """Makes the server's and the user's keys, and the server's configuration; returns the command that starts it."""
+    for name in "host", "user":
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    (folder / "authorized_keys").write_text((folder / "user.pub").read_text())
+    (folder / "sshd_config").write_text(CONFIG.format(folder=folder))
+    os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # as its unit has it
+    return [require.command("sshd"), "-D", "-e", "-f", folder / "sshd_config"]
+
+
+def connection_seen(world, folder, address):
+    """Logs in as root; returns the addresses and ports that the session has of the connection."""
+    return world.run(["ssh", "-F", "none", "-i", folder / "user", "-o", "BatchMode=yes",
+                      "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={folder}/known",
+                      f"root@{address}", "echo $SSH_CONNECTION"]).stdout.split()
+
+
+def test_sshd(world, daemon, service, row, tmp_path):
+    started = service(daemon(config("ssh", 22)), "ssh", configure(tmp_path))
     ready(world, started, GREETING)
     for address, client in (V4, CLIENT_V4), (V6, CLIENT_V6):
-        seen = world.run(["ssh", "-F", "none", "-i", tmp_path / "user", "-o", "BatchMode=yes",
-                          "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={tmp_path}/known",
-                          f"root@{address}", "echo $SSH_CONNECTION"]).stdout.split()
+        seen = connection_seen(world, tmp_path, address)
         assert (seen[0], seen[2], seen[3]) == (client, address, "22")
     check_parallel(world, GREETING, count=100, concurrency=20)
     check_restart(world, started, GREETING, at_least=20)
-    row("OpenSSH sshd, standalone", version(sshd, "-V", pattern=r"OpenSSH_([\w.]+)"), "login by key, `$SSH_CONNECTION`")
+    row("OpenSSH sshd, standalone", version(require.command("sshd"), "-V", pattern=r"OpenSSH_([\w.]+)"),
+        "login by key, `$SSH_CONNECTION`")

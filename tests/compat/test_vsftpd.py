@@ -21,23 +21,26 @@ background=NO
 max_clients=500
 max_per_ip=500
 """
+PASSIVE = "pasv_min_port={}\npasv_max_port={}\n".format(*ftp.PASSIVE)
+
+
+def configure(folder, files, more=""):
+    """Writes the configuration; returns the command that starts the server."""
+    require.unpacked("/usr/sbin/vsftpd")
+    package, conf = paths.UNPACKED, folder / "vsftpd.conf"
+    (folder / "empty").mkdir()
+    conf.write_text((package / "etc" / "vsftpd.conf").read_text() + ANONYMOUS +
+                    f"anon_root={files.root}\nsecure_chroot_dir={folder}/empty\nvsftpd_log_file={folder}/vsftpd.log\n"
+                    f"xferlog_file={folder}/xferlog\ndual_log_enable=YES\n{more}")
+    return [package / "usr" / "sbin" / "vsftpd", conf]
 
 
 @pytest.mark.parametrize("wide", [False, True], ids=["range", "stock-ports"])
 def test_vsftpd(world, daemon, service, row, tmp_path, wide):
-    require.unpacked("/usr/sbin/vsftpd")
-    package = paths.UNPACKED
-    empty = tmp_path / "empty"
-    empty.mkdir()
     with ftp.site("anonymous", "someone@example.org") as files:
-        conf = tmp_path / "vsftpd.conf"
-        conf.write_text(
-            (package / "etc" / "vsftpd.conf").read_text() + ANONYMOUS +
-            f"anon_root={files.root}\nsecure_chroot_dir={empty}\nvsftpd_log_file={tmp_path}/vsftpd.log\n"
-            f"xferlog_file={tmp_path}/xferlog\ndual_log_enable=YES\n" +
-            ("" if wide else "pasv_min_port=50000\npasv_max_port=50199\n"))
-        ftp.check_all(world, daemon, service, [package / "usr" / "sbin" / "vsftpd", conf], files, tmp_path,
-                      (tmp_path / "vsftpd.log").read_text, ftp.ANY if wide else ftp.PASSIVE)
+        command = configure(tmp_path, files, "" if wide else PASSIVE)
+        ftp.check_all(world, daemon, service, command, files, tmp_path, (tmp_path / "vsftpd.log").read_text,
+                      ftp.ANY if wide else ftp.PASSIVE)
     if not wide:
-        row("vsftpd", version("sh", "-c", f"{package}/usr/sbin/vsftpd -v 0>&1"),
+        row("vsftpd", version("sh", "-c", f"{command[0]} -v 0>&1"),
             "passive and active (port 20), PASV, EPSV, PORT and EPRT, its sandbox on; curl and lftp")

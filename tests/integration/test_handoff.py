@@ -90,6 +90,8 @@ def test_connections_wait_for_a_receiver_and_are_refused_after_hold(world, daemo
     assert (counts["delivered"], counts["refused"], counts["destinations"][0]["down"]) == (50, 5, True)
     Receiver(world, path)
     assert until(lambda: "client=" in ask(world, V6), what="the receiver is found again")
+    said = started.process.log()
+    assert said.count("a receiver is back") == 1 and "socketboxd: \n" not in said
 
 
 def test_thousands_at_once_into_a_receiver_that_is_stopped(world, daemon, path):

@@ -38,7 +38,7 @@ def test_quic(world, daemon, service, row, quic):
     def ask(address, count=1):
         return world.run([quic, "ask", endpoint(address), count, 20]).stdout
 
-    until(lambda: result(ask(V6))[0], 20, "the server answers")
+    until(lambda: result(ask(V6))[0], what="the server answers")
     for address, client in (V4, CLIENT_V4), (V6, CLIENT_V6), (IN_PREFIX, CLIENT_V6):
         output = ask(address, 200)
         found = re.search(r"client=(\S+) server=(\S+)", output)

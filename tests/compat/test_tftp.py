@@ -32,7 +32,7 @@ def test_tftpd(world, daemon, service, row, tmp_path):
     def answers():
         assert started.process.running(), started.log()
         return world.curl(f"tftp://{V4}/data", "-o", tmp_path / "first", check=False) is not None
-    until(answers, 20, "the server answers")
+    until(answers, what="the server answers")
     for address in V4, f"[{V6}]":
         assert fetch(address, "one")
     with concurrent.futures.ThreadPoolExecutor(8) as pool:

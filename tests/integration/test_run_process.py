@@ -100,7 +100,7 @@ def test_signals_pass_while_a_bind_waits_for_the_daemon(world, daemon, service):
     d.kill()
     time.sleep(1.5)
     s.process.send(signal.SIGTERM)
-    assert s.process.wait(timeout=5) == -signal.SIGTERM
+    assert s.process.wait() == -signal.SIGTERM
 
 
 def test_no_new_privs_for_an_ordinary_user(world, daemon):

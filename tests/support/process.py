@@ -36,10 +36,10 @@ class Process:
         else:
             self.popen.send_signal(number)
 
-    def wait(self, timeout=10):
+    def wait(self, timeout=30):
         return self.popen.wait(timeout)
 
-    def stop(self, number=signal.SIGTERM, timeout=10):
+    def stop(self, number=signal.SIGTERM, timeout=30):
         """Ends the program, by force if it does not go; returns its status."""
         if self.running():
             self.send(number)
@@ -51,8 +51,9 @@ class Process:
         return self.popen.returncode
 
 
-def until(condition, timeout=10, what="condition"):
-    """Waits until condition() is true, and returns its value."""
+def until(condition, timeout=30, what="condition"):
+    """Waits until condition() is true, and returns its value. The timeout is for a machine that is busy with other
+    tests, on which the start of a daemon alone can take ten seconds."""
     end = time.monotonic() + timeout
     while True:
         value = condition()

@@ -59,7 +59,7 @@ class World:
         self.processes.append(process)
         return process
 
-    def run(self, command, netns=None, check=True, timeout=30, env=None):
+    def run(self, command, netns=None, check=True, timeout=60, env=None):
         """Runs a command to its end, in the client's namespace unless another is named."""
         words = ["nsenter", f"--net=/run/netns/{netns or self.client}", *map(str, command)]
         result = subprocess.run(words, capture_output=True, text=True, timeout=timeout, env=env, check=False)
@@ -118,7 +118,7 @@ class Daemon:
     def cli(self, *words, check=True):
         """socketbox VERB WORDS, asked of this daemon."""
         result = subprocess.run([paths.CLI, words[0], "--control", self.control, *words[1:]],
-                                capture_output=True, text=True, timeout=30, check=False)
+                                capture_output=True, text=True, timeout=60, check=False)
         if check and result.returncode:
             raise AssertionError(f"socketbox {words} exited {result.returncode}: {result.stderr}")
         return result
@@ -162,7 +162,7 @@ class Service:
         self.process = self.world.start(self.words, f"service-{self.name}", env=self.env, netns=self.world.host,
                                         group=self.group)
 
-    def stop(self, number=signal.SIGTERM, timeout=15):
+    def stop(self, number=signal.SIGTERM, timeout=30):
         return self.process.stop(number, timeout)
 
     def restart(self, number=signal.SIGTERM):
@@ -178,7 +178,7 @@ class Service:
         pid = self.process.pid
         return int(pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
-    def ready(self, url, timeout=15):
+    def ready(self, url, timeout=30):
         """Waits until the client gets an answer from the URL."""
         def answers():
             if not self.process.running():

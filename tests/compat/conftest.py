@@ -23,6 +23,13 @@ empty namespace; their sockets are their own, and end with them.
 | --- | --- | --- | --- |
 """
 
+# Started first, so that none of them is left to one processor at the end of a parallel run.
+LONGEST = ("test_whole_host.py", "test_postfix.py", "test_dovecot.py", "test_exim.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
 
 @pytest.fixture
 def row(request):

@@ -33,7 +33,7 @@ def client_of(address):
 
 
 class Visitor:
-    """Calls visit(n), n = 0, 1, 2..., in a thread in the client's namespace until stop(), and keeps what went wrong."""
+    """Calls visit(n), n = 0, 1, 2..., in a thread in the client's namespace until ended is set, and keeps what went wrong."""
 
     def __init__(self, world, name, visit):
         self.world, self.name, self.visit = world, name, visit
@@ -50,10 +50,6 @@ class Visitor:
                 self.errors.append(f"{self.name}, visit {number}: {error!r}")
             if self.ended.wait(PAUSE):
                 return
-
-    def stop(self):
-        self.ended.set()
-        self.thread.join()
 
 
 def http(world, address):
@@ -154,4 +150,4 @@ def visitors(world, kinds):
         for each in made:
             each.ended.set()
         for each in made:
-            each.stop()
+            each.thread.join()

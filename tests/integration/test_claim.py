@@ -108,9 +108,9 @@ def test_a_socket_that_was_shut_down_is_replaced(world, daemon, engine):
     d.process.send(signal.SIGSTOP)
     stopped.shutdown(socket.SHUT_RDWR)
     if engine == "kernel":
-        assert ask(world, V4) == SILENT  # not refused, so that the client tries again
+        assert ask(world, V4, timeout=1) == SILENT  # not refused, so that the client tries again
     d.process.send(signal.SIGCONT)
-    until(lambda: ask(world, V4) == SILENT)  # there is a socket to wait in
+    until(lambda: ask(world, V4, timeout=1) == SILENT)  # there is a socket to wait in
     with connect(world, V4, timeout=10) as waiting:
         Answers(second.claim("::"), "second")
         waiting.send(b"GET / HTTP/1.0\r\n\r\n")

@@ -169,7 +169,7 @@ def test_connecting_socket_cannot_be_connected_to(world, daemon):
     d = daemon(config)
     out = Control(d, "ftp").grant(V4, 20)
     out.listen(5)
-    assert ask(world, V4, 20) == SILENT
+    assert ask(world, V4, 20, timeout=1) == SILENT
     with pytest.raises(OSError):
         out.setsockopt(socket.SOL_SOCKET, 27, 0)  # SO_DETACH_FILTER
 

@@ -37,7 +37,7 @@ def family_of(address):
     return socket.AF_INET if ipaddress.ip_address(address).version == 4 else socket.AF_INET6
 
 
-def connect(world, address, port=80, source=None, timeout=1, kind=socket.SOCK_STREAM):
+def connect(world, address, port=80, source=None, timeout=10, kind=socket.SOCK_STREAM):
     """A socket of the client's, connected (UDP too, so that ICMP errors are seen)."""
     made = in_namespace(world.client, lambda: socket.socket(family_of(address), kind))
     try:
@@ -50,8 +50,8 @@ def connect(world, address, port=80, source=None, timeout=1, kind=socket.SOCK_ST
     return made
 
 
-def ask(world, address, port=80, source=None, timeout=1, kind=socket.SOCK_STREAM):
-    """What an Answers server there says; REFUSED or SILENT where there is none."""
+def ask(world, address, port=80, source=None, timeout=10, kind=socket.SOCK_STREAM):
+    """What an Answers server there says; REFUSED or SILENT (within the timeout) where there is none."""
     try:
         with connect(world, address, port, source, timeout, kind) as connection:
             connection.send(b"GET / HTTP/1.0\r\n\r\n")

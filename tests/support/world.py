@@ -67,7 +67,7 @@ class World:
             raise AssertionError(f"{command} exited {result.returncode}: {result.stderr}{result.stdout}")
         return result
 
-    def curl(self, url, *options, check=True, timeout=5):
+    def curl(self, url, *options, check=True, timeout=10):
         """The body of a page, as the client gets it."""
         return self.run(["curl", "-sS", "-g", "--noproxy", "*", "-m", timeout, *options, url], check=check).stdout
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -138,7 +139,7 @@ static int start(struct exec_child *child, int fd, struct err *err)
 	if (!result) {
 		what.netns = netns;
 		what.stderr_fd = error;
-		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+		ioctl(fd, FIONBIO, &(int){0});
 		result = run(child, &what, &environment, &no_cgroup, err);
 	}
 	environment_free(&environment);

@@ -4,6 +4,7 @@ import os
 import platform
 
 import claim
+import exec as execs
 import relay
 
 TARGET = 0.98
@@ -15,7 +16,7 @@ def table(head, rows):
     return "\n".join(["| " + " | ".join(head) + " |", "|" + " --- |" * len(head), *lines]) + "\n"
 
 
-def write(docs, served, routes, handed, relayed, options):
+def write(docs, served, routes, handed, relayed, executed, options):
     (docs / "benchmarks.svg").write_text(plot(served))
     (docs / "benchmarks.md").write_text(f"""# Benchmarks
 
@@ -47,7 +48,7 @@ memory that is not in the cache (the kernel's value is then a single run with th
          *(f"{r[key]:.1f} ms" for key in ("load_ms", "build_ms", "install_ms")), f"{r['table_kib']:,.0f} KiB"]
         for size, r in routes.items()])}
 {handoffs(handed)}
-{relays(relayed)}""")
+{relays(relayed)}{programs(executed)}""")
 
 
 def handoffs(handed):
@@ -79,6 +80,21 @@ ratio is that of ours to the peer's, the median of the rounds' ratios.
 {table(["", "relay", "ours / this", "rate", "failures"],
        [[workload, peer, f"**{r['ratio']:.2f}**", unit[workload](r["rate"]), r["failures"]]
         for workload, peers in relayed.items() for peer, r in peers.items()])}"""
+
+
+def programs(executed):
+    versions = execs.versions()
+    return f"""
+## Programs for connections
+A program without libc, which answers and ends, is started for each connection: by `exec:` of socketboxd, `socketbox inetd` on a
+listening socket, xinetd {versions["xinetd"]}, tcpserver (ucspi-tcp {versions["ucspi-tcp"]}) and systemd-socket-activate
+{versions["systemd"]}, in one run and in turns, without a log; {execs.CONCURRENCY} clients at once, on one CPU. "One CPU": the server and its
+programs have another; "all CPUs": they have both. The ratio is that of `exec:` to the peer, the median of the rounds' ratios; CPU
+is what server and program use together.
+
+{table(["", "server", "ours / this", "connections", "CPU for each", "failures"],
+       [[workload, peer, f"**{r['ratio']:.2f}**", f"{r['rate']:,.0f}/s", f"{r['cpu_us']:.0f} µs", r["failures"]]
+        for workload, peers in executed.items() for peer, r in peers.items()])}"""
 
 
 def gigabits(rate):

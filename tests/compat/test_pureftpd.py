@@ -24,7 +24,6 @@ def test_pureftpd(world, daemon, service, row, tmp_path):
         ftp.check_all(
             world, daemon, service,
             [pureftpd, "-l", f"puredb:{tmp_path}/pdb", "-E", "-A", "-H", "-u", "1", "-p", "50000:50199", "-c", "200",
-             "-C", "200", "-O", f"clf:{log}", "-g", tmp_path / "pid"], files, tmp_path, log.read_text,
-            kill=True)
+             "-C", "200", "-O", f"clf:{log}", "-g", tmp_path / "pid"], files, tmp_path, log.read_text)
     row("Pure-FTPd", version(pureftpd, "--help"),
         "passive and active (port 20), PASV, EPSV, PORT and EPRT, chroot; curl and lftp")

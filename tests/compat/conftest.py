@@ -17,7 +17,8 @@ empty network namespace (under `preload`: with libsocketbox-preload.so, fed over
 machine (a namespace) over IPv4 and IPv6. Each test checks the content, the
 client's and the server's address as the server sees them, many parallel connections with none lost, and a restart
 of the server under load with none refused. Rows with the delivery `open` inherit the host's sockets from `socketbox open` in an
-empty namespace; their sockets are their own, and end with them.
+empty namespace; their sockets are their own, and end with them. Rows with `exec` are programs that socketboxd, or `socketbox-inetd`
+behind its handoff, starts for each connection in an empty namespace; in place of a restart, socketboxd reloads under load.
 
 | server | version | delivery | also checked |
 | --- | --- | --- | --- |

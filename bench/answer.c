@@ -27,9 +27,9 @@ static long call(long number, long first, const void *second, long third)
 #endif
 }
 
-void _start(void);
+void start(void);
 
-__attribute__((noreturn)) void _start(void)
+__attribute__((noreturn)) void start(void)
 {
 	static const char answer[] = "HTTP/1.0 200 OK\r\n\r\nanswer\n";
 	char request[512];

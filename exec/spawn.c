@@ -20,12 +20,9 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "exec/stage.h"
 
 #define STACK_SIZE (16 * 1024)
-#define LISTEN_FD  3 /* SD_LISTEN_FDS_START */
-
-/* The child leaves its frames behind when it becomes the program, which a sanitizer takes amiss. */
-#define IN_CHILD __attribute__((no_sanitize("address"), no_sanitize("undefined"), noinline))
 
 enum step {
 	NOTHING,
@@ -43,6 +40,7 @@ enum step {
 
 struct plan {
 	const struct spawn *what;
+	bool shares; /* the table of descriptors, until the child takes what is staged */
 	const sigset_t *ignored; /* by the caller: the child resets these; NULL: all signals */
 	int cgroup_procs;	 /* to write oneself into, where clone3 cannot do it; -1: no need */
 	enum step failed;
@@ -121,22 +119,28 @@ static IN_CHILD bool set_limits(struct plan *plan)
 /* A descriptor's number above those that will be written over. */
 static IN_CHILD int out_of_the_way(int fd)
 {
-	return fd > LISTEN_FD ? fd : fcntl(fd, F_DUPFD_CLOEXEC, LISTEN_FD + 1);
+	return fd > SPAWN_LISTEN_FD ? fd : fcntl(fd, F_DUPFD_CLOEXEC, SPAWN_LISTEN_FD + 1);
 }
 
 static IN_CHILD bool place_fds(struct plan *plan)
 {
 	const struct spawn *what = plan->what;
-	int from = out_of_the_way(what->socket);
-	int error = what->stderr_fd < 0 ? from : out_of_the_way(what->stderr_fd);
+	int from, error;
 
+	if (plan->shares) {
+		if (stage_take(&from, &error))
+			return fail(plan, PLACE_FDS);
+	} else {
+		from = out_of_the_way(what->socket);
+		error = what->stderr_fd < 0 ? from : out_of_the_way(what->stderr_fd);
+	}
 	if (from < 0 || error < 0 || dup2(from, STDIN_FILENO) < 0 ||
 		dup2(from, STDOUT_FILENO) < 0 || dup2(error, STDERR_FILENO) < 0 ||
-		(what->listen && dup2(from, LISTEN_FD) < 0))
+		(what->listen && dup2(from, SPAWN_LISTEN_FD) < 0))
 		return fail(plan, PLACE_FDS);
 	/* What somebody else left open here is none of the program's business. ENOSYS before Linux
 	 * 5.9: our own are close-on-exec anyway. */
-	syscall(SYS_close_range, what->listen ? LISTEN_FD + 1 : LISTEN_FD, ~0u, 0);
+	syscall(SYS_close_range, what->listen ? SPAWN_LISTEN_FD + 1 : SPAWN_LISTEN_FD, ~0u, 0);
 	return true;
 }
 
@@ -271,7 +275,8 @@ static long clone_and_run(struct plan *plan, char *stack, int *pidfd)
 	plan->cgroup_procs = procs;
 	plan->ignored = NULL;
 	pid = clone(become_program, stack + STACK_SIZE,
-		CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, plan, pidfd);
+		CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (plan->shares ? CLONE_FILES : 0) | SIGCHLD,
+		plan, pidfd);
 	return pid < 0 ? -errno : pid;
 }
 
@@ -281,7 +286,7 @@ static long start_child(struct plan *plan, int *pidfd)
 	int cgroup = plan->what->cgroup;
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
-			 (cgroup < 0 ? 0 : CLONE_INTO_CGROUP),
+			 (plan->shares ? CLONE_FILES : 0) | (cgroup < 0 ? 0 : CLONE_INTO_CGROUP),
 		.pidfd = (uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
 		.stack = (uintptr_t)stack,
@@ -332,6 +337,8 @@ int spawn(
 	long pid;
 
 	*no_cgroup = false;
+	plan.shares =
+		!stage_fill(what->socket, what->stderr_fd < 0 ? what->socket : what->stderr_fd);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pid = start_child(&plan, &pidfd);
@@ -343,6 +350,8 @@ int spawn(
 		*no_cgroup = true;
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (plan.shares)
+		stage_clear();
 	if (pid == -ENOMEM || pid == -EMFILE || pid == -ENFILE)
 		return err_errno(err, -EAGAIN, "clone (%s)", strerrordesc_np((int)-pid));
 	if (pid < 0)

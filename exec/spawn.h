@@ -30,7 +30,8 @@ struct spawn {
  * behind. -EAGAIN is for what a later time may mend: too few processes, descriptors or memory.
  * *no_cgroup is set where the program could be started only outside of its cgroup.
  * All signals of the caller's thread wait meanwhile. SIGCHLD must not be ignored. The program has
- * every signal as by default: what this process ignores it must ignore before the first start.
+ * every signal as by default: what this process ignores it must ignore before the first start. That
+ * one reserves three descriptors for ever. Not for several threads at a time.
  */
 int spawn(const struct spawn *what, pid_t *pid, int *pidfd, bool *no_cgroup, struct err *err);
 

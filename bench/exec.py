@@ -48,7 +48,7 @@ def commands(folder):
     listens = f"{V4}:{{}}".format
     return {
         "socketbox inetd": [paths.CLI, "open", f"tcp://{listens(PEERS['socketbox inetd'])},backlog=4096", "--", paths.CLI,
-                            "inetd", "--log", "failures", "--instances", "100000", "3", PROGRAM],
+                            "inetd", "--log", "failures", "--stderr", "socket", "--instances", "100000", "3", PROGRAM],
         "xinetd": ["xinetd", "-dontfork", "-f", folder / "xinetd.conf", "-pidfile", folder / "xinetd.pid"],
         "tcpserver": ["tcpserver", "-HRDl0", "-b", "4096", "-c", "100000", V4, PEERS["tcpserver"], PROGRAM],
         "systemd-socket-activate": ["systemd-socket-activate", "--inetd", "-a", "-l",
@@ -57,9 +57,10 @@ def commands(folder):
 
 
 def start(world):
-    """All of them, on one machine; returns their processes."""
+    """All of them, on one machine; returns their processes. Ours leave stderr alone, as the others do."""
     (world.folder / "xinetd.conf").write_text(XINETD)
-    config = {"services": {"answer": {"exec": {"command": [str(PROGRAM)], "instances": 100000, "log": "failures"}}},
+    settings = {"command": [str(PROGRAM)], "instances": 100000, "log": "failures", "stderr": "socket"}
+    config = {"services": {"answer": {"exec": settings}},
               "routes": [{"to": V4, "port": PEERS[OURS], "service": "answer"}]}
     started = {OURS: Daemon(world, config).process}
     for name, command in commands(world.folder).items():

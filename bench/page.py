@@ -88,9 +88,9 @@ def programs(executed):
 ## Programs for connections
 A program without libc, which answers and ends, is started for each connection: by `exec:` of socketboxd, `socketbox inetd` on a
 listening socket, xinetd {versions["xinetd"]}, tcpserver (ucspi-tcp {versions["ucspi-tcp"]}) and systemd-socket-activate
-{versions["systemd"]}, in one run and in turns, without a log; {execs.CONCURRENCY} clients at once, on one CPU. "One CPU": the server and its
-programs have another; "all CPUs": they have both. The ratio is that of `exec:` to the peer, the median of the rounds' ratios; CPU
-is what server and program use together.
+{versions["systemd"]}, in one run and in turns. None logs starts and ends, or what goes to stderr. {execs.CONCURRENCY} clients at once are on one CPU.
+"One CPU": the server and its programs have another; "all CPUs": they have both. The ratio is that of `exec:` to the
+peer, the median of the rounds' ratios; CPU is what server and program use together, and what carries over.
 
 {table(["", "server", "ours / this", "connections", "CPU for each", "failures"],
        [[workload, peer, f"**{r['ratio']:.2f}**", f"{r['rate']:,.0f}/s", f"{r['cpu_us']:.0f} µs", r["failures"]]

@@ -15,7 +15,7 @@
 #include "daemon/log.h"
 #include "daemon/sockets.h"
 
-struct claims *claims_new(struct event_base *base, struct engine *engine)
+struct claims *claims_new(struct event_base *base, struct engine *engine, struct handover *handover)
 {
 	struct claims *claims = calloc(1, sizeof(*claims));
 
@@ -23,6 +23,7 @@ struct claims *claims_new(struct event_base *base, struct engine *engine)
 		return NULL;
 	claims->base = base;
 	claims->engine = engine;
+	claims->handover = handover;
 	if (claims_watch_init(claims)) {
 		claims_free(claims);
 		return NULL;
@@ -54,8 +55,7 @@ static void unlink_claim(struct claim *claim)
 static void free_claim(struct claim *claim)
 {
 	event_free(claim->hold);
-	claims_unwatch(claim);
-	cleanup_close_fd(&claim->fd);
+	claims_close(claim);
 	free(claim->claimants);
 	free(claim);
 }
@@ -101,8 +101,8 @@ static void hold_over(evutil_socket_t fd, short what, void *context)
 	claims_forget(claim);
 }
 
-static struct claim *new_claim(struct claims *claims, uint32_t service,
-	const struct coverage_bind *bind, bool group, struct err *err)
+struct claim *claims_add(struct claims *claims, uint32_t service, const struct coverage_bind *bind,
+	bool group, struct err *err)
 {
 	struct claim *claim = calloc(1, sizeof(*claim));
 
@@ -143,11 +143,11 @@ static int add_claimant(struct claim *claim, const struct peer *peer)
 	return 0;
 }
 
-static void hold(struct claim *claim)
+void claims_hold(struct claim *claim, unsigned least_ms)
 {
 	const struct config_service *service =
 		config_service_by_id(claim->claims->config, claim->service);
-	unsigned hold_ms = service ? service->hold_ms : 0;
+	unsigned hold_ms = service && service->hold_ms > least_ms ? service->hold_ms : least_ms;
 	struct timeval wait = {.tv_sec = hold_ms / 1000, .tv_usec = hold_ms % 1000 * 1000};
 
 	if (!hold_ms)
@@ -167,7 +167,7 @@ void claims_release(struct claims *claims, const struct peer *claimant)
 				continue;
 			claim->claimants[i] = claim->claimants[--claim->claimant_count];
 			if (!claim->claimant_count)
-				hold(claim);
+				claims_hold(claim, 0);
 			break;
 		}
 	}
@@ -200,7 +200,7 @@ static int give(struct claims *claims, const struct config_service *service,
 	int result;
 
 	if (!claim)
-		claim = new_claim(claims, service->id, bind, reuseport, err);
+		claim = claims_add(claims, service->id, bind, reuseport, err);
 	if (!claim)
 		return -ENOMEM;
 	result = reuseport ? claims_group_grant(claim, grant, err)
@@ -215,6 +215,8 @@ static int give(struct claims *claims, const struct config_service *service,
 	}
 	if (result && !existed)
 		claims_forget(claim);
+	else
+		claims_keep(claim);
 	return result;
 }
 
@@ -226,14 +228,18 @@ static int make_way(struct claims *claims, uint32_t service, const struct covera
 {
 	struct claim *other = find(claims, service, bind, !reuseport);
 	char text[ADDR_TEXT_SIZE];
+	int result;
 
 	if (!other)
 		return 0;
-	if (reuseport && (!other->claimant_count || sockets_reuseport(other->fd)))
-		return claims_group_from_lone(other, err);
+	if (reuseport && (!other->claimant_count || sockets_reuseport(other->fd))) {
+		result = claims_group_from_lone(other, err);
+		claims_keep(other);
+		return result;
+	}
 	if (!reuseport && !claims_group_living(other)) {
-		int result = claims_group_to_lone(other, err);
-
+		result = claims_group_to_lone(other, err);
+		claims_keep(other);
 		return result ? result : claims_lone_steer(other, err);
 	}
 	return err_set(err, -EADDRINUSE,
@@ -293,7 +299,7 @@ int claims_register(struct claims *claims, const struct config_service *service,
 	if (existed && !group && claim->cookie != sockets_cookie(fd))
 		return err_set(err, -ESTALE, "another socket has taken the registered one's place");
 	if (!existed) {
-		claim = new_claim(claims, service->id, bind, group, err);
+		claim = claims_add(claims, service->id, bind, group, err);
 		if (!claim)
 			return -ENOMEM;
 		result = group ? claims_group_keep(claim, err) : claims_lone_adopt(claim, fd, err);
@@ -302,6 +308,8 @@ int claims_register(struct claims *claims, const struct config_service *service,
 		result = add_claimant(claim, claimant);
 	if (result && !existed)
 		claims_forget(claim);
+	else
+		claims_keep(claim);
 	if (!result)
 		*grant = (struct claims_grant){
 			.fd = -1, .cookie = claim->cookie, .bound = claim->bound, .shared = true};
@@ -324,8 +332,10 @@ static void drop_claim(struct claim *claim)
 }
 
 /* Only sockets that are really bound to their address can hear what no route gives them. */
-static void mute_uncovered(struct claim *claim, const struct config_service *service)
+void claims_mute(struct claim *claim)
 {
+	const struct config_service *service =
+		config_service_by_id(claim->claims->config, claim->service);
 	bool deaf = !service || !coverage_allows(claim->claims->config, service, &claim->bind);
 	struct err err;
 
@@ -361,7 +371,7 @@ void claims_configure(struct claims *claims, const struct config *config)
 		if (service && service->delivery != CONFIG_CLAIM)
 			drop_claim(claim);
 		else
-			mute_uncovered(claim, service);
+			claims_mute(claim);
 	}
 }
 

@@ -20,6 +20,7 @@
 
 #include "daemon/coverage.h"
 #include "daemon/engine.h"
+#include "daemon/handover.h"
 #include "daemon/peer.h"
 
 struct claims;
@@ -55,8 +56,10 @@ struct claims_view {
 	enum claims_pktinfo pktinfo;
 };
 
-/* Neither argument is owned. NULL without memory. */
-struct claims *claims_new(struct event_base *base, struct engine *engine);
+/* Nothing is owned. handover may be NULL; every kept socket is kept there too. NULL without memory.
+ */
+struct claims *claims_new(
+	struct event_base *base, struct engine *engine, struct handover *handover);
 
 /* Closes every kept socket. */
 void claims_free(struct claims *claims);
@@ -80,6 +83,10 @@ int claims_claim(struct claims *claims, const struct config_service *service,
 int claims_register(struct claims *claims, const struct config_service *service,
 	const struct peer *claimant, const struct coverage_bind *bind, int fd,
 	struct claims_grant *grant, struct err *err);
+
+/* Takes what an earlier daemon kept, after the first claims_configure: each socket is held for its
+ * service's hold time, and no less than a launcher needs to register. */
+void claims_restore(struct claims *claims);
 
 /* The claimant is gone: what nobody else claims is kept for the service's hold time. */
 void claims_release(struct claims *claims, const struct peer *claimant);

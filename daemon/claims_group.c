@@ -154,6 +154,24 @@ int claims_group_keep(struct claim *claim, struct err *err)
 	return 0;
 }
 
+int claims_group_adopt(struct claim *claim, int fd, struct err *err)
+{
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address);
+	cleanup_close int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int result;
+
+	if (copy < 0)
+		return err_errno(err, -errno, "keeping a socket");
+	if (getsockname(fd, (struct sockaddr *)&address, &length) ||
+		addr_from_sockaddr(&address, length, &claim->bound))
+		return err_set(err, -ESTALE, "the kept socket has no address");
+	result = steer_slot(claim, STEER_SLOT_KEEPER, copy, err);
+	if (!result)
+		claim->fd = take_fd(&copy);
+	return result;
+}
+
 int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct err *err)
 {
 	cleanup_close int fd = -1;
@@ -172,7 +190,7 @@ int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct e
 	if (result)
 		return result;
 	if (keeper)
-		cleanup_close_fd(&claim->fd);
+		claims_close(claim);
 	result = claims_group_keep(claim, err);
 	if (result)
 		return result;
@@ -188,6 +206,8 @@ int claims_group_from_lone(struct claim *claim, struct err *err)
 	int result = 0;
 
 	claims_unwatch(claim);
+	handover_drop(claim->claims->handover, claim->fd);
+	claim->kept = 0;
 	fd = take_fd(&claim->fd);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)))
 		result = err_errno(err, -errno, "SO_REUSEPORT");

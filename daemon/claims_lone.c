@@ -157,6 +157,8 @@ static int remake(struct claim *claim, const struct config_service *service, str
 	int result;
 
 	claims_unwatch(claim);
+	handover_drop(claim->claims->handover, claim->fd);
+	claim->kept = 0;
 	dead = take_fd(&claim->fd);
 	/* It is still bound, for as long as somebody has it. */
 	if (dead >= 0) {

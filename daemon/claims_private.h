@@ -19,11 +19,14 @@ struct claim {
 	size_t claimant_count, claimant_room;
 	struct event *hold;			 /* pending while nobody claims it */
 	uint64_t guarded[STEER_MAX_MEMBERS + 1]; /* a UDP group's sockets, by slot; 0: none */
+	uint64_t kept;	 /* cookie of the socket that the handover has, 0: none */
+	bool kept_group; /* as it has it */
 };
 
 struct claims {
 	struct event_base *base;
 	struct engine *engine;
+	struct handover *handover;
 	const struct config *config;
 	struct claim *first;
 	int deaths; /* epoll: lone sockets that stopped listening */
@@ -32,6 +35,22 @@ struct claims {
 
 /* The steering key of a claim for packets of a family (4 or 6), slot 0. */
 void claims_key(const struct claim *claim, int family, struct steer_key *key);
+
+/* A claim that is not recorded yet; NULL with the error. */
+struct claim *claims_add(struct claims *claims, uint32_t service, const struct coverage_bind *bind,
+	bool group, struct err *err);
+
+/* Keeps the claim for a claimant for so long, or forgets it. */
+void claims_hold(struct claim *claim, unsigned least_ms);
+
+/* Makes a socket that is really bound deaf or hear, as the configuration says. */
+void claims_mute(struct claim *claim);
+
+/* Has the handover keep what the claim keeps now; to be called whenever that may have changed. */
+void claims_keep(struct claim *claim);
+
+/* Closes what the claim keeps. */
+void claims_close(struct claim *claim);
 
 /* Removes the claim and closes what is kept of it. */
 void claims_forget(struct claim *claim);
@@ -76,6 +95,9 @@ int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct e
 
 /* Makes a keeper for a group that has none and steers to it. */
 int claims_group_keep(struct claim *claim, struct err *err);
+
+/* Takes a copy of a keeper of an earlier daemon and steers to it. */
+int claims_group_adopt(struct claim *claim, int fd, struct err *err);
 
 /* Turns a lone claim into a group: its socket becomes a member, or the keeper if nobody claims it.
  */

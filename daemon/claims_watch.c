@@ -27,6 +27,7 @@ static void on_death(evutil_socket_t fd, short what, void *context)
 
 		if (!claim->group && service && claims_lone_replace(claim, service, &err))
 			log_warning("replacing a socket that was shut down: %s", err.text);
+		claims_keep(claim);
 	}
 	/* Only now, since those that died together may take packets from each other. */
 	for (struct claim *claim = claims->first; claim; claim = claim->next) {

@@ -23,6 +23,11 @@ int engine_open(
 	return user_open(why.text, out, err);
 }
 
+int engine_check(enum config_engine wanted, struct err *err)
+{
+	return wanted == CONFIG_ENGINE_KERNEL ? kernel_check(err) : 0;
+}
+
 int engine_remove(const char *run_dir, struct err *err)
 {
 	return kernel_remove(run_dir, err);

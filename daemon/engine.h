@@ -33,6 +33,11 @@ struct engine_facts {
 int engine_open(
 	const char *run_dir, enum config_engine wanted, struct engine **out, struct err *err);
 
+/* Finds out whether the engine could be opened here, by this very program; nothing that runs is
+ * touched.
+ */
+int engine_check(enum config_engine wanted, struct err *err);
+
 /* Frees the object; what is pinned goes on deciding. NULL is allowed. */
 void engine_close(struct engine *engine);
 

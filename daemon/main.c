@@ -18,18 +18,21 @@
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/state.h"
+#include "daemon/table.h"
+#include "daemon/upgrade.h"
 #include "exec/spawn.h"
 
 #define DEFAULT_RUN_DIR "/run/socketbox"
 
 struct options {
 	const char *config, *control, *run_dir;
-	bool debug, detach, engine_given;
+	bool debug, detach, check, engine_given;
 	enum config_engine engine; /* where it is given, that of the configuration does not count */
 };
 
 static const char usage[] =
 	"usage: socketboxd [--config FILE] [--run-dir DIR] [--control PATH] [--engine ENGINE] [--debug]\n"
+	"       socketboxd --check [--config FILE] [--engine ENGINE]\n"
 	"       socketboxd --detach [--run-dir DIR]\n"
 	"  --config FILE   configuration (" CONFIG_DEFAULT_PATH ")\n"
 	"  --run-dir DIR   control socket, lock and pinned BPF objects (" DEFAULT_RUN_DIR ")\n"
@@ -37,6 +40,7 @@ static const char usage[] =
 	"  --engine ENGINE kernel, user or auto: what decides, in place of what the configuration says\n"
 	"  --debug         log more\n"
 	"  --detach        with no daemon running: stop steering, remove what is pinned, and exit\n"
+	"  --check         find out whether this program could start so, change nothing, and exit\n"
 	"  --version       print the version and exit\n";
 
 static int read_engine(const char *text, struct options *options)
@@ -67,6 +71,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 		{"engine", required_argument, NULL, 'e'},
 		{"debug", no_argument, NULL, 'd'},
 		{"detach", no_argument, NULL, 'D'},
+		{"check", no_argument, NULL, 'C'},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -94,6 +99,9 @@ static int parse_options(int argc, char **argv, struct options *options)
 			break;
 		case 'D':
 			options->detach = true;
+			break;
+		case 'C':
+			options->check = true;
 			break;
 		case 'V':
 			puts("socketboxd " SOCKETBOX_BUILD_VERSION);
@@ -167,6 +175,13 @@ static void on_hangup(evutil_socket_t signal, short what, void *context)
 	notify_ready();
 }
 
+static void on_upgrade(evutil_socket_t signal, short what, void *context)
+{
+	(void)signal;
+	(void)what;
+	upgrade_begin(context);
+}
+
 static void on_stop(evutil_socket_t signal, short what, void *context)
 {
 	(void)signal;
@@ -223,36 +238,107 @@ static int start(struct daemon_state *state, const struct options *options, stru
 	if (result)
 		return err_set(err, result, "the configuration has errors; nothing was changed");
 	result = engine_attach(state->engine, err);
-	if (!result)
-		log_engine(state);
-	return result;
+	if (result)
+		return result;
+	log_engine(state);
+	state_restore(state);
+	return 0;
 }
 
-static int run(struct daemon_state *state, struct event_base *base, struct err *err)
+/* What is kept stays kept; what is in hand joins it where there is a store to have it. */
+static void leave(struct daemon_state *state)
 {
-	struct event *hangup = evsignal_new(base, SIGHUP, on_hangup, state);
-	struct event *terminate = evsignal_new(base, SIGTERM, on_stop, base);
-	struct event *interrupt = evsignal_new(base, SIGINT, on_stop, base);
-	struct control *control = NULL;
-	int result;
+	log_info("stopping; claimed services go on serving");
+	if (handover_has_store(state->handover)) {
+		state_keep(state);
+		notify_flush();
+	}
+}
 
-	if (!hangup || !terminate || !interrupt || event_add(hangup, NULL) ||
-		event_add(terminate, NULL) || event_add(interrupt, NULL))
-		return err_errno(err, -ENOMEM, "catching signals");
-	result = control_open(base, state, state->control_path, &control, err);
+struct signals {
+	struct event *list[4];
+};
+
+static int catch_signals(struct signals *signals, struct event_base *base,
+	struct daemon_state *state, struct upgrade *upgrade, struct err *err)
+{
+	*signals = (struct signals){{
+		evsignal_new(base, SIGHUP, on_hangup, state),
+		evsignal_new(base, SIGUSR2, on_upgrade, upgrade),
+		evsignal_new(base, SIGTERM, on_stop, base),
+		evsignal_new(base, SIGINT, on_stop, base),
+	}};
+	for (size_t i = 0; i < sizeof(signals->list) / sizeof(*signals->list); i++) {
+		if (!signals->list[i] || event_add(signals->list[i], NULL))
+			return err_errno(err, -ENOMEM, "catching signals");
+	}
+	upgrade_block_signals(SIG_UNBLOCK);
+	return 0;
+}
+
+static void free_signals(struct signals *signals)
+{
+	for (size_t i = 0; i < sizeof(signals->list) / sizeof(*signals->list); i++) {
+		if (signals->list[i])
+			event_free(signals->list[i]);
+	}
+}
+
+static int run(struct daemon_state *state, struct event_base *base, char **argv, struct err *err)
+{
+	struct upgrade *upgrade = upgrade_new(base, state, argv);
+	struct control *control = NULL;
+	struct signals signals = {0};
+	int result = upgrade ? catch_signals(&signals, base, state, upgrade, err)
+			     : err_errno(err, -ENOMEM, "starting");
+
+	if (!result)
+		result = control_open(base, state, state->control_path, &control, err);
 	if (!result) {
 		notify_ready();
 		event_base_dispatch(base);
-		log_info("stopping; claimed services go on serving");
+		leave(state);
 	}
+	handover_seal(state->handover);
 	control_close(control);
-	event_free(hangup);
-	event_free(terminate);
-	event_free(interrupt);
+	free_signals(&signals);
+	upgrade_free(upgrade);
 	return result;
 }
 
-static int serve(const struct options *options, struct err *err)
+/* What an earlier daemon has kept for this one. */
+static int inherit(struct daemon_state *state, struct err *err)
+{
+	state->handover = handover_new(notify_store());
+	if (!state->handover)
+		return err_errno(err, -ENOMEM, "starting");
+	notify_inherit(state->handover);
+	return handover_inherit_passed(state->handover, err);
+}
+
+/* All that can fail at a start without touching what runs. */
+static int check(const struct options *options, struct err *err)
+{
+	struct complaints complaints = {0};
+	struct config *config = NULL;
+	struct table table = {0};
+	int result = config_load(options->config, &config, &complaints);
+
+	for (size_t i = 0; i < complaints.count; i++)
+		log_warning("%s", complaints.lines[i]);
+	complaints_fini(&complaints);
+	if (result)
+		return err_set(err, result, "%s has errors", options->config);
+	result = table_build(config, TABLE_OF_PACKETS, &table, err);
+	table_fini(&table);
+	if (!result)
+		result =
+			engine_check(options->engine_given ? options->engine : config->engine, err);
+	config_free(config);
+	return result;
+}
+
+static int serve(const struct options *options, char **argv, struct err *err)
 {
 	char control_path[PATH_MAX];
 	struct daemon_state state = {
@@ -272,9 +358,11 @@ static int serve(const struct options *options, struct err *err)
 	/* Every held socket and control connection is a descriptor; programs get the limit as it
 	 * was. */
 	spawn_raise_nofile();
-	result = start(&state, options, base, err);
+	result = inherit(&state, err);
 	if (!result)
-		result = run(&state, base, err);
+		result = start(&state, options, base, err);
+	if (!result)
+		result = run(&state, base, argv, err);
 	state_fini(&state);
 	event_base_free(base);
 	return result;
@@ -293,10 +381,15 @@ int main(int argc, char **argv)
 	}
 	log_open(options.debug);
 	signal(SIGPIPE, SIG_IGN);
-	result = lock_run_dir(options.run_dir, &lock, &err);
-	if (!result)
-		result = options.detach ? engine_remove(options.run_dir, &err)
-					: serve(&options, &err);
+	upgrade_block_signals(SIG_BLOCK);
+	if (options.check)
+		result = check(&options, &err);
+	else
+		result = lock_run_dir(options.run_dir, &lock, &err);
+	if (!result && options.detach)
+		result = engine_remove(options.run_dir, &err);
+	else if (!result && !options.check)
+		result = serve(&options, argv, &err);
 	if (result)
 		log_error("%s", err.text);
 	return result ? 1 : 0;

@@ -3,7 +3,19 @@
 #ifndef SOCKETBOX_DAEMON_NOTIFY_H
 #define SOCKETBOX_DAEMON_NOTIFY_H
 
+#include "daemon/handover.h"
+
 void notify_ready(void);
 void notify_reloading(void);
+
+/* The descriptor store of systemd (FileDescriptorStoreMax=); NULL where nobody keeps one. */
+const struct handover_store *notify_store(void);
+
+/* Adds what the store has kept for this process to what it inherits. */
+void notify_inherit(struct handover *handover);
+
+/* Waits, for a while, until all that has been sent has been read: who ends before that is not known
+ * any more, and what they stored is lost. */
+void notify_flush(void);
 
 #endif

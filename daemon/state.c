@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Loads configurations: read, make what the new one needs beside what runs, put it in force, then
-// let go of the old one.
+// let go of the old one. Takes what an earlier daemon left, and leaves to the next what is in hand.
 #include "daemon/state.h"
 
 #include <errno.h>
+#include <stdio.h>
 
+#include "daemon/deliver/handoff.h"
+#include "daemon/log.h"
 #include "daemon/table.h"
 
 static void on_room(void *context, uint32_t service)
@@ -19,16 +22,16 @@ int state_open(struct daemon_state *state, struct event_base *base, struct err *
 	struct engine_facts facts;
 
 	engine_facts(state->engine, &facts);
-	state->claims = claims_new(base, state->engine);
+	state->claims = claims_new(base, state->engine, state->handover);
 	if (state->claims)
 		state->getsocks = getsocks_new(base, state->claims);
 	state->grants = grants_new(state->engine);
-	state->deliveries = deliveries_new(base, on_room, state);
+	state->deliveries = deliveries_new(base, state->handover, on_room, state);
 	if (state->deliveries)
 		state->judge = judge_new(base, state->deliveries, !facts.steers);
 	if (state->judge)
-		state->acceptors =
-			acceptors_new(base, state->engine, state->judge, state->deliveries);
+		state->acceptors = acceptors_new(
+			base, state->engine, state->judge, state->deliveries, state->handover);
 	if (!state->getsocks || !state->grants || !state->acceptors)
 		return err_errno(err, -ENOMEM, "starting");
 	return 0;
@@ -114,6 +117,50 @@ int state_load(struct daemon_state *state, struct complaints *complaints)
 	return 0;
 }
 
+static void restore_receiver(void *context, const char *name, int *fd)
+{
+	struct daemon_state *state = context;
+	unsigned service = 0;
+	struct err err;
+
+	if (sscanf(name, HANDOFF_RECEIVER "%8x.", &service) != 1 ||
+		handoff_restore(deliveries_find(state->deliveries, service), name, fd, &err))
+		log_debug("%s: not taken", name);
+}
+
+static void restore_connection(void *context, struct handover_connection *connection)
+{
+	struct daemon_state *state = context;
+	struct delivery *delivery = deliveries_find(state->deliveries, connection->service);
+
+	if (connection->receiver)
+		handoff_retake(delivery, connection->receiver, &connection->arrival);
+	else if (delivery)
+		delivery_retake(delivery, &connection->arrival);
+	else
+		judge_take(state->judge, &connection->arrival);
+}
+
+void state_restore(struct daemon_state *state)
+{
+	claims_restore(state->claims);
+	handover_visit(state->handover, HANDOFF_RECEIVER, restore_receiver, state);
+	handover_connections(state->handover, restore_connection, state);
+	handover_settle(state->handover);
+}
+
+void state_keep(struct daemon_state *state)
+{
+	judge_keep(state->judge, state->handover);
+	deliveries_keep(state->deliveries, state->handover);
+}
+
+void state_take_back(struct daemon_state *state)
+{
+	handover_take_back(state->handover);
+	handover_connections(state->handover, restore_connection, state);
+}
+
 void state_fini(struct daemon_state *state)
 {
 	acceptors_free(state->acceptors);
@@ -123,5 +170,6 @@ void state_fini(struct daemon_state *state)
 	claims_free(state->claims);
 	grants_free(state->grants);
 	engine_close(state->engine);
+	handover_free(state->handover);
 	config_free(state->config);
 }

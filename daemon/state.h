@@ -13,12 +13,14 @@
 #include "daemon/engine.h"
 #include "daemon/getsocks.h"
 #include "daemon/grants.h"
+#include "daemon/handover.h"
 
 struct daemon_state {
 	const char *config_path;
 	const char *control_path;
 	struct config *config;
 	struct engine *engine;
+	struct handover *handover; /* NULL: nothing outlives the process */
 	struct claims *claims;
 	struct getsocks *getsocks;
 	struct deliveries *deliveries;
@@ -37,6 +39,14 @@ int state_open(struct daemon_state *state, struct event_base *base, struct err *
 /* Reads the configuration and puts it in force, or changes nothing. Returns 0 or a negative errno
  * with at least one error among the complaints, which the caller frees either way. */
 int state_load(struct daemon_state *state, struct complaints *complaints);
+
+/* After the first load: takes what an earlier daemon left, and lets go of what nobody needs. */
+void state_restore(struct daemon_state *state);
+
+/* Gives all connections in hand to the handover: the process is about to end, or to become another
+ * daemon. If it does not after all, state_take_back. */
+void state_keep(struct daemon_state *state);
+void state_take_back(struct daemon_state *state);
 
 void state_fini(struct daemon_state *state);
 

@@ -39,6 +39,7 @@ struct acceptors {
 	struct engine *engine;
 	struct judge *judge;
 	struct deliveries *deliveries;
+	struct handover *handover;
 	struct acceptor *first;
 	struct event *wake; /* pending while accepting rests */
 	bool starving;	    /* said already */
@@ -164,7 +165,7 @@ void acceptors_resume(struct acceptors *acceptors, uint32_t service)
 }
 
 struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, struct judge *judge,
-	struct deliveries *deliveries)
+	struct deliveries *deliveries, struct handover *handover)
 {
 	struct acceptors *set = calloc(1, sizeof(*set));
 
@@ -175,6 +176,7 @@ struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, 
 		.engine = engine,
 		.judge = judge,
 		.deliveries = deliveries,
+		.handover = handover,
 		.wake = evtimer_new(base, on_wake, set),
 	};
 	if (!set->wake) {
@@ -207,6 +209,7 @@ static void close_acceptor(struct acceptor *acceptor)
 		delivery_unserve(delivery, acceptor->fd);
 	if (acceptor->readable)
 		event_free(acceptor->readable);
+	handover_drop(acceptor->set->handover, acceptor->fd);
 	cleanup_close_fd(&acceptor->fd);
 	free(acceptor);
 }
@@ -228,29 +231,67 @@ static int guard(struct acceptor *acceptor, const struct config *config, struct 
 		acceptor->fd, config, config_service_by_id(config, wanted->service), &bind, err);
 }
 
-static int open_socket(struct acceptor *acceptor, const struct config *config, struct err *err)
+/* Says what the socket is, as wanted_equal tells sockets apart. */
+static void name_socket(const struct wanted *wanted, char name[HANDOVER_NAME_SIZE])
+{
+	char endpoint[HANDOVER_ENDPOINT_SIZE];
+
+	snprintf(name, HANDOVER_NAME_SIZE, "accept.%08x.%u.%d%d%d.%s",
+		wanted->endpoint.port ? 0 : wanted->service, wanted->protocol,
+		wanted->domain == AF_INET ? 4 : 6, wanted->mapped, wanted->transparent,
+		handover_endpoint(&wanted->endpoint, endpoint));
+}
+
+/* Takes the socket of an earlier daemon, with all that waits in its backlog. */
+static bool take_socket(struct acceptor *acceptor)
+{
+	char name[HANDOVER_NAME_SIZE];
+	cleanup_close int fd = -1;
+
+	name_socket(&acceptor->wanted, name);
+	fd = handover_take(acceptor->set->handover, name);
+	if (fd < 0 || (acceptor->wanted.protocol == IPPROTO_TCP && !sockets_listens(fd)))
+		return false;
+	acceptor->fd = take_fd(&fd);
+	return true;
+}
+
+static int make_socket(struct acceptor *acceptor, struct err *err)
 {
 	const struct wanted *wanted = &acceptor->wanted;
-	bool steers = engine_steers(acceptor->set->engine);
 	struct sockets_request request = {
 		.service = wanted->service,
 		.protocol = wanted->protocol,
 		.domain = wanted->domain,
 		.v6only = wanted->domain == AF_INET6 && !wanted->mapped,
-		.anchored = steers && wanted->protocol == IPPROTO_TCP,
+		.anchored = engine_steers(acceptor->set->engine) && wanted->protocol == IPPROTO_TCP,
 		.transparent = wanted->transparent,
 		.endpoint = wanted->endpoint,
 	};
 	struct addr_endpoint bound;
-	struct steer_key key;
-	int result = sockets_make(&request, &acceptor->fd, &bound, err);
 
-	if (!result && wanted->protocol == IPPROTO_UDP)
+	return sockets_make(&request, &acceptor->fd, &bound, err);
+}
+
+static int open_socket(struct acceptor *acceptor, const struct config *config, struct err *err)
+{
+	struct acceptors *set = acceptor->set;
+	char name[HANDOVER_NAME_SIZE];
+	struct steer_key key;
+	int result = 0;
+
+	if (!take_socket(acceptor))
+		result = make_socket(acceptor, err);
+	if (!result && acceptor->wanted.protocol == IPPROTO_UDP)
 		result = guard(acceptor, config, err);
-	if (result || !steers)
+	if (result)
 		return result;
+	name_socket(&acceptor->wanted, name);
+	handover_keep(set->handover, acceptor->fd, name);
+	if (!engine_steers(set->engine))
+		return 0;
 	steer_key(acceptor, &key);
-	return engine_steer(acceptor->set->engine, &key, acceptor->fd, err);
+	return engine_steer(set->engine, &key, acceptor->fd, err);
 }
 
 static int open_acceptor(struct acceptors *set, const struct config *config,

@@ -171,6 +171,11 @@ size_t judge_waiting(const struct judge *judge)
 	return peeks_count(judge->peeks);
 }
 
+void judge_keep(struct judge *judge, struct handover *handover)
+{
+	peeks_keep(judge->peeks, handover);
+}
+
 void judge_free(struct judge *judge)
 {
 	if (!judge)

@@ -39,6 +39,9 @@ const struct tally_count *judge_count(const struct judge *judge, uint32_t number
 /* Connections whose ClientHello is waited for. */
 size_t judge_waiting(const struct judge *judge);
 
+/* Gives the handover what is not decided yet. */
+void judge_keep(struct judge *judge, struct handover *handover);
+
 void judge_free(struct judge *judge); /* NULL is allowed */
 
 #endif

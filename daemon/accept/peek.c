@@ -143,6 +143,17 @@ size_t peeks_count(const struct peeks *peeks)
 	return peeks->count;
 }
 
+void peeks_keep(struct peeks *peeks, struct handover *handover)
+{
+	while (peeks->first) {
+		struct handover_connection connection = {.arrival = peeks->first->arrival};
+
+		release(peeks->first);
+		set_low_water(connection.arrival.fd, 1);
+		handover_give(handover, &connection);
+	}
+}
+
 void peeks_free(struct peeks *peeks)
 {
 	if (!peeks)

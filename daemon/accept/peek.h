@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "daemon/arrival.h"
+#include "daemon/handover.h"
 
 /* How long a client may take to send its ClientHello. */
 #define PEEK_TIMEOUT_MS 5000
@@ -28,6 +29,9 @@ struct peeks *peeks_new(struct event_base *base, peek_done *done, void *context)
 void peeks_add(struct peeks *peeks, struct arrival *arrival);
 
 size_t peeks_count(const struct peeks *peeks);
+
+/* Gives all to the handover, to be judged anew. */
+void peeks_keep(struct peeks *peeks, struct handover *handover);
 
 /* Refuses those that wait; done is not called. NULL is allowed. */
 void peeks_free(struct peeks *peeks);

@@ -15,18 +15,20 @@ static const struct delivery_kind *const kinds[] = {
 
 struct deliveries {
 	struct event_base *base;
+	struct handover *handover;
 	struct delivery *first;
 	void (*room)(void *context, uint32_t service);
 	void *context;
 };
 
-struct deliveries *deliveries_new(
-	struct event_base *base, void (*room)(void *context, uint32_t service), void *context)
+struct deliveries *deliveries_new(struct event_base *base, struct handover *handover,
+	void (*room)(void *context, uint32_t service), void *context)
 {
 	struct deliveries *deliveries = calloc(1, sizeof(*deliveries));
 
 	if (deliveries)
-		*deliveries = (struct deliveries){.base = base, .room = room, .context = context};
+		*deliveries = (struct deliveries){
+			.base = base, .handover = handover, .room = room, .context = context};
 	return deliveries;
 }
 
@@ -54,6 +56,7 @@ static int add(struct deliveries *deliveries, const struct config_service *servi
 		.id = service->id,
 		.base = deliveries->base,
 		.deliveries = deliveries,
+		.handover = deliveries->handover,
 	};
 	result = delivery->kind->open(delivery, err);
 	if (result) {
@@ -149,6 +152,19 @@ void delivery_take(struct delivery *delivery, struct arrival *arrival)
 			on_header, delivery);
 	else
 		delivery->kind->take(delivery, arrival);
+}
+
+void delivery_retake(struct delivery *delivery, struct arrival *arrival)
+{
+	delivery->kind->take(delivery, arrival);
+}
+
+void deliveries_keep(struct deliveries *deliveries, struct handover *handover)
+{
+	for (struct delivery *delivery = deliveries->first; delivery; delivery = delivery->next) {
+		if (delivery->kind->keep)
+			delivery->kind->keep(delivery, handover);
+	}
 }
 
 bool delivery_full(const struct delivery *delivery)

@@ -15,6 +15,7 @@
 #include "daemon/arrival.h"
 #include "daemon/config/config.h"
 #include "daemon/deliver/headers.h"
+#include "daemon/handover.h"
 
 struct deliveries;
 struct delivery;
@@ -35,6 +36,10 @@ struct delivery_kind {
 	void (*unserve)(struct delivery *delivery, int fd);
 	void (*report)(const struct delivery *delivery, json_t *object);
 	void (*close)(struct delivery *delivery);
+	/* Gives the handover the connections that the service has not got yet: the daemon ends, or
+	 * its program is replaced. They come back by `take`, those that name a receiver by
+	 * handoff_retake. NULL: there are none. */
+	void (*keep)(struct delivery *delivery, struct handover *handover);
 };
 
 struct delivery {
@@ -44,6 +49,7 @@ struct delivery {
 	uint32_t id;
 	struct event_base *base;
 	struct deliveries *deliveries;
+	struct handover *handover; /* NULL is allowed */
 	void *object;
 	struct headers headers;
 	bool ends_with_daemon; /* set before close: the event loop is over */
@@ -52,10 +58,10 @@ struct delivery {
 
 extern const struct delivery_kind delivery_exec, delivery_handoff, delivery_relay;
 
-/* room(context, service): a delivery that was full has room again. base is not owned. NULL without
- * memory. */
-struct deliveries *deliveries_new(
-	struct event_base *base, void (*room)(void *context, uint32_t service), void *context);
+/* room(context, service): a delivery that was full has room again. base and handover, which may be
+ * NULL, are not owned. NULL without memory. */
+struct deliveries *deliveries_new(struct event_base *base, struct handover *handover,
+	void (*room)(void *context, uint32_t service), void *context);
 
 /* Makes what the configuration needs and there is not yet. On failure nothing is changed but for
  * new, idle objects. The configuration must outlive the set or deliveries_configure of the next. */
@@ -70,12 +76,18 @@ struct delivery *deliveries_find(const struct deliveries *deliveries, uint32_t s
 /* Takes the connection, with the service's socket options set, and after its PROXY header where the
  * service wants one. */
 void delivery_take(struct delivery *delivery, struct arrival *arrival);
+
+/* Takes a connection that a delivery of an earlier daemon gave to the handover. */
+void delivery_retake(struct delivery *delivery, struct arrival *arrival);
 bool delivery_full(const struct delivery *delivery);
 
 /* The kind's, or false and nothing where it has none. */
 bool delivery_serves(const struct delivery *delivery);
 int delivery_serve(struct delivery *delivery, int fd, struct err *err);
 void delivery_unserve(struct delivery *delivery, int fd);
+
+/* Gives the handover what all deliveries have in hand. */
+void deliveries_keep(struct deliveries *deliveries, struct handover *handover);
 
 /* For a kind to call: what was full has room again. */
 void delivery_has_room(struct delivery *delivery);

@@ -463,7 +463,18 @@ bool destination_full(const struct destination *destination)
 	return destination->count >= destination->config->queue;
 }
 
-int destination_open(struct destination *destination, int *fd, struct err *err)
+/* Of its place here only what never changes is in its name, since the store knows it by that. */
+static void keep_link(
+	const struct link *link, struct handover *handover, const char *destination_prefix)
+{
+	char prefix[HANDOVER_NAME_SIZE];
+
+	snprintf(prefix, sizeof(prefix), "%s%d.", destination_prefix, link->by_path);
+	receiver_keep(link->receiver, handover, prefix);
+}
+
+int destination_open(struct destination *destination, int *fd, struct handover *handover,
+	const char *prefix, struct err *err)
 {
 	struct receiver_events events;
 	struct link *link = new_link(destination, &events);
@@ -478,8 +489,63 @@ int destination_open(struct destination *destination, int *fd, struct err *err)
 		return result;
 	}
 	add_link(link, receiver);
+	keep_link(link, handover, prefix);
 	pump(destination);
 	return 0;
+}
+
+void destination_keep(struct destination *destination, struct handover *handover,
+	const char *prefix, uint32_t service)
+{
+	for (struct link *link = destination->links; link; link = link->next) {
+		if (!receiver_untaken(link->receiver))
+			continue;
+		keep_link(link, handover, prefix);
+		receiver_give_untaken(link->receiver, handover, service);
+	}
+	while (destination->count) {
+		struct handover_connection connection = {
+			.arrival = destination->first->arrival,
+			.service = service,
+		};
+
+		drop_first(destination);
+		handover_give(handover, &connection);
+	}
+}
+
+int destination_restore(struct destination *destination, int *fd, struct handover *handover,
+	const char *prefix, const char *rest, struct err *err)
+{
+	struct receiver_events events;
+	cleanup_free struct link *link = new_link(destination, &events);
+	struct receiver *receiver;
+	int result;
+
+	if (!link)
+		return err_errno(err, -ENOMEM, "a receiver");
+	if (strspn(rest, "01") != 1 || rest[1] != '.')
+		return err_set(err, -EINVAL, "'%s' is no receiver", rest);
+	result = receiver_restore(destination->base, fd, rest + 2, &events, &receiver, err);
+	if (result)
+		return result;
+	link->by_path = rest[0] == '1';
+	/* This daemon has connected to whoever is at the path already. */
+	link->leaving = link->by_path && path_link(destination);
+	add_link(link, receiver);
+	keep_link(take_ptr(&link), handover, prefix);
+	return 0;
+}
+
+bool destination_retake(struct destination *destination, uint64_t receiver, struct arrival *arrival)
+{
+	for (struct link *link = destination->links; link; link = link->next) {
+		if (receiver_cookie(link->receiver) != receiver)
+			continue;
+		receiver_restore_untaken(link->receiver, arrival);
+		return true;
+	}
+	return false;
 }
 
 void destination_see(const struct destination *destination, struct destination_view *view)

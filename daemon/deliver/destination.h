@@ -14,6 +14,7 @@
 
 #include "daemon/arrival.h"
 #include "daemon/config/config.h"
+#include "daemon/handover.h"
 
 struct destination;
 
@@ -45,8 +46,24 @@ void destination_take(struct destination *destination, struct arrival *arrival);
 
 bool destination_full(const struct destination *destination);
 
-/* Takes the daemon's end of a pair, whose other end is a receiver's. */
-int destination_open(struct destination *destination, int *fd, struct err *err);
+/* Takes the daemon's end of a pair, whose other end is a receiver's, and keeps it under a name that
+ * begins with prefix. */
+int destination_open(struct destination *destination, int *fd, struct handover *handover,
+	const char *prefix, struct err *err);
+
+/* Gives the handover what waits and what is untaken, and keeps the receivers that have not taken
+ * all under names that begin with prefix. */
+void destination_keep(struct destination *destination, struct handover *handover,
+	const char *prefix, uint32_t service);
+
+/* Takes a receiver that an earlier daemon kept; rest is what follows the prefix in its name. */
+int destination_restore(struct destination *destination, int *fd, struct handover *handover,
+	const char *prefix, const char *rest, struct err *err);
+
+/* Takes a connection that was sent to the receiver of that cookie, but not taken yet. False, and
+ * the connection stays the caller's, if it is not here. */
+bool destination_retake(
+	struct destination *destination, uint64_t receiver, struct arrival *arrival);
 
 void destination_see(const struct destination *destination, struct destination_view *view);
 

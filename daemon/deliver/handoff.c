@@ -192,6 +192,23 @@ static void close_handoff(struct delivery *delivery)
 	free(handoff);
 }
 
+static void name_port(
+	const struct delivery *delivery, uint16_t number, char prefix[HANDOVER_NAME_SIZE])
+{
+	snprintf(prefix, HANDOVER_NAME_SIZE, HANDOFF_RECEIVER "%08x.%04x.", delivery->id, number);
+}
+
+static void keep(struct delivery *delivery, struct handover *handover)
+{
+	const struct handoff *handoff = delivery->object;
+	char prefix[HANDOVER_NAME_SIZE];
+
+	for (const struct port *port = handoff->ports; port; port = port->next) {
+		name_port(delivery, port->number, prefix);
+		destination_keep(port->destination, handover, prefix, delivery->id);
+	}
+}
+
 const struct delivery_kind delivery_handoff = {
 	.open = open_handoff,
 	.configure = configure,
@@ -199,10 +216,12 @@ const struct delivery_kind delivery_handoff = {
 	.full = is_full,
 	.report = report,
 	.close = close_handoff,
+	.keep = keep,
 };
 
 int handoff_open(struct delivery *delivery, int *fd, struct err *err)
 {
+	char prefix[HANDOVER_NAME_SIZE];
 	struct port *port;
 
 	if (!delivery || delivery->number != CONFIG_HANDOFF)
@@ -214,5 +233,39 @@ int handoff_open(struct delivery *delivery, int *fd, struct err *err)
 	port = find_port(delivery, 0);
 	if (!port)
 		return err_errno(err, -ENOMEM, "a receiver");
-	return destination_open(port->destination, fd, err);
+	name_port(delivery, 0, prefix);
+	return destination_open(port->destination, fd, delivery->handover, prefix, err);
+}
+
+int handoff_restore(struct delivery *delivery, const char *name, int *fd, struct err *err)
+{
+	char prefix[HANDOVER_NAME_SIZE];
+	unsigned number;
+	struct port *port;
+
+	if (!delivery || delivery->number != CONFIG_HANDOFF ||
+		sscanf(name, HANDOFF_RECEIVER "%*8x.%4x.", &number) != 1)
+		return err_set(err, -EINVAL, "no service has the receiver '%s'", name);
+	port = find_port(delivery, (uint16_t)number);
+	if (!port)
+		return err_errno(err, -ENOMEM, "a receiver");
+	name_port(delivery, port->number, prefix);
+	if (strncmp(name, prefix, strlen(prefix)) != 0)
+		return err_set(err, -EINVAL, "no service has the receiver '%s'", name);
+	return destination_restore(
+		port->destination, fd, delivery->handover, prefix, name + strlen(prefix), err);
+}
+
+void handoff_retake(struct delivery *delivery, uint64_t receiver, struct arrival *arrival)
+{
+	struct handoff *handoff;
+
+	if (delivery && delivery->number == CONFIG_HANDOFF) {
+		handoff = delivery->object;
+		for (struct port *port = handoff->ports; port; port = port->next) {
+			if (destination_retake(port->destination, receiver, arrival))
+				return;
+		}
+	}
+	cleanup_close_fd(&arrival->fd);
 }

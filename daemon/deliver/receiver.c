@@ -19,6 +19,7 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
+#include "daemon/sockets.h"
 
 /* More than any receiver's queue holds with a sane net.unix.max_dgram_qlen. */
 #define MAX_UNTAKEN 256
@@ -29,9 +30,10 @@ struct receiver {
 	struct event *death;	/* tells of it from the event loop, not from within a call */
 	struct event *settle;	/* active: at the end of this turn, lets go of what was taken */
 	int fd, diag;
-	ino_t inode;	  /* of fd, as sock_diag knows it */
-	struct stat file; /* of the path, when connected */
-	int message_size; /* what SIOCOUTQ counts for one message */
+	struct handover *handover; /* NULL: it is not kept there */
+	ino_t inode;		   /* of fd, as sock_diag knows it */
+	struct stat file;	   /* of the path, when connected */
+	int message_size;	   /* what SIOCOUTQ counts for one message */
 	struct arrival ring[MAX_UNTAKEN];
 	size_t first, count; /* kept ones, oldest first */
 	size_t gone;	     /* so many of them have left the queue, as SIOCOUTQ said last */
@@ -55,6 +57,24 @@ static int measure_message(int type)
 	if (result)
 		return result;
 	return size > 0 ? size : -EOPNOTSUPP;
+}
+
+static void push(struct receiver *receiver, struct arrival *arrival)
+{
+	size_t last = (receiver->first + receiver->count) % MAX_UNTAKEN;
+
+	receiver->ring[last] = *arrival;
+	arrival->fd = -1;
+	receiver->count++;
+}
+
+static struct arrival *pop(struct receiver *receiver)
+{
+	struct arrival *first = &receiver->ring[receiver->first];
+
+	receiver->first = (receiver->first + 1) % MAX_UNTAKEN;
+	receiver->count--;
+	return first;
 }
 
 /*
@@ -131,9 +151,7 @@ static void die(struct receiver *receiver)
 static void release_known(struct receiver *receiver)
 {
 	for (; receiver->known; receiver->known--) {
-		cleanup_close_fd(&receiver->ring[receiver->first].fd);
-		receiver->first = (receiver->first + 1) % MAX_UNTAKEN;
-		receiver->count--;
+		cleanup_close_fd(&pop(receiver)->fd);
 		receiver->gone--;
 	}
 }
@@ -205,12 +223,10 @@ static int prepare(struct receiver *receiver, struct event_base *base, struct er
 	if (!receiver->writable || !receiver->death || !receiver->settle ||
 		event_add(receiver->writable, NULL))
 		return err_errno(err, -ENOMEM, "watching a receiver");
-	if (!receiver_lives(receiver))
-		return err_set(err, -ECONNREFUSED, "the receiver is gone");
 	return 0;
 }
 
-int receiver_adopt(struct event_base *base, int *fd, const struct receiver_events *events,
+static int watch(struct event_base *base, int *fd, const struct receiver_events *events,
 	struct receiver **out, struct err *err)
 {
 	struct receiver *receiver = calloc(1, sizeof(*receiver));
@@ -225,6 +241,22 @@ int receiver_adopt(struct event_base *base, int *fd, const struct receiver_event
 	if (result) {
 		receiver_free(receiver);
 		return result;
+	}
+	*out = receiver;
+	return 0;
+}
+
+int receiver_adopt(struct event_base *base, int *fd, const struct receiver_events *events,
+	struct receiver **out, struct err *err)
+{
+	struct receiver *receiver = NULL;
+	int result = watch(base, fd, events, &receiver, err);
+
+	if (result)
+		return result;
+	if (!receiver_lives(receiver)) {
+		receiver_free(receiver);
+		return err_set(err, -ECONNREFUSED, "the receiver is gone");
 	}
 	*out = receiver;
 	return 0;
@@ -254,9 +286,73 @@ int receiver_connect(struct event_base *base, const char *path,
 	return result;
 }
 
+uint64_t receiver_cookie(const struct receiver *receiver)
+{
+	return sockets_cookie(receiver->fd);
+}
+
+void receiver_keep(struct receiver *receiver, struct handover *handover, const char *prefix)
+{
+	const struct stat *file = &receiver->file;
+	char name[HANDOVER_NAME_SIZE];
+
+	snprintf(name, sizeof(name), "%s%llx.%llx.%llx.%llx.%llx", prefix,
+		(unsigned long long)receiver_cookie(receiver), (unsigned long long)file->st_dev,
+		(unsigned long long)file->st_ino, (unsigned long long)file->st_ctim.tv_sec,
+		(unsigned long long)file->st_ctim.tv_nsec);
+	receiver->handover = handover;
+	handover_keep(handover, receiver->fd, name);
+}
+
+int receiver_restore(struct event_base *base, int *fd, const char *rest,
+	const struct receiver_events *events, struct receiver **out, struct err *err)
+{
+	unsigned long long cookie, dev, ino, sec, nsec;
+	struct receiver *receiver = NULL;
+	int result;
+
+	if (sscanf(rest, "%llx.%llx.%llx.%llx.%llx", &cookie, &dev, &ino, &sec, &nsec) != 5 ||
+		sockets_cookie(*fd) != cookie)
+		return err_set(err, -EINVAL, "'%s' is no receiver", rest);
+	result = watch(base, fd, events, &receiver, err);
+	if (result)
+		return result;
+	receiver->file.st_dev = (dev_t)dev;
+	receiver->file.st_ino = (ino_t)ino;
+	receiver->file.st_ctim.tv_sec = (time_t)sec;
+	receiver->file.st_ctim.tv_nsec = (long)nsec;
+	if (!receiver_lives(receiver))
+		die(receiver);
+	*out = receiver;
+	return 0;
+}
+
+void receiver_restore_untaken(struct receiver *receiver, struct arrival *arrival)
+{
+	if (receiver->count < MAX_UNTAKEN)
+		push(receiver, arrival);
+	else
+		cleanup_close_fd(&arrival->fd);
+}
+
+void receiver_give_untaken(struct receiver *receiver, struct handover *handover, uint32_t service)
+{
+	if (receiver->gone && receiver_lives(receiver))
+		receiver->known = receiver->gone;
+	release_known(receiver);
+	while (receiver->count) {
+		struct handover_connection connection = {
+			.arrival = *pop(receiver),
+			.service = service,
+			.receiver = receiver_cookie(receiver),
+		};
+
+		handover_give(handover, &connection);
+	}
+}
+
 int receiver_send(struct receiver *receiver, struct arrival *arrival)
 {
-	size_t last = (receiver->first + receiver->count) % MAX_UNTAKEN;
 	int result;
 
 	if (receiver->dead)
@@ -273,9 +369,7 @@ int receiver_send(struct receiver *receiver, struct arrival *arrival)
 	if (result)
 		return result;
 	receiver->known = receiver->gone;
-	receiver->ring[last] = *arrival;
-	arrival->fd = -1;
-	receiver->count++;
+	push(receiver, arrival);
 	return 0;
 }
 
@@ -302,10 +396,8 @@ bool receiver_reclaim(struct receiver *receiver, struct arrival *arrival, size_t
 {
 	release_known(receiver);
 	while (receiver->count) {
-		struct arrival *next = &receiver->ring[receiver->first];
+		struct arrival *next = pop(receiver);
 
-		receiver->first = (receiver->first + 1) % MAX_UNTAKEN;
-		receiver->count--;
 		if (!is_touched(next->fd)) {
 			*arrival = *next;
 			return true;
@@ -330,16 +422,15 @@ void receiver_free(struct receiver *receiver)
 {
 	if (!receiver)
 		return;
-	for (; receiver->count; receiver->count--) {
-		cleanup_close_fd(&receiver->ring[receiver->first].fd);
-		receiver->first = (receiver->first + 1) % MAX_UNTAKEN;
-	}
+	while (receiver->count)
+		cleanup_close_fd(&pop(receiver)->fd);
 	if (receiver->writable)
 		event_free(receiver->writable);
 	if (receiver->death)
 		event_free(receiver->death);
 	if (receiver->settle)
 		event_free(receiver->settle);
+	handover_drop(receiver->handover, receiver->fd);
 	cleanup_close_fd(&receiver->fd);
 	cleanup_close_fd(&receiver->diag);
 	free(receiver);

@@ -18,6 +18,7 @@
 
 #include "common/err.h"
 #include "daemon/arrival.h"
+#include "daemon/handover.h"
 
 struct receiver;
 
@@ -37,6 +38,23 @@ int receiver_connect(struct event_base *base, const char *path,
 /* Takes the daemon's end of a socket pair, which is closed with the receiver. -ENOMEM. */
 int receiver_adopt(struct event_base *base, int *fd, const struct receiver_events *events,
 	struct receiver **out, struct err *err);
+
+/* What it is known by: the cookie of the daemon's end. */
+uint64_t receiver_cookie(const struct receiver *receiver);
+
+/* Keeps the way to it beyond this process; the name is prefix and what receiver_restore needs. */
+void receiver_keep(struct receiver *receiver, struct handover *handover, const char *prefix);
+
+/* Takes the way to a receiver that an earlier daemon kept; rest is what follows the prefix. If it
+ * is gone by now, events->dead will tell. -EINVAL, -ENOMEM. */
+int receiver_restore(struct event_base *base, int *fd, const char *rest,
+	const struct receiver_events *events, struct receiver **out, struct err *err);
+
+/* The earlier daemon's untaken connections, in their order. Without room it is closed. */
+void receiver_restore_untaken(struct receiver *receiver, struct arrival *arrival);
+
+/* Gives the untaken connections to the handover. */
+void receiver_give_untaken(struct receiver *receiver, struct handover *handover, uint32_t service);
 
 /* Sends the connection, which is the receiver's then. -EAGAIN: there is no room; events->progress
  * will tell. -ECONNREFUSED: the receiver is gone; events->dead tells too. Other errors: the

@@ -252,6 +252,17 @@ int kernel_open(const char *run_dir, struct engine **out, struct err *err)
 	return 0;
 }
 
+int kernel_check(struct err *err)
+{
+	struct kernel kernel = {0};
+	int result;
+
+	libbpf_set_print(print_libbpf);
+	result = load(&kernel, err);
+	steer__destroy(kernel.skeleton);
+	return result;
+}
+
 int kernel_remove(const char *run_dir, struct err *err)
 {
 	return pins_remove(run_dir, err);

@@ -24,6 +24,7 @@ enum { KERNEL_HOLES = 4 }; /* TCP and UDP, IPv4 and IPv6 */
 int kernel_open(const char *run_dir, struct engine **out, struct err *err);
 
 /* Removes what is pinned under run_dir. */
+int kernel_check(struct err *err);
 int kernel_remove(const char *run_dir, struct err *err);
 
 struct kernel {

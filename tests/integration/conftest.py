@@ -16,7 +16,7 @@ def pytest_generate_tests(metafunc):
         engines = ["user"]
     else:
         engines = ["kernel", "user"]
-    if "daemon" in metafunc.fixturenames:
+    if "engine" in metafunc.fixturenames:
         metafunc.parametrize("engine", engines)
 
 

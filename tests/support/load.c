@@ -23,7 +23,7 @@
 struct connection {
 	int fd;
 	bool connected, sent;
-	int64_t started_ms;
+	int64_t started_ms, next_ms; /* next_ms: when the next one may start in its place */
 	size_t used;
 	char answer[ANSWER_SIZE];
 };
@@ -37,6 +37,7 @@ static struct {
 	int64_t end_ms;
 	volatile sig_atomic_t stop; /* SIGTERM: start no more, and report */
 	const char *expect, *request;
+	int pause_ms;
 	bool greeted; /* the server speaks first; the request waits for that */
 	size_t request_size;
 	int epoll;
@@ -107,6 +108,7 @@ static void finish(struct connection *connection, int error)
 	}
 	close(connection->fd);
 	connection->fd = -1;
+	connection->next_ms = now_ms() + load.pause_ms;
 	load.open--;
 }
 
@@ -186,10 +188,11 @@ static void run(void)
 		int count;
 
 		for (unsigned i = 0; i < load.concurrency && more_to_start(); i++) {
-			if (connections[i].fd < 0)
+			if (connections[i].fd < 0 && now_ms() >= connections[i].next_ms)
 				start(&connections[i]);
 		}
-		count = epoll_wait(load.epoll, events, 256, 100);
+		count = epoll_wait(load.epoll, events, 256,
+			load.pause_ms && load.pause_ms < 100 ? load.pause_ms : 100);
 		for (int i = 0; i < count; i++) {
 			struct connection *connection = events[i].data.ptr;
 
@@ -231,6 +234,7 @@ static int parse(int argc, char **argv)
 		{"request", required_argument, NULL, 'r'},
 		{"greeted", no_argument, NULL, 'g'},
 		{"request-hex", required_argument, NULL, 'x'},
+		{"pause", required_argument, NULL, 'p'},
 		{0},
 	};
 	struct addr_endpoint endpoint;
@@ -252,6 +256,8 @@ static int parse(int argc, char **argv)
 			load.request_size = strlen(load.request = optarg);
 		else if (option == 'g')
 			load.greeted = true;
+		else if (option == 'p')
+			load.pause_ms = atoi(optarg);
 		else if (option != 'x' || read_hex(optarg))
 			return -1;
 	}
@@ -267,7 +273,7 @@ static int parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	if (parse(argc, argv)) {
-		fputs("usage: load [--concurrency N] [--count N | --seconds S] [--expect TEXT] [--request TEXT | --request-hex HEX] [--greeted] ADDRESS PORT\n",
+		fputs("usage: load [--concurrency N] [--count N | --seconds S] [--expect TEXT] [--request TEXT | --request-hex HEX] [--greeted] [--pause MS] ADDRESS PORT\n",
 			stderr);
 		return 2;
 	}

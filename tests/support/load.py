@@ -7,10 +7,11 @@ from . import paths
 
 
 class Load:
-    """Short connections from now on; result() waits for their end. greeted: the server speaks first."""
+    """Short connections from now on; result() waits for their end. greeted: the server speaks first; pause: for so
+    many ms after each connection its place stays empty, so that what is under test has the processors."""
 
     def __init__(self, world, address, port=80, seconds=None, count=None, concurrency=16, expect="", request=None,
-                 greeted=False):
+                 greeted=False, pause=0):
         words = [paths.LOAD, "--concurrency", concurrency, "--expect", expect]
         words += ["--count", count] if count else ["--seconds", seconds or 1]
         if isinstance(request, bytes):
@@ -18,6 +19,7 @@ class Load:
         elif request:
             words += ["--request", request]
         words += ["--greeted"] if greeted else []
+        words += ["--pause", pause] if pause else []
         self.popen = subprocess.Popen(
             ["nsenter", f"--net=/run/netns/{world.client}", *map(str, words), address, str(port)],
             stdout=subprocess.PIPE, text=True)

@@ -10,7 +10,7 @@ class Process:
     """A program in the background. Its log holds stdout and stderr. With group, signals go to all of its process
     group, as a terminal's do."""
 
-    def __init__(self, command, log, netns=None, env=None, cwd=None, group=False):
+    def __init__(self, command, log, netns=None, env=None, cwd=None, group=False, pass_fds=()):
         self.group = group
         self.log_path = log
         prefix = ["nsenter", f"--net=/run/netns/{netns}"] if netns else []
@@ -18,7 +18,7 @@ class Process:
         with open(log, "ab") as output:
             self.popen = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=cwd,
-                start_new_session=True)  # some servers signal their whole process group, and stop() may have to
+                pass_fds=pass_fds, start_new_session=True)  # some servers signal their whole process group, and stop() may have to
 
     @property
     def pid(self):

@@ -89,8 +89,9 @@ class World:
 class Daemon:
     """socketboxd in the host's namespace."""
 
-    def __init__(self, world, config, name="daemon", run_dir=None, wait=True, options=(), prefix=()):
-        self.world, self.name = world, name
+    def __init__(self, world, config, name="daemon", run_dir=None, wait=True, options=(), prefix=(),
+                 program=paths.DAEMON):
+        self.world, self.name, self.program = world, name, program
         self.run_dir = pathlib.Path(run_dir or world.folder / f"{name}.run")
         self.config = world.folder / f"{name}.yaml"
         self.control = self.run_dir / "control.sock"
@@ -103,10 +104,11 @@ class Daemon:
         """Writes the configuration: YAML, or the same as lists and dictionaries."""
         self.config.write_text(config if isinstance(config, str) else json.dumps(config))
 
-    def start(self, wait=True):
+    def start(self, wait=True, **options):
+        """The options are those of Process."""
         self.process = self.world.start(
-            [*self.prefix, paths.DAEMON, "--config", self.config, "--run-dir", self.run_dir, *self.options],
-            self.name, netns=self.world.host)
+            [*self.prefix, self.program, "--config", self.config, "--run-dir", self.run_dir, *self.options],
+            self.name, netns=self.world.host, **options)
         if wait:
             until(self.answers, timeout=60, what=f"{self.name} answers")
 

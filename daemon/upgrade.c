@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Checks the new program in a child, then becomes it.
+#include "daemon/upgrade.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+#include "daemon/state.h"
+
+/* A check that takes longer will not end. */
+static const struct timeval patience = {.tv_sec = 60};
+
+struct upgrade {
+	struct event_base *base;
+	struct daemon_state *state;
+	char **argv;
+	char *program; /* its path; NULL: it is not known */
+	pid_t child;   /* that checks; 0: there is none */
+	int pidfd;
+	struct event *ended, *late;
+};
+
+/* The path as the daemon was started by, so that a link to the newest version is followed anew. */
+static char *find_program(const char *name)
+{
+	char link[PATH_MAX];
+	cleanup_free char *folder = NULL;
+	char *path = NULL;
+	ssize_t length;
+
+	if (name[0] == '/')
+		return strdup(name);
+	if (strchr(name, '/')) {
+		folder = getcwd(NULL, 0);
+		return folder && asprintf(&path, "%s/%s", folder, name) >= 0 ? path : NULL;
+	}
+	length = readlink("/proc/self/exe", link, sizeof(link));
+	return length > 0 && length < (ssize_t)sizeof(link) ? strndup(link, (size_t)length) : NULL;
+}
+
+static void end_check(struct upgrade *upgrade)
+{
+	if (upgrade->ended)
+		event_free(take_ptr(&upgrade->ended));
+	cleanup_close_fd(&upgrade->pidfd);
+	event_del(upgrade->late);
+	upgrade->child = 0;
+}
+
+static void refuse(const struct upgrade *upgrade, const char *why)
+{
+	log_error("upgrade refused: %s %s; this daemon goes on",
+		upgrade->program ? upgrade->program : "the program", why);
+}
+
+void upgrade_block_signals(int how)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGUSR2);
+	sigprocmask(how, &signals, NULL);
+}
+
+static void become(struct upgrade *upgrade)
+{
+	struct handover *handover = upgrade->state->handover;
+	char value[32];
+	struct err err;
+	int result;
+
+	log_info("becoming %s", upgrade->program);
+	notify_reloading();
+	state_keep(upgrade->state);
+	result = handover_pass(handover, value, &err);
+	if (!result) {
+		upgrade_block_signals(SIG_BLOCK);
+		setenv(HANDOVER_VARIABLE, value, 1);
+		execv(upgrade->program, upgrade->argv);
+		result = err_errno(&err, -errno, "executing it");
+		unsetenv(HANDOVER_VARIABLE);
+		upgrade_block_signals(SIG_UNBLOCK);
+		handover_unpass(handover);
+	}
+	state_take_back(upgrade->state);
+	notify_ready();
+	refuse(upgrade, err.text);
+}
+
+static void on_ended(evutil_socket_t fd, short what, void *context)
+{
+	struct upgrade *upgrade = context;
+	int status = 0;
+	pid_t ended = waitpid(upgrade->child, &status, 0);
+	char why[64];
+
+	(void)fd;
+	(void)what;
+	end_check(upgrade);
+	if (ended > 0 && WIFEXITED(status) && !WEXITSTATUS(status)) {
+		become(upgrade);
+		return;
+	}
+	if (WIFSIGNALED(status))
+		snprintf(why, sizeof(why), "cannot start: its --check ended by signal %d",
+			WTERMSIG(status));
+	else
+		snprintf(why, sizeof(why), "cannot start: its --check exited with %d",
+			WEXITSTATUS(status));
+	refuse(upgrade, why);
+}
+
+static void on_late(evutil_socket_t fd, short what, void *context)
+{
+	struct upgrade *upgrade = context;
+
+	(void)fd;
+	(void)what;
+	kill(upgrade->child, SIGKILL);
+}
+
+/* The same arguments, and that it be this engine: the other one could not go on with what there is.
+ */
+static int start_check(struct upgrade *upgrade)
+{
+	extern char **environ;
+	struct engine_facts facts;
+	cleanup_free const char **words = NULL;
+	posix_spawnattr_t attributes;
+	sigset_t none;
+	size_t count = 0;
+	int result;
+
+	while (upgrade->argv[count])
+		count++;
+	words = calloc(count + 4, sizeof(*words));
+	if (!words || posix_spawnattr_init(&attributes))
+		return -ENOMEM;
+	engine_facts(upgrade->state->engine, &facts);
+	memcpy(words, upgrade->argv, count * sizeof(*words));
+	words[count] = "--engine";
+	words[count + 1] = facts.name;
+	words[count + 2] = "--check";
+	sigemptyset(&none);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+	result = posix_spawn(
+		&upgrade->child, upgrade->program, NULL, &attributes, (char **)words, environ);
+	posix_spawnattr_destroy(&attributes);
+	if (result)
+		upgrade->child = 0;
+	return -result;
+}
+
+static int watch_check(struct upgrade *upgrade)
+{
+	upgrade->pidfd = pidfd_open(upgrade->child, 0);
+	if (upgrade->pidfd < 0)
+		return -errno;
+	upgrade->ended = event_new(upgrade->base, upgrade->pidfd, EV_READ, on_ended, upgrade);
+	if (!upgrade->ended || event_add(upgrade->ended, NULL) ||
+		evtimer_add(upgrade->late, &patience))
+		return -ENOMEM;
+	return 0;
+}
+
+void upgrade_begin(struct upgrade *upgrade)
+{
+	int result;
+
+	if (upgrade->child)
+		return;
+	if (!upgrade->program || !upgrade->state->handover) {
+		refuse(upgrade, "cannot be found");
+		return;
+	}
+	result = start_check(upgrade);
+	if (result) {
+		refuse(upgrade, strerror(-result));
+		return;
+	}
+	result = watch_check(upgrade);
+	if (!result)
+		return;
+	kill(upgrade->child, SIGKILL);
+	waitpid(upgrade->child, NULL, 0);
+	end_check(upgrade);
+	refuse(upgrade, strerror(-result));
+}
+
+struct upgrade *upgrade_new(struct event_base *base, struct daemon_state *state, char **argv)
+{
+	struct upgrade *upgrade = calloc(1, sizeof(*upgrade));
+
+	if (!upgrade)
+		return NULL;
+	*upgrade = (struct upgrade){
+		.base = base,
+		.state = state,
+		.argv = argv,
+		.program = find_program(argv[0]),
+		.pidfd = -1,
+		.late = evtimer_new(base, on_late, upgrade),
+	};
+	if (!upgrade->late) {
+		upgrade_free(upgrade);
+		return NULL;
+	}
+	return upgrade;
+}
+
+void upgrade_free(struct upgrade *upgrade)
+{
+	if (!upgrade)
+		return;
+	if (upgrade->child) {
+		kill(upgrade->child, SIGKILL);
+		waitpid(upgrade->child, NULL, 0);
+	}
+	if (upgrade->late)
+		end_check(upgrade);
+	if (upgrade->late)
+		event_free(upgrade->late);
+	free(upgrade->program);
+	free(upgrade);
+}

@@ -119,6 +119,8 @@ static int make_socket(struct claim *claim, int *fd, struct err *err)
 		request.endpoint = claim->bound;
 	}
 	result = sockets_make(&request, &made, &claim->bound, err);
+	if (result == -EADDRINUSE && handover_flush(claim->claims->handover))
+		result = sockets_make(&request, &made, &claim->bound, err);
 	if (!result && claim->bind.protocol == IPPROTO_TCP) {
 		struct steer_key key;
 

@@ -166,6 +166,8 @@ static int remake(struct claim *claim, const struct config_service *service, str
 		engine_unguard(claim->claims->engine, claim->cookie);
 	}
 	result = make(claim, service, err);
+	if (result == -EADDRINUSE && handover_flush(claim->claims->handover))
+		result = make(claim, service, err);
 	if (result)
 		claim->fd = take_fd(&dead);
 	else if (claim->deaf)

@@ -30,7 +30,8 @@ struct handover {
 	size_t kept_size;
 	uint32_t sequence; /* of connections */
 	bool settled, sealed;
-	int passed; /* what handover_pass has written */
+	bool removing; /* something has been removed since the store was waited for */
+	int passed;    /* what handover_pass has written */
 };
 
 struct handover *handover_new(const struct handover_store *store)
@@ -76,10 +77,21 @@ static void store_add(const struct handover *handover, const char *name, int fd)
 		handover->store.add(name, fd);
 }
 
-static void store_remove(const struct handover *handover, const char *name)
+static void store_remove(struct handover *handover, const char *name)
 {
-	if (handover->store.remove)
-		handover->store.remove(name);
+	if (!handover->store.remove)
+		return;
+	handover->store.remove(name);
+	handover->removing = true;
+}
+
+bool handover_flush(struct handover *handover)
+{
+	if (!handover || !handover->removing || !handover->store.flush)
+		return false;
+	handover->store.flush();
+	handover->removing = false;
+	return true;
 }
 
 static int compare_names(const void *a, const void *b)

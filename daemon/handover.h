@@ -30,6 +30,7 @@ struct handover;
 struct handover_store {
 	void (*add)(const char *name, int fd);
 	void (*remove)(const char *name);
+	void (*flush)(void); /* returns when the store has done all that it was asked */
 };
 
 /* Every function but these two does nothing with a handover that is NULL. store NULL: there is no
@@ -59,6 +60,10 @@ void handover_visit(struct handover *handover, const char *prefix,
  * name. A descriptor is dropped before its owner closes it. */
 void handover_keep(struct handover *handover, int fd, const char *name);
 void handover_drop(struct handover *handover, int fd);
+
+/* Whoever finds an address in use asks this: true if the store may have held what was dropped until
+ * now, and holds it no more. */
+bool handover_flush(struct handover *handover);
 
 /* From now on, what is dropped leaves the store too: before that, a daemon that fails to start must
  * not take with it what the next one needs. What nobody has taken is closed. */

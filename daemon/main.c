@@ -284,13 +284,12 @@ static void free_signals(struct signals *signals)
 	}
 }
 
-static int run(struct daemon_state *state, struct event_base *base, char **argv, struct err *err)
+static int run(struct daemon_state *state, struct event_base *base, struct upgrade *upgrade,
+	struct err *err)
 {
-	struct upgrade *upgrade = upgrade_new(base, state, argv);
 	struct control *control = NULL;
-	struct signals signals = {0};
-	int result = upgrade ? catch_signals(&signals, base, state, upgrade, err)
-			     : err_errno(err, -ENOMEM, "starting");
+	struct signals signals;
+	int result = catch_signals(&signals, base, state, upgrade, err);
 
 	if (!result)
 		result = control_open(base, state, state->control_path, &control, err);
@@ -302,7 +301,6 @@ static int run(struct daemon_state *state, struct event_base *base, char **argv,
 	handover_seal(state->handover);
 	control_close(control);
 	free_signals(&signals);
-	upgrade_free(upgrade);
 	return result;
 }
 
@@ -347,6 +345,7 @@ static int serve(const struct options *options, char **argv, struct err *err)
 		.started = time(NULL),
 	};
 	struct event_base *base = event_base_new();
+	struct upgrade *upgrade;
 	int result;
 
 	if (!base)
@@ -358,11 +357,13 @@ static int serve(const struct options *options, char **argv, struct err *err)
 	/* Every held socket and control connection is a descriptor; programs get the limit as it
 	 * was. */
 	spawn_raise_nofile();
-	result = inherit(&state, err);
+	upgrade = upgrade_new(base, &state, argv);
+	result = upgrade ? inherit(&state, err) : err_errno(err, -ENOMEM, "starting");
 	if (!result)
 		result = start(&state, options, base, err);
 	if (!result)
-		result = run(&state, base, argv, err);
+		result = run(&state, base, upgrade, err);
+	upgrade_free(upgrade);
 	state_fini(&state);
 	event_base_free(base);
 	return result;

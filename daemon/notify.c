@@ -43,7 +43,8 @@ static void remove_name(const char *name)
 
 const struct handover_store *notify_store(void)
 {
-	static const struct handover_store store = {.add = add, .remove = remove_name};
+	static const struct handover_store store = {
+		.add = add, .remove = remove_name, .flush = notify_flush};
 
 	return getenv("NOTIFY_SOCKET") ? &store : NULL;
 }

@@ -17,9 +17,18 @@
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/state.h"
+#include "exec/spawn.h"
 
 /* A check that takes longer will not end. */
 static const struct timeval patience = {.tv_sec = 60};
+
+/* A program that this process started when it was an earlier daemon. */
+struct heir {
+	pid_t pid;
+	int pidfd;
+	struct event *ended;
+	struct heir *next;
+};
 
 struct upgrade {
 	struct event_base *base;
@@ -29,6 +38,7 @@ struct upgrade {
 	pid_t child;   /* that checks; 0: there is none */
 	int pidfd;
 	struct event *ended, *late;
+	struct heir *heirs;
 };
 
 /* The path as the daemon was started by, so that a link to the newest version is followed anew. */
@@ -88,8 +98,10 @@ static void become(struct upgrade *upgrade)
 	if (!result) {
 		upgrade_block_signals(SIG_BLOCK);
 		setenv(HANDOVER_VARIABLE, value, 1);
+		spawn_restore_nofile();
 		execv(upgrade->program, upgrade->argv);
 		result = err_errno(&err, -errno, "executing it");
+		spawn_raise_nofile();
 		unsetenv(HANDOVER_VARIABLE);
 		upgrade_block_signals(SIG_UNBLOCK);
 		handover_unpass(handover);
@@ -200,6 +212,57 @@ void upgrade_begin(struct upgrade *upgrade)
 	refuse(upgrade, strerror(-result));
 }
 
+static void on_heir_ended(evutil_socket_t fd, short what, void *context)
+{
+	struct heir *heir = context;
+
+	(void)fd;
+	(void)what;
+	waitpid(heir->pid, NULL, WNOHANG);
+}
+
+static void add_heir(struct upgrade *upgrade, pid_t pid)
+{
+	struct heir *heir = calloc(1, sizeof(*heir));
+
+	if (!heir)
+		return;
+	heir->pid = pid;
+	heir->pidfd = pidfd_open(pid, 0);
+	heir->next = upgrade->heirs;
+	upgrade->heirs = heir;
+	if (heir->pidfd >= 0)
+		heir->ended = event_new(upgrade->base, heir->pidfd, EV_READ, on_heir_ended, heir);
+	if (heir->ended)
+		event_add(heir->ended, NULL);
+}
+
+/* Children stay this process's, whatever it executes, and somebody has to wait for them. */
+static void find_heirs(struct upgrade *upgrade)
+{
+	char path[64];
+	cleanup_fclose FILE *file = NULL;
+	int pid;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	file = fopen(path, "re");
+	while (file && fscanf(file, "%d", &pid) == 1)
+		add_heir(upgrade, pid);
+}
+
+static void free_heirs(struct upgrade *upgrade)
+{
+	while (upgrade->heirs) {
+		struct heir *heir = upgrade->heirs;
+
+		upgrade->heirs = heir->next;
+		if (heir->ended)
+			event_free(heir->ended);
+		cleanup_close_fd(&heir->pidfd);
+		free(heir);
+	}
+}
+
 struct upgrade *upgrade_new(struct event_base *base, struct daemon_state *state, char **argv)
 {
 	struct upgrade *upgrade = calloc(1, sizeof(*upgrade));
@@ -218,6 +281,7 @@ struct upgrade *upgrade_new(struct event_base *base, struct daemon_state *state,
 		upgrade_free(upgrade);
 		return NULL;
 	}
+	find_heirs(upgrade);
 	return upgrade;
 }
 
@@ -233,6 +297,7 @@ void upgrade_free(struct upgrade *upgrade)
 		end_check(upgrade);
 	if (upgrade->late)
 		event_free(upgrade->late);
+	free_heirs(upgrade);
 	free(upgrade->program);
 	free(upgrade);
 }

@@ -16,7 +16,8 @@ struct upgrade;
 struct daemon_state;
 
 /* argv is main's, and must live as long as the object; nothing is owned. Call it before the working
- * directory changes. NULL without memory. */
+ * directory changes, and before children are started: those that there are already were the earlier
+ * program's, and are waited for when they end. NULL without memory. */
 struct upgrade *upgrade_new(struct event_base *base, struct daemon_state *state, char **argv);
 
 /* Begins. Whatever goes wrong is logged, and this daemon goes on; if nothing does, it does not

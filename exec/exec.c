@@ -134,6 +134,22 @@ void exec_take(struct exec *exec, int fd, const struct addr_endpoint *local,
 		arm_timer(exec, wait_ns);
 }
 
+bool exec_give_back(
+	struct exec *exec, int *fd, struct addr_endpoint *local, struct addr_endpoint *remote)
+{
+	struct exec_waiting *turn = TAILQ_FIRST(&exec->queue);
+
+	if (!turn || turn->client.is_unix)
+		return false;
+	*fd = turn->fd;
+	*local = turn->client.local;
+	*remote = turn->client.remote;
+	TAILQ_REMOVE(&exec->queue, turn, entry);
+	exec->report.waiting--;
+	free(turn);
+	return true;
+}
+
 /* True if the first who waits has had his turn. */
 static bool give_turn(struct exec *exec)
 {

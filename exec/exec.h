@@ -57,6 +57,11 @@ void exec_reconfigure(struct exec *exec, const struct exec_settings *settings);
 void exec_take(struct exec *exec, int fd, const struct addr_endpoint *local,
 	const struct addr_endpoint *remote);
 
+/* Takes the connection that has waited longest out of the queue, for a caller whose successor is to
+ * have it: *fd is the caller's. False if none waits. */
+bool exec_give_back(
+	struct exec *exec, int *fd, struct addr_endpoint *local, struct addr_endpoint *remote);
+
 /* True while a connection would have to wait: leave it in the listening socket's backlog, and go on
  * accepting when `room` is called. Never true for when-full: refuse, except while this machine
  * is short of processes, descriptors or memory. */

@@ -60,6 +60,12 @@ void spawn_raise_nofile(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+void spawn_restore_nofile(void)
+{
+	if (nofile_before.rlim_max)
+		setrlimit(RLIMIT_NOFILE, &nofile_before);
+}
+
 static IN_CHILD bool fail(struct plan *plan, enum step step)
 {
 	plan->failed = step;

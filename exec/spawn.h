@@ -39,4 +39,7 @@ int spawn(const struct spawn *what, pid_t *pid, int *pidfd, bool *no_cgroup, str
  * that was before. Call it once, before threads. */
 void spawn_raise_nofile(void);
 
+/* Makes the limit what it was, for another program in this process. */
+void spawn_restore_nofile(void);
+
 #endif

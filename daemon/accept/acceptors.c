@@ -269,8 +269,11 @@ static int make_socket(struct acceptor *acceptor, struct err *err)
 		.endpoint = wanted->endpoint,
 	};
 	struct addr_endpoint bound;
+	int result = sockets_make(&request, &acceptor->fd, &bound, err);
 
-	return sockets_make(&request, &acceptor->fd, &bound, err);
+	if (result == -EADDRINUSE && handover_flush(acceptor->set->handover))
+		result = sockets_make(&request, &acceptor->fd, &bound, err);
+	return result;
 }
 
 static int open_socket(struct acceptor *acceptor, const struct config *config, struct err *err)

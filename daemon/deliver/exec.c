@@ -54,6 +54,17 @@ static void take(struct delivery *delivery, struct arrival *arrival)
 	arrival->fd = -1;
 }
 
+static void keep(struct delivery *delivery, struct handover *handover)
+{
+	struct handover_connection connection = {.service = delivery->id};
+	struct arrival *arrival = &connection.arrival;
+
+	while (exec_give_back(delivery->object, &arrival->fd, &arrival->local, &arrival->remote)) {
+		arrival->service_port = arrival->local.port;
+		handover_give(handover, &connection);
+	}
+}
+
 static bool is_full(const struct delivery *delivery)
 {
 	return exec_full(delivery->object);
@@ -108,4 +119,5 @@ const struct delivery_kind delivery_exec = {
 	.unserve = unserve,
 	.report = report,
 	.close = close_exec,
+	.keep = keep,
 };

@@ -52,6 +52,20 @@ void proxy_accept_stop(struct proxy_accept *accept)
 	free(accept);
 }
 
+int proxy_accept_give_back(struct proxy_accept *accept)
+{
+	int fd = accept->fd;
+
+	if (accept->length) {
+		proxy_accept_stop(accept);
+		return -1;
+	}
+	event_del(&accept->readable);
+	event_del(&accept->expired);
+	free(accept);
+	return fd;
+}
+
 static void on_expired(evutil_socket_t fd, short what, void *context)
 {
 	struct proxy_accept *accept = context;

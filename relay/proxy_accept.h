@@ -38,4 +38,8 @@ int proxy_accept_start(struct event_base *base, int fd, uint32_t timeout_ms, pro
 /* Resets the socket; done is not called. */
 void proxy_accept_stop(struct proxy_accept *accept);
 
+/* Stops; done is not called. The socket is the caller's if nothing has been taken out of it, or
+ * else reset, and -1 returned. */
+int proxy_accept_give_back(struct proxy_accept *accept);
+
 #endif

@@ -162,6 +162,7 @@ void delivery_retake(struct delivery *delivery, struct arrival *arrival)
 void deliveries_keep(struct deliveries *deliveries, struct handover *handover)
 {
 	for (struct delivery *delivery = deliveries->first; delivery; delivery = delivery->next) {
+		headers_keep(&delivery->headers, handover);
 		if (delivery->kind->keep)
 			delivery->kind->keep(delivery, handover);
 	}

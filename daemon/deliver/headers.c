@@ -98,6 +98,18 @@ bool headers_full(const struct headers *headers)
 	return headers->count >= MOST_WAITING;
 }
 
+void headers_keep(struct headers *headers, struct handover *handover)
+{
+	while (headers->first) {
+		struct handover_connection connection = {.arrival = headers->first->arrival};
+
+		connection.arrival.fd = proxy_accept_give_back(headers->first->accept);
+		remove_header(headers->first);
+		if (connection.arrival.fd >= 0)
+			handover_give(handover, &connection);
+	}
+}
+
 void headers_fini(struct headers *headers)
 {
 	while (headers->first) {

@@ -10,6 +10,7 @@
 
 #include "daemon/arrival.h"
 #include "daemon/config/config.h"
+#include "daemon/handover.h"
 
 struct header;
 
@@ -30,6 +31,10 @@ void headers_take(struct headers *headers, struct event_base *base,
 
 /* No more may wait. */
 bool headers_full(const struct headers *headers);
+
+/* Gives the handover those that have sent nothing yet, to be judged anew, and refuses the rest: a
+ * part of their header is out of the socket. */
+void headers_keep(struct headers *headers, struct handover *handover);
 
 /* Refuses those that wait; done is not called. */
 void headers_fini(struct headers *headers);

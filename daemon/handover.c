@@ -136,7 +136,6 @@ int handover_inherit_passed(struct handover *handover, struct err *err)
 	cleanup_fclose FILE *file = NULL;
 	cleanup_free char *line = NULL;
 	size_t room = 0;
-	ssize_t length;
 	int fd, result = 0;
 
 	if (!handover || !value)
@@ -153,7 +152,7 @@ int handover_inherit_passed(struct handover *handover, struct err *err)
 	file = fdopen(fd, "r");
 	if (!file)
 		return err_errno(err, -errno, "reading $" HANDOVER_VARIABLE);
-	while (!result && (length = getline(&line, &room, file)) > 0) {
+	while (!result && getline(&line, &room, file) > 0) {
 		line[strcspn(line, "\n")] = '\0';
 		result = inherit_line(handover, line, err);
 	}

@@ -21,7 +21,8 @@ int tally_configure(struct tally *tally, const struct table *table)
 	if (!counts)
 		return -ENOMEM;
 	/* The old ones are not needed by number any more. */
-	qsort(tally->counts, tally->count, sizeof(*counts), compare);
+	if (tally->count)
+		qsort(tally->counts, tally->count, sizeof(*counts), compare);
 	for (uint32_t r = 0; r < header->route_count; r++) {
 		struct tally_count *old;
 

@@ -27,7 +27,7 @@ struct heir {
 	pid_t pid;
 	int pidfd;
 	struct event *ended;
-	struct heir *next;
+	struct heir *next, **link;
 };
 
 struct upgrade {
@@ -100,7 +100,7 @@ static void become(struct upgrade *upgrade)
 		setenv(HANDOVER_VARIABLE, value, 1);
 		spawn_restore_nofile();
 		execv(upgrade->program, upgrade->argv);
-		result = err_errno(&err, -errno, "executing it");
+		err_errno(&err, -errno, "executing it");
 		spawn_raise_nofile();
 		unsetenv(HANDOVER_VARIABLE);
 		upgrade_block_signals(SIG_UNBLOCK);
@@ -147,7 +147,6 @@ static void on_late(evutil_socket_t fd, short what, void *context)
  */
 static int start_check(struct upgrade *upgrade)
 {
-	extern char **environ;
 	struct engine_facts facts;
 	cleanup_free const char **words = NULL;
 	posix_spawnattr_t attributes;
@@ -212,6 +211,17 @@ void upgrade_begin(struct upgrade *upgrade)
 	refuse(upgrade, strerror(-result));
 }
 
+static void free_heir(struct heir *heir)
+{
+	*heir->link = heir->next;
+	if (heir->next)
+		heir->next->link = heir->link;
+	if (heir->ended)
+		event_free(heir->ended);
+	cleanup_close_fd(&heir->pidfd);
+	free(heir);
+}
+
 static void on_heir_ended(evutil_socket_t fd, short what, void *context)
 {
 	struct heir *heir = context;
@@ -219,6 +229,7 @@ static void on_heir_ended(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	waitpid(heir->pid, NULL, WNOHANG);
+	free_heir(heir);
 }
 
 static void add_heir(struct upgrade *upgrade, pid_t pid)
@@ -230,6 +241,9 @@ static void add_heir(struct upgrade *upgrade, pid_t pid)
 	heir->pid = pid;
 	heir->pidfd = pidfd_open(pid, 0);
 	heir->next = upgrade->heirs;
+	heir->link = &upgrade->heirs;
+	if (heir->next)
+		heir->next->link = &heir->next;
 	upgrade->heirs = heir;
 	if (heir->pidfd >= 0)
 		heir->ended = event_new(upgrade->base, heir->pidfd, EV_READ, on_heir_ended, heir);
@@ -248,19 +262,6 @@ static void find_heirs(struct upgrade *upgrade)
 	file = fopen(path, "re");
 	while (file && fscanf(file, "%d", &pid) == 1)
 		add_heir(upgrade, pid);
-}
-
-static void free_heirs(struct upgrade *upgrade)
-{
-	while (upgrade->heirs) {
-		struct heir *heir = upgrade->heirs;
-
-		upgrade->heirs = heir->next;
-		if (heir->ended)
-			event_free(heir->ended);
-		cleanup_close_fd(&heir->pidfd);
-		free(heir);
-	}
 }
 
 struct upgrade *upgrade_new(struct event_base *base, struct daemon_state *state, char **argv)
@@ -297,7 +298,8 @@ void upgrade_free(struct upgrade *upgrade)
 		end_check(upgrade);
 	if (upgrade->late)
 		event_free(upgrade->late);
-	free_heirs(upgrade);
+	while (upgrade->heirs)
+		free_heir(upgrade->heirs);
 	free(upgrade->program);
 	free(upgrade);
 }

@@ -226,34 +226,32 @@ static int prepare(struct receiver *receiver, struct event_base *base, struct er
 	return 0;
 }
 
-static int watch(struct event_base *base, int *fd, const struct receiver_events *events,
-	struct receiver **out, struct err *err)
+static struct receiver *watch(
+	struct event_base *base, int *fd, const struct receiver_events *events, struct err *err)
 {
 	struct receiver *receiver = calloc(1, sizeof(*receiver));
-	int result;
 
-	if (!receiver)
-		return err_errno(err, -ENOMEM, "a receiver");
+	if (!receiver) {
+		err_errno(err, -ENOMEM, "a receiver");
+		return NULL;
+	}
 	receiver->events = *events;
 	receiver->diag = -1;
 	receiver->fd = take_fd(fd);
-	result = prepare(receiver, base, err);
-	if (result) {
+	if (prepare(receiver, base, err)) {
 		receiver_free(receiver);
-		return result;
+		return NULL;
 	}
-	*out = receiver;
-	return 0;
+	return receiver;
 }
 
 int receiver_adopt(struct event_base *base, int *fd, const struct receiver_events *events,
 	struct receiver **out, struct err *err)
 {
-	struct receiver *receiver = NULL;
-	int result = watch(base, fd, events, &receiver, err);
+	struct receiver *receiver = watch(base, fd, events, err);
 
-	if (result)
-		return result;
+	if (!receiver)
+		return err->code;
 	if (!receiver_lives(receiver)) {
 		receiver_free(receiver);
 		return err_set(err, -ECONNREFUSED, "the receiver is gone");
@@ -308,15 +306,14 @@ int receiver_restore(struct event_base *base, int *fd, const char *rest,
 	const struct receiver_events *events, struct receiver **out, struct err *err)
 {
 	unsigned long long cookie, dev, ino, sec, nsec;
-	struct receiver *receiver = NULL;
-	int result;
+	struct receiver *receiver;
 
 	if (sscanf(rest, "%llx.%llx.%llx.%llx.%llx", &cookie, &dev, &ino, &sec, &nsec) != 5 ||
 		sockets_cookie(*fd) != cookie)
 		return err_set(err, -EINVAL, "'%s' is no receiver", rest);
-	result = watch(base, fd, events, &receiver, err);
-	if (result)
-		return result;
+	receiver = watch(base, fd, events, err);
+	if (!receiver)
+		return err->code;
 	receiver->file.st_dev = (dev_t)dev;
 	receiver->file.st_ino = (ino_t)ino;
 	receiver->file.st_ctim.tv_sec = (time_t)sec;

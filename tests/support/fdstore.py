@@ -19,7 +19,7 @@ class FdStore:
     def __init__(self, folder):
         self.path = folder / "notify.sock"
         self.kept, self.states = [], []
-        self.lock = threading.Lock()
+        self.lock, self.synced = threading.Lock(), threading.Semaphore(0)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(self.path))
         threading.Thread(target=self._serve, daemon=True).start()
@@ -43,15 +43,25 @@ class FdStore:
             for fd in fds:
                 if not any(os.path.samestat(os.fstat(fd), os.fstat(kept.fd)) for kept in self.kept):
                     self.kept.append(Kept(name, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST)))
+        elif "SYNC" in fields:
+            self.synced.release()
         else:
             self.states.append(fields)
 
+    def sync(self):
+        """Until all that has been sent is read: systemd reads it before it learns that the sender has ended."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"SYNC=1", str(self.path))
+        assert self.synced.acquire(timeout=60)
+
     def names(self, prefix=""):
+        self.sync()
         with self.lock:
             return sorted(kept.name for kept in self.kept if kept.name.startswith(prefix))
 
     def pass_on(self):
         """The options of a Process that inherits all, and what goes in front of its command."""
+        self.sync()
         with self.lock:
             kept = [Kept(name, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST)) for name, fd in self.kept]
         moves = "".join(f"exec {START + i}<&{fd} {fd}<&-; " for i, (_, fd) in enumerate(kept))

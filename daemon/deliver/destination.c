@@ -17,6 +17,9 @@
 /* How often a receiver is looked for that inotify(7) does not tell of. */
 #define LOOK_MS 200
 
+/* How long a receiver that has gone may take to use what it took last. */
+#define GRACE_MS 200
+
 struct waiting {
 	struct arrival arrival;
 	struct waiting *next;
@@ -25,7 +28,8 @@ struct waiting {
 struct link {
 	struct destination *destination;
 	struct receiver *receiver;
-	bool by_path, leaving; /* leaving: replaced; it may still take what it has been sent */
+	bool by_path, leaving; /* leaving: replaced or dead; it may still use what it was sent */
+	struct event *grace;   /* pending after its death, see on_dead */
 	struct link *next;
 };
 
@@ -190,6 +194,13 @@ static void pump(struct destination *destination)
 	note_room(destination);
 }
 
+static void free_link(struct link *link)
+{
+	receiver_free(link->receiver);
+	event_free(link->grace);
+	free(link);
+}
+
 static void unlink_link(struct link *link)
 {
 	struct destination *destination = link->destination;
@@ -200,8 +211,7 @@ static void unlink_link(struct link *link)
 	*place = link->next;
 	if (destination->turn == link)
 		destination->turn = link->next;
-	receiver_free(link->receiver);
-	free(link);
+	free_link(link);
 }
 
 /* Puts what the receiver never took in front of the queue, in its old order. */
@@ -240,15 +250,33 @@ static void reclaim(struct link *link)
 
 static void look(struct destination *destination);
 
-static void on_dead(struct receiver *receiver, void *context)
+static void on_grace(evutil_socket_t fd, short what, void *context)
 {
 	struct link *link = context;
 	struct destination *destination = link->destination;
 
-	(void)receiver;
+	(void)fd;
+	(void)what;
 	reclaim(link);
 	unlink_link(link);
 	look(destination);
+}
+
+/* A server that ends in an orderly way closes its receiving socket first, and may have taken a
+ * connection just before. It is not to be seen who did: so it gets the time to read from it, by
+ * which it is known for touched. */
+static void on_dead(struct receiver *receiver, void *context)
+{
+	static const struct timeval grace = {.tv_usec = GRACE_MS * 1000};
+	struct link *link = context;
+	struct destination *destination = link->destination;
+
+	(void)receiver;
+	link->leaving = true;
+	if (!receiver_untaken(receiver) || evtimer_add(link->grace, &grace))
+		on_grace(-1, 0, link);
+	else
+		look(destination);
 }
 
 static void on_progress(struct receiver *receiver, void *context)
@@ -268,6 +296,11 @@ static struct link *new_link(struct destination *destination, struct receiver_ev
 	if (!link)
 		return NULL;
 	link->destination = destination;
+	link->grace = evtimer_new(destination->base, on_grace, link);
+	if (!link->grace) {
+		free(link);
+		return NULL;
+	}
 	*events =
 		(struct receiver_events){.progress = on_progress, .dead = on_dead, .context = link};
 	return link;
@@ -320,7 +353,7 @@ static void connect_path(struct destination *destination)
 	result = receiver_connect(destination->base, destination->path, &events, &receiver, &err);
 	say_once(destination, result, &err);
 	if (result) {
-		free(link);
+		free_link(link);
 		return;
 	}
 	old = path_link(destination);
@@ -485,7 +518,7 @@ int destination_open(struct destination *destination, int *fd, struct handover *
 		return err_errno(err, -ENOMEM, "a receiver");
 	result = receiver_adopt(destination->base, fd, &events, &receiver, err);
 	if (result) {
-		free(link);
+		free_link(link);
 		return result;
 	}
 	add_link(link, receiver);

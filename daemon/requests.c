@@ -34,7 +34,8 @@ struct request {
 	struct daemon_state *state;
 	struct requests_peer *peer;
 	union message message;
-	int fd; /* what came with it, or -1 */
+	int fd;	   /* what came with it, or -1 */
+	bool lost; /* the answer could not be sent */
 };
 
 static struct wire_header reply_header(
@@ -49,13 +50,20 @@ static struct wire_header reply_header(
 	};
 }
 
-/* A peer that does not read its answers is not waited for. */
-static int answer(const struct request *request, const void *message, size_t length, int fd)
+/* A peer that does not read its answers is not waited for. Where one is lost, for want of memory
+ * too, the connection is closed, so that nobody waits for it. */
+static void answer(struct request *request, const void *message, size_t length, int fd)
 {
-	return channel_send(request->peer->fd, message, length, fd, MSG_DONTWAIT);
+	int result = channel_send(request->peer->fd, message, length, fd, MSG_DONTWAIT);
+
+	if (!result)
+		return;
+	request->lost = true;
+	log_debug("peer %d: an answer cannot be sent: %s", (int)request->peer->credentials.pid,
+		strerror(-result));
 }
 
-static int reply_error(const struct request *request, const struct err *err)
+static void reply_error(struct request *request, const struct err *err)
 {
 	struct wire_error error = {
 		.header = reply_header(request, WIRE_ERROR, sizeof(error)),
@@ -63,7 +71,7 @@ static int reply_error(const struct request *request, const struct err *err)
 	};
 
 	snprintf(error.text, sizeof(error.text), "%s", err->text);
-	return answer(request, &error, sizeof(error), -1);
+	answer(request, &error, sizeof(error), -1);
 }
 
 /* A sealed file with these contents: any size, and the reader can trust it not to change. */
@@ -88,7 +96,7 @@ static int make_file(const void *data, size_t size, int *fd_out, struct err *err
 	return 0;
 }
 
-static int reply_text(const struct request *request, const char *text, struct err *err)
+static int reply_text(struct request *request, const char *text, struct err *err)
 {
 	struct wire_text reply = {
 		.header = reply_header(request, WIRE_TEXT, sizeof(reply)),
@@ -103,7 +111,7 @@ static int reply_text(const struct request *request, const char *text, struct er
 }
 
 /* Answers with the JSON object, which it frees. */
-static int reply_json(const struct request *request, json_t *object, struct err *err)
+static int reply_json(struct request *request, json_t *object, struct err *err)
 {
 	cleanup_free char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 
@@ -254,11 +262,8 @@ static int serve_claim(struct request *request, struct err *err)
 		.granted = granted,
 	};
 	memcpy(reply.bound_address, grant.bound.addr.bytes, sizeof(reply.bound_address));
-	result = answer(request, &reply, sizeof(reply), grant.fd);
+	answer(request, &reply, sizeof(reply), grant.fd);
 	cleanup_close_fd(&grant.fd);
-	if (result)
-		log_debug("service '%s': the claimant did not take its socket: %s",
-			request->peer->service, strerror(-result));
 	return 0;
 }
 
@@ -413,10 +418,9 @@ int requests_serve(struct daemon_state *state, struct requests_peer *peer)
 	result = dispatch(&request, (size_t)length, &err);
 	cleanup_close_fd(&request.fd);
 	if (!result)
-		return 0;
+		return request.lost;
 	log_debug("peer %d of user %u: %s", (int)peer->credentials.pid,
 		(unsigned)peer->credentials.uid, err.text);
-	if (reply_error(&request, &err))
-		return 1;
-	return result == -EPROTO;
+	reply_error(&request, &err);
+	return request.lost || result == -EPROTO;
 }

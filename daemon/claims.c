@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
+#include <time.h>
 
 #include "common/cleanup.h"
 #include "daemon/claims_private.h"
@@ -123,7 +123,7 @@ struct claim *claims_add(struct claims *claims, uint32_t service, const struct c
 	return claim;
 }
 
-static int add_claimant(struct claim *claim, const struct peer *peer)
+static int add_claimant(struct claim *claim, const struct peer *peer, struct err *err)
 {
 	for (size_t i = 0; i < claim->claimant_count; i++) {
 		if (claim->claimants[i] == peer)
@@ -134,13 +134,21 @@ static int add_claimant(struct claim *claim, const struct peer *peer)
 		const struct peer **list = reallocarray(claim->claimants, room, sizeof(*list));
 
 		if (!list)
-			return -ENOMEM;
+			return err_errno(err, -ENOMEM, "recording a claimant");
 		claim->claimants = list;
 		claim->claimant_room = room;
 	}
 	claim->claimants[claim->claimant_count++] = peer;
 	event_del(claim->hold);
 	return 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 void claims_hold(struct claim *claim, unsigned least_ms)
@@ -150,10 +158,11 @@ void claims_hold(struct claim *claim, unsigned least_ms)
 	unsigned hold_ms = service && service->hold_ms > least_ms ? service->hold_ms : least_ms;
 	struct timeval wait = {.tv_sec = hold_ms / 1000, .tv_usec = hold_ms % 1000 * 1000};
 
-	if (!hold_ms)
+	/* Where it cannot be timed, it is better closed than kept for ever. */
+	if (!hold_ms || evtimer_add(claim->hold, &wait))
 		claims_forget(claim);
 	else
-		evtimer_add(claim->hold, &wait);
+		claim->hold_until_ms = now_ms() + hold_ms;
 }
 
 void claims_release(struct claims *claims, const struct peer *claimant)
@@ -206,7 +215,7 @@ static int give(struct claims *claims, const struct config_service *service,
 	result = reuseport ? claims_group_grant(claim, grant, err)
 			   : claims_lone_grant(claim, service, grant, err);
 	if (!result) {
-		result = add_claimant(claim, claimant);
+		result = add_claimant(claim, claimant, err);
 		/* Only now, since a claim in use comes before one that waits. */
 		if (!result && !reuseport)
 			result = claims_lone_steer(claim, err);
@@ -305,7 +314,7 @@ int claims_register(struct claims *claims, const struct config_service *service,
 		result = group ? claims_group_keep(claim, err) : claims_lone_adopt(claim, fd, err);
 	}
 	if (!result)
-		result = add_claimant(claim, claimant);
+		result = add_claimant(claim, claimant, err);
 	if (result && !existed)
 		claims_forget(claim);
 	else
@@ -389,13 +398,11 @@ static int32_t backlog(const struct claim *claim)
 
 static int64_t hold_left(const struct claim *claim)
 {
-	struct timeval end, now, left;
+	int64_t left = claim->hold_until_ms - now_ms();
 
-	if (!evtimer_pending(claim->hold, &end))
+	if (!evtimer_pending(claim->hold, NULL))
 		return -1;
-	evutil_gettimeofday(&now, NULL);
-	evutil_timersub(&end, &now, &left);
-	return left.tv_sec < 0 ? 0 : left.tv_sec * 1000 + left.tv_usec / 1000;
+	return left < 0 ? 0 : left;
 }
 
 void claims_visit(struct claims *claims,

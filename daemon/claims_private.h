@@ -18,6 +18,7 @@ struct claim {
 	const struct peer **claimants;
 	size_t claimant_count, claimant_room;
 	struct event *hold;			 /* pending while nobody claims it */
+	int64_t hold_until_ms;			 /* CLOCK_MONOTONIC; while hold is pending */
 	uint64_t guarded[STEER_MAX_MEMBERS + 1]; /* a UDP group's sockets, by slot; 0: none */
 	uint64_t kept;	 /* cookie of the socket that the handover has, 0: none */
 	bool kept_group; /* as it has it */

@@ -18,6 +18,9 @@
 /* A connection that has not said whose it is by then is closed: launchers greet at once. */
 static const struct timeval greeting_time = {.tv_sec = 10};
 
+/* How long accepting rests when the machine is out of descriptors or memory. */
+static const struct timeval pause_time = {.tv_usec = 200 * 1000};
+
 /* When that many connections of one user have not greeted, the oldest of them makes room. */
 #define MAX_UNGREETED 256
 
@@ -34,6 +37,7 @@ struct control {
 	struct daemon_state *state;
 	struct event *acceptable;
 	struct event *resume;	  /* pending while accepting pauses for want of descriptors */
+	bool starving;		  /* said already */
 	struct connection *first; /* newest first */
 	int fd;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -127,27 +131,32 @@ static void on_resume(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	event_add(control->acceptable, NULL);
+	if (event_add(control->acceptable, NULL))
+		evtimer_add(control->resume, &pause_time);
 }
 
 /* Accepts one connection per call, so that a flood of them does not keep the others waiting. */
 static void on_acceptable(evutil_socket_t listener, short what, void *context)
 {
-	static const struct timeval pause = {.tv_usec = 200 * 1000};
 	struct control *control = context;
 	struct err err;
 	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)what;
 	if (fd >= 0) {
+		if (control->starving)
+			log_info("control connections are accepted again");
+		control->starving = false;
 		if (add_connection(control, fd, &err))
 			log_warning("%s", err.text);
 		return;
 	}
 	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-		log_warning("control connections wait: accept: %s", strerror(errno));
+		if (!control->starving)
+			log_warning("control connections wait: accept: %s", strerror(errno));
+		control->starving = true;
 		event_del(control->acceptable);
-		evtimer_add(control->resume, &pause);
+		evtimer_add(control->resume, &pause_time);
 	}
 }
 

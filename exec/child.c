@@ -12,7 +12,8 @@
 #include "common/cleanup.h"
 #include "exec/private.h"
 
-#define MOST_READS 64 /* of stderr in a row: others have their turn too */
+#define MOST_READS     64 /* of stderr in a row: others have their turn too */
+#define WATCH_AGAIN_MS 200
 
 static void tell(struct exec_child *child, int number)
 {
@@ -39,6 +40,10 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 	struct exec_child *child = context;
 
 	(void)fd, (void)what;
+	if (child->unwatched) {
+		exec_child_watch(child);
+		return;
+	}
 	if (!child->told)
 		exec_say(child->exec, LOG_NOTICE, child->pid, "has run for max-time, is ended");
 	exec_child_end(child);
@@ -81,6 +86,8 @@ static void on_exit_of(evutil_socket_t fd, short what, void *context)
 		say_end(child, &info, ran_ns);
 	event_del(&child->exited);
 	event_del(&child->timer);
+	if (child->unwatched)
+		exec_lines_close(child);
 	cleanup_close_fd(&child->pidfd);
 	quota_leave(&exec->quota, child->counted);
 	exec->report.ended++;
@@ -104,22 +111,33 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		exec_child_free(child);
 }
 
+/* Without memory for its events the child is looked after from the next try on: its end is not
+ * missed, since the pidfd stays readable. */
 void exec_child_watch(struct exec_child *child)
 {
-	struct event_base *base = child->exec->options.base;
-	const struct exec_settings *settings = child->exec->settings;
-	struct timeval delay = exec_timeval(settings->max_time_ms * EXEC_NS_PER_MS);
+	const struct exec *exec = child->exec;
+	struct event_base *base = exec->options.base;
+	uint64_t wait_ms = child->told	   ? exec->stop_timeout_ms
+			   : exec->retired ? 0
+					   : exec->settings->max_time_ms;
+	bool has_lines = child->lines.fd >= 0;
+	struct timeval delay;
 
-	event_assign(&child->exited, base, child->pidfd, EV_READ | EV_PERSIST, on_exit_of, child);
-	event_add(&child->exited, NULL);
-	evtimer_assign(&child->timer, base, on_timer, child);
-	if (settings->max_time_ms)
+	if (!event_initialized(&child->exited)) {
+		event_assign(&child->exited, base, child->pidfd, EV_READ | EV_PERSIST, on_exit_of,
+			child);
+		evtimer_assign(&child->timer, base, on_timer, child);
+	}
+	if (has_lines && !event_initialized(&child->lines.readable))
+		event_assign(&child->lines.readable, base, child->lines.fd, EV_READ | EV_PERSIST,
+			on_readable, child);
+	child->unwatched = event_add(&child->exited, NULL) ||
+			   (has_lines && event_add(&child->lines.readable, NULL));
+	if (child->unwatched)
+		wait_ms = WATCH_AGAIN_MS;
+	delay = exec_timeval(wait_ms * EXEC_NS_PER_MS);
+	if (wait_ms)
 		evtimer_add(&child->timer, &delay);
-	if (child->lines.fd < 0)
-		return;
-	event_assign(&child->lines.readable, base, child->lines.fd, EV_READ | EV_PERSIST,
-		on_readable, child);
-	event_add(&child->lines.readable, NULL);
 }
 
 int exec_lines_open(struct exec_child *child, int *write_end)

@@ -52,7 +52,8 @@ struct exec_child {
 	pid_t pid;
 	int pidfd; /* -1: it has ended, and only its stderr is left */
 	struct event exited, timer;
-	bool told; /* it got its kill-signal */
+	bool told;	/* it got its kill-signal */
+	bool unwatched; /* its events wait for memory */
 	uint64_t started_ns;
 	struct quota_count *counted;
 	struct exec_socket *socket; /* with wait; NULL after exec_unserve */

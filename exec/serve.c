@@ -60,8 +60,8 @@ void exec_sockets_update(struct exec *exec)
 	{
 		if (socket->busy || blocked)
 			event_del(&socket->readable);
-		else
-			event_add(&socket->readable, NULL);
+		else if (event_add(&socket->readable, NULL))
+			delay(socket); /* no memory: later */
 	}
 }
 

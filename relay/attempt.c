@@ -81,12 +81,17 @@ static void on_ended(void *context, enum pump_end end)
 	connection_forget(connection);
 }
 
+static bool is_starved(int code)
+{
+	return code == -EMFILE || code == -ENFILE || code == -ENOBUFS || code == -ENOMEM;
+}
+
 /* Whether a failure tells of the backend, and not of this machine, or of the client's address that
  * cannot be the source. Each destination of a mapping is a machine of its own. */
 static bool is_backends(const struct relay_backend *backend, int code)
 {
 	return backend->target != RELAY_TO_NAT64 && code != -EADDRNOTAVAIL && code != -EINVAL &&
-	       code != -EACCES && code != -EPERM;
+	       code != -EACCES && code != -EPERM && !is_starved(code);
 }
 
 /* Notes that the backend at hand did not work, and goes on with another. */
@@ -164,11 +169,6 @@ static void establish(struct connection *connection)
 	plan_put(take_ptr(&connection->plan));
 	free(take_ptr(&connection->first));
 	relay_tell_room(relay);
-}
-
-static bool is_starved(int code)
-{
-	return code == -EMFILE || code == -ENFILE || code == -ENOBUFS || code == -ENOMEM;
 }
 
 /* Where descriptors or memory are short, waits for others to end rather than fail or spin. */

@@ -6,6 +6,7 @@
 #include <event2/event_struct.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "relay/flow.h"
@@ -33,7 +34,7 @@ struct pump {
 	struct flow out, in; /* to the backend, and from it */
 	struct event idle;
 	uint32_t idle_timeout_ms;
-	struct timeval moved; /* when a byte last did */
+	int64_t moved_ms; /* when a byte last did; CLOCK_MONOTONIC_COARSE */
 	void (*ended)(void *context, enum pump_end end);
 	void *context;
 };
@@ -77,36 +78,53 @@ void pump_reset_socket(int fd)
 	close(fd);
 }
 
-static void watch(struct event *event, bool *added, bool wanted)
+/* False for want of memory. */
+static bool watch(struct event *event, bool *added, bool wanted)
 {
 	if (*added == wanted)
-		return;
-	/* Adding fails for want of memory alone; the other socket's events and the idle timeout are
-	 * left then. */
-	if (wanted)
-		event_add(event, NULL);
-	else
+		return true;
+	if (!wanted)
 		event_del(event);
+	else if (event_add(event, NULL))
+		return false;
 	*added = wanted;
+	return true;
 }
 
-static void watch_side(struct side *side, bool read, bool write, bool after_end)
+static bool watch_side(struct side *side, bool read, bool write, bool after_end)
 {
 	if (!after_end)
 		watch(&side->after_end, &side->ending, false);
-	watch(&side->read, &side->reading, read);
-	watch(&side->write, &side->writing, write);
-	watch(&side->after_end, &side->ending, after_end);
+	return watch(&side->read, &side->reading, read) &&
+	       watch(&side->write, &side->writing, write) &&
+	       watch(&side->after_end, &side->ending, after_end);
+}
+
+/* Waits for what each socket is to do next. False for want of memory: what is not watched would
+ * stay for ever. */
+static bool settle(struct pump *pump)
+{
+	bool to_client = flow_holds(&pump->in), to_backend = flow_holds(&pump->out);
+
+	return watch_side(&pump->client, !pump->out.ended && !to_backend, to_client,
+		       pump->out.ended && !to_client) &&
+	       watch_side(&pump->backend, !pump->in.ended && !to_client, to_backend,
+		       pump->in.ended && !to_backend);
+}
+
+static void stop_watching(struct pump *pump)
+{
+	watch_side(&pump->client, false, false, false);
+	watch_side(&pump->backend, false, false, false);
+	if (pump->idle_timeout_ms)
+		event_del(&pump->idle);
 }
 
 static void free_pump(struct pump *pump, bool reset)
 {
 	int fds[] = {pump->client.fd, pump->backend.fd};
 
-	watch_side(&pump->client, false, false, false);
-	watch_side(&pump->backend, false, false, false);
-	if (pump->idle_timeout_ms)
-		event_del(&pump->idle);
+	stop_watching(pump);
 	flow_fini(&pump->out);
 	flow_fini(&pump->in);
 	for (size_t i = 0; i < 2; i++) {
@@ -132,15 +150,13 @@ static void end(struct pump *pump, enum pump_end how)
 	ended(context, how);
 }
 
-/* Waits for what each socket is to do next. */
-static void settle(struct pump *pump)
+/* The wall clock may jump; this one costs a few nanoseconds and is exact to a tick. */
+static int64_t now_ms(void)
 {
-	bool to_client = flow_holds(&pump->in), to_backend = flow_holds(&pump->out);
+	struct timespec now;
 
-	watch_side(&pump->client, !pump->out.ended && !to_backend, to_client,
-		pump->out.ended && !to_client);
-	watch_side(&pump->backend, !pump->in.ended && !to_client, to_backend,
-		pump->in.ended && !to_backend);
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* Notes what a flow has moved. */
@@ -150,7 +166,7 @@ static void account(struct pump *pump, uint64_t *total, uint64_t octets)
 		return;
 	*total += octets;
 	if (pump->idle_timeout_ms)
-		event_base_gettimeofday_cached(pump->hub->base, &pump->moved);
+		pump->moved_ms = now_ms();
 }
 
 /* Runs a flow. The pump may be gone afterwards. */
@@ -166,8 +182,8 @@ static void turn(struct pump *pump, struct flow *flow)
 		end(pump, PUMP_RESET);
 	else if (pump->out.shut && pump->in.shut)
 		end(pump, PUMP_FINISHED);
-	else
-		settle(pump);
+	else if (!settle(pump))
+		end(pump, PUMP_RESET);
 }
 
 static void on_read(evutil_socket_t fd, short what, void *context)
@@ -210,21 +226,11 @@ static struct timeval to_timeval(int64_t ms)
 static void on_idle(evutil_socket_t fd, short what, void *context)
 {
 	struct pump *pump = context;
-	struct timeval now, since, left;
-	int64_t left_ms;
+	int64_t left_ms = pump->moved_ms + pump->idle_timeout_ms - now_ms();
+	struct timeval left = to_timeval(left_ms);
 
 	(void)fd;
 	(void)what;
-	event_base_gettimeofday_cached(pump->hub->base, &now);
-	evutil_timersub(&now, &pump->moved, &since);
-	left_ms = (int64_t)pump->idle_timeout_ms -
-		  ((int64_t)since.tv_sec * 1000 + since.tv_usec / 1000);
-	/* A clock that was set back must not make a connection immortal. */
-	if (left_ms > pump->idle_timeout_ms) {
-		pump->moved = now;
-		left_ms = pump->idle_timeout_ms;
-	}
-	left = to_timeval(left_ms);
 	if (left_ms <= 0 || event_add(&pump->idle, &left))
 		end(pump, PUMP_IDLE);
 }
@@ -247,7 +253,7 @@ static int start_idle(struct pump *pump)
 	if (!pump->idle_timeout_ms)
 		return 0;
 	evtimer_assign(&pump->idle, pump->hub->base, on_idle, pump);
-	event_base_gettimeofday_cached(pump->hub->base, &pump->moved);
+	pump->moved_ms = now_ms();
 	return event_add(&pump->idle, &timeout) ? -ENOMEM : 0;
 }
 
@@ -277,13 +283,15 @@ int pump_start(struct pump_hub *hub, const struct pump_request *request, struct 
 		result = flow_put(&pump->out, request->first, request->first_length);
 	if (!result)
 		result = start_idle(pump);
+	if (!result && !settle(pump))
+		result = -ENOMEM;
 	if (result) {
+		stop_watching(pump);
 		flow_fini(&pump->out);
 		free(pump);
-		return err_errno(err, result, "sending the first octets");
+		return err_errno(err, result, "starting to relay");
 	}
 	hub->counts.to_backends += pump->out.octets;
-	settle(pump);
 	*out = pump;
 	return 0;
 }

@@ -54,7 +54,11 @@ static struct delivery *own_delivery(const struct acceptor *acceptor)
 
 static void start(struct acceptor *acceptor)
 {
-	if (!acceptor->served && !acceptor->accepting && !event_add(acceptor->readable, NULL))
+	if (acceptor->served || acceptor->accepting)
+		return;
+	if (event_add(acceptor->readable, NULL))
+		evtimer_add(acceptor->set->wake, &rest);
+	else
 		acceptor->accepting = true;
 }
 

@@ -47,6 +47,7 @@ struct destination {
 	int inotify;
 	int64_t down_since_ms; /* 0: there is a receiver */
 	bool given_up, full_before;
+	bool starving; /* said already */
 	int last_error;
 };
 
@@ -173,11 +174,30 @@ static int send_arrival(struct destination *destination, struct arrival *arrival
 	return result == -ECONNREFUSED ? -EAGAIN : result;
 }
 
+/* Whether sending will go well once the machine has memory again, or the receivers have taken some
+ * of the descriptors that are under way (ETOOMANYREFS). Told once, until it does. */
+static bool is_starved(struct destination *destination, int result)
+{
+	bool starved = result == -ENOMEM || result == -ENOBUFS || result == -ETOOMANYREFS;
+
+	if (starved && !destination->starving)
+		log_warning("%s: connections wait: %s", name_of(destination), strerror(-result));
+	if (!result && destination->starving)
+		log_info("%s: connections are sent again", name_of(destination));
+	if (starved || !result)
+		destination->starving = starved;
+	return starved;
+}
+
 static void pump(struct destination *destination)
 {
 	while (destination->count) {
 		int result = send_arrival(destination, &destination->first->arrival);
 
+		if (is_starved(destination, result)) {
+			arm_look(destination);
+			break;
+		}
 		if (result == -EAGAIN)
 			break;
 		if (result) {
@@ -406,8 +426,12 @@ static void watch_folder(struct destination *destination)
 	}
 	destination->changed = event_new(destination->base, destination->inotify,
 		EV_READ | EV_PERSIST, on_changed, destination);
+	if (destination->changed && !event_add(destination->changed, NULL))
+		return;
 	if (destination->changed)
-		event_add(destination->changed, NULL);
+		event_free(destination->changed);
+	destination->changed = NULL;
+	cleanup_close_fd(&destination->inotify);
 }
 
 /* Finds a receiver where there is none, or another one. */

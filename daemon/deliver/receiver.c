@@ -111,8 +111,8 @@ static uint32_t peer_in(const void *answer, size_t size)
 	return 0;
 }
 
-/* False if nobody has the receiving socket open any more. */
-static bool receiver_lives(const struct receiver *receiver)
+/* Whether anybody has the receiving socket open; negative errno where the kernel cannot tell. */
+static int receiver_lives(const struct receiver *receiver)
 {
 	struct {
 		struct nlmsghdr header;
@@ -131,9 +131,11 @@ static bool receiver_lives(const struct receiver *receiver)
 	ssize_t length;
 
 	if (send(receiver->diag, &question, sizeof(question), 0) < 0)
-		return false;
+		return -errno;
 	length = recv(receiver->diag, answer, sizeof(answer), 0);
-	return length > 0 && peer_in(answer, (size_t)length);
+	if (length < 0)
+		return -errno;
+	return peer_in(answer, (size_t)length) != 0;
 }
 
 static void die(struct receiver *receiver)
@@ -178,34 +180,41 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
 
 static void on_settle(evutil_socket_t fd, short what, void *context)
 {
+	static const struct timeval soon = {.tv_usec = 200 * 1000};
 	struct receiver *receiver = context;
+	int lives;
 
 	(void)fd;
 	(void)what;
 	if (receiver->dead)
 		return;
-	if (receiver->known < receiver->gone && !receiver_lives(receiver)) {
+	lives = receiver->known < receiver->gone ? receiver_lives(receiver) : 1;
+	if (!lives)
 		die(receiver);
+	/* Taken as a death, it would have connections served twice. */
+	if (lives < 0)
+		evtimer_add(receiver->settle, &soon);
+	if (lives <= 0)
 		return;
-	}
 	receiver->known = receiver->gone;
 	release_known(receiver);
 	receiver->events.progress(receiver, receiver->events.context);
 }
 
-static void on_death(evutil_socket_t fd, short what, void *context)
+static void on_later(evutil_socket_t fd, short what, void *context)
 {
 	struct receiver *receiver = context;
 
-	(void)fd;
-	(void)what;
-	receiver->events.dead(receiver, receiver->events.context);
+	if (receiver->dead)
+		receiver->events.dead(receiver, receiver->events.context);
+	else
+		on_writable(fd, what, context);
 }
 
 static int prepare(struct receiver *receiver, struct event_base *base, struct err *err)
 {
 	struct stat file;
-	int type = SOCK_DGRAM;
+	int type = SOCK_DGRAM, lives;
 	socklen_t length = sizeof(type);
 
 	receiver->diag = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -252,10 +261,13 @@ int receiver_adopt(struct event_base *base, int *fd, const struct receiver_event
 
 	if (!receiver)
 		return err->code;
-	if (!receiver_lives(receiver)) {
+	result = receiver_lives(receiver);
+	if (result <= 0) {
 		receiver_free(receiver);
-		return err_set(err, -ECONNREFUSED, "the receiver is gone");
+		return result ? err_errno(err, result, "watching a receiver (sock_diag)")
+			      : err_set(err, -ECONNREFUSED, "the receiver is gone");
 	}
+	result = 0;
 	*out = receiver;
 	return 0;
 }
@@ -334,7 +346,7 @@ void receiver_restore_untaken(struct receiver *receiver, struct arrival *arrival
 
 void receiver_give_untaken(struct receiver *receiver, struct handover *handover, uint32_t service)
 {
-	if (receiver->gone && receiver_lives(receiver))
+	if (receiver->gone && receiver_lives(receiver) > 0)
 		receiver->known = receiver->gone;
 	release_known(receiver);
 	while (receiver->count) {

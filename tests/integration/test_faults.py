@@ -69,6 +69,7 @@ class Subject:
         how many calls of each kind there were."""
         for _ in range(3):  # what is made once and kept
             assert request() in served
+        self.endings = {kind: set() for kind in KINDS}
         self.state_before, self.holdings_before = self.state(), self.settled()
         return {kind: self.walk_kind(kind, request, served) for kind in KINDS}
 
@@ -93,10 +94,11 @@ class Subject:
             failed, what = self.faults.failed, f"{kind} {first} ({self.faults.last})"
         assert self.daemon.process.running(), what
         assert went != SILENT, what
+        self.endings[kind].add(went)
         if failed:
             until(lambda: self.state() == self.state_before, what=f"the state after {what}")
             went = request()
-        assert went in served, f"after {what}"
+        assert went in served, f"{went} after {what}"
         return failed
 
     def regained(self):
@@ -128,7 +130,8 @@ def claiming(subject, port, asker, text, **fields):
         try:
             control = Control(subject.daemon, "a")
             answers = Answers(control.claim("::", port, **fields), text)
-        except Refused:
+        except Refused as refused:
+            assert refused.errno in errno.errorcode and refused.strerror and refused.strerror.isprintable(), refused
             return REFUSED
         except (ConnectionError, AssertionError):
             return CLOSED
@@ -171,15 +174,19 @@ def test_a_claim_of_udp(subject):
 def test_a_handoff(subject):
     subject.world.start([paths.RECEIVER, subject.path, ""], "receiver")
     until(subject.path.exists, what="the receiver binds")
-    walked = subject.walk(asking(subject, 82), [f"client=2001:db8::100 server={V6} \n"])
+    page = f"client=2001:db8::100 server={V6} \n"
+    walked = subject.walk(asking(subject, 82), [page])
     assert walked["messages"] >= 1, walked
+    assert subject.endings["messages"] == {page}, "what can be sent later is not refused"
 
 
 def test_a_program_for_a_connection(subject):
-    subject.walk(asking(subject, 83), ["started"])
+    walked = subject.walk(asking(subject, 83), ["started"])
+    assert walked["events"] >= 2, walked
 
 
 def test_a_relayed_connection(subject):
     backend = host_server(subject.world, V4, 9000, "relayed")
-    subject.walk(asking(subject, 84), ["relayed"])
+    walked = subject.walk(asking(subject, 84), ["relayed"])
+    assert walked["events"] >= 2, walked
     backend.stop()

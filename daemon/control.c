@@ -135,6 +135,14 @@ static void on_resume(evutil_socket_t fd, short what, void *context)
 		evtimer_add(control->resume, &pause_time);
 }
 
+/* Told once, until it goes well again. */
+static void say_starving(struct control *control, const char *why)
+{
+	if (!control->starving)
+		log_warning("control connections wait: accept: %s", why);
+	control->starving = true;
+}
+
 /* Accepts one connection per call, so that a flood of them does not keep the others waiting. */
 static void on_acceptable(evutil_socket_t listener, short what, void *context)
 {
@@ -144,17 +152,17 @@ static void on_acceptable(evutil_socket_t listener, short what, void *context)
 
 	(void)what;
 	if (fd >= 0) {
+		if (add_connection(control, fd, &err)) {
+			say_starving(control, err.text);
+			return;
+		}
 		if (control->starving)
 			log_info("control connections are accepted again");
 		control->starving = false;
-		if (add_connection(control, fd, &err))
-			log_warning("%s", err.text);
 		return;
 	}
 	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-		if (!control->starving)
-			log_warning("control connections wait: accept: %s", strerror(errno));
-		control->starving = true;
+		say_starving(control, strerror(errno));
 		event_del(control->acceptable);
 		evtimer_add(control->resume, &pause_time);
 	}

@@ -336,6 +336,15 @@ static int check(const struct options *options, struct err *err)
 	return result;
 }
 
+/* Who asks libevent for something hears of its failure, and says what it means. */
+static void on_event_log(int severity, const char *text)
+{
+	if (severity == EVENT_LOG_ERR)
+		log_error("%s", text);
+	else
+		log_debug("%s", text);
+}
+
 static int serve(const struct options *options, char **argv, struct err *err)
 {
 	char control_path[PATH_MAX];
@@ -381,6 +390,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	log_open(options.debug);
+	event_set_log_callback(on_event_log);
 	signal(SIGPIPE, SIG_IGN);
 	upgrade_block_signals(SIG_BLOCK);
 	if (options.check)

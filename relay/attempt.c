@@ -91,7 +91,7 @@ static bool is_starved(int code)
 static bool is_backends(const struct relay_backend *backend, int code)
 {
 	return backend->target != RELAY_TO_NAT64 && code != -EADDRNOTAVAIL && code != -EINVAL &&
-	       code != -EACCES && code != -EPERM && !is_starved(code);
+	       code != -EACCES && code != -EPERM;
 }
 
 /* Notes that the backend at hand did not work, and goes on with another. */
@@ -119,6 +119,8 @@ static void fail(struct connection *connection, const struct err *err)
 
 static void on_connecting(evutil_socket_t fd, short what, void *context);
 
+static void begin_anew(struct connection *connection, const struct err *err);
+
 /* Waits for the socket, or just for some time; at most until the backend is given up. */
 static void await(struct connection *connection, int64_t ms)
 {
@@ -126,6 +128,7 @@ static void await(struct connection *connection, int64_t ms)
 	int64_t left = connection->give_up_ms ? connection->give_up_ms - relay_now_ms() : 0;
 	struct timeval timeout;
 	bool timed = true;
+	struct err err;
 
 	if (io) {
 		timed = connection->give_up_ms != 0;
@@ -134,41 +137,15 @@ static void await(struct connection *connection, int64_t ms)
 	timeout = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 	event_assign(&connection->event, connection->relay->base, connection->connecting,
 		io ? EV_WRITE : 0, on_connecting, connection);
-	if (event_add(&connection->event, timed ? &timeout : NULL)) {
-		connection->relay->report.failed++;
-		attempt_drop(connection);
-	}
-}
-
-static void establish(struct connection *connection)
-{
-	struct relay *relay = connection->relay;
-	struct plan *plan = connection->plan;
-	struct pump_request request = {
-		.client = connection->client,
-		.backend = connection->connecting,
-		.first = connection->first,
-		.first_length = connection->first_length,
-		.idle_timeout_ms = plan->settings.idle_timeout_ms,
-		.ended = on_ended,
-		.context = connection,
-	};
-	char text[RELAY_BACKEND_TEXT_SIZE];
-	struct err err;
-
-	if (pump_start(relay->hub, &request, &connection->pump, &err)) {
-		fail(connection, &err);
+	if (!event_add(&connection->event, timed ? &timeout : NULL))
+		return;
+	if (io) {
+		err_errno(&err, -ENOMEM, "waiting for a backend");
+		begin_anew(connection, &err);
 		return;
 	}
-	take_fd(&connection->connecting);
-	relay->report.connecting--;
-	relay->report.established++;
-	if (plan_succeeded(plan, connection->backend))
-		say(relay, "backend %s: reachable again",
-			relay_backend_format(&plan->settings.backends[connection->backend], text));
-	plan_put(take_ptr(&connection->plan));
-	free(take_ptr(&connection->first));
-	relay_tell_room(relay);
+	connection->relay->report.failed++;
+	attempt_drop(connection);
 }
 
 /* Where descriptors or memory are short, waits for others to end rather than fail or spin. */
@@ -186,6 +163,47 @@ static void starve(struct connection *connection, const struct err *err)
 	}
 	set_waiting(connection, true);
 	await(connection, STARVED_MS);
+}
+
+/* The same where there is a connection to the backend already, of which nothing comes. */
+static void begin_anew(struct connection *connection, const struct err *err)
+{
+	cleanup_close_fd(&connection->connecting);
+	starve(connection, err);
+}
+
+static void establish(struct connection *connection)
+{
+	struct relay *relay = connection->relay;
+	struct plan *plan = connection->plan;
+	struct pump_request request = {
+		.client = connection->client,
+		.backend = connection->connecting,
+		.first = connection->first,
+		.first_length = connection->first_length,
+		.idle_timeout_ms = plan->settings.idle_timeout_ms,
+		.ended = on_ended,
+		.context = connection,
+	};
+	char text[RELAY_BACKEND_TEXT_SIZE];
+	struct err err;
+	int result = pump_start(relay->hub, &request, &connection->pump, &err);
+
+	if (is_starved(result))
+		begin_anew(connection, &err);
+	else if (result)
+		fail(connection, &err);
+	if (result)
+		return;
+	take_fd(&connection->connecting);
+	relay->report.connecting--;
+	relay->report.established++;
+	if (plan_succeeded(plan, connection->backend))
+		say(relay, "backend %s: reachable again",
+			relay_backend_format(&plan->settings.backends[connection->backend], text));
+	plan_put(take_ptr(&connection->plan));
+	free(take_ptr(&connection->first));
+	relay_tell_room(relay);
 }
 
 /* Chooses a backend if none is at hand; false if the connection was dropped for want of one. */

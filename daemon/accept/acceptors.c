@@ -52,14 +52,23 @@ static struct delivery *own_delivery(const struct acceptor *acceptor)
 		       : NULL;
 }
 
+/* Told once, until it goes well again. */
+static void say_starving(struct acceptors *set, int error)
+{
+	if (!set->starving)
+		log_warning("new connections wait: accept: %s", strerror(error));
+	set->starving = true;
+}
+
 static void start(struct acceptor *acceptor)
 {
 	if (acceptor->served || acceptor->accepting)
 		return;
-	if (event_add(acceptor->readable, NULL))
-		evtimer_add(acceptor->set->wake, &rest);
-	else
-		acceptor->accepting = true;
+	acceptor->accepting = !event_add(acceptor->readable, NULL);
+	if (acceptor->accepting)
+		return;
+	say_starving(acceptor->set, ENOMEM);
+	evtimer_add(acceptor->set->wake, &rest);
 }
 
 static void pause_acceptor(struct acceptor *acceptor)
@@ -101,13 +110,10 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-/* Accepting rests: what comes waits in the kernel's backlog. Told once, until it goes well again.
- */
+/* Accepting rests: what comes waits in the kernel's backlog. */
 static void starve(struct acceptors *set, int error)
 {
-	if (!set->starving)
-		log_warning("new connections wait: accept: %s", strerror(error));
-	set->starving = true;
+	say_starving(set, error);
 	for (struct acceptor *acceptor = set->first; acceptor; acceptor = acceptor->next)
 		pause_acceptor(acceptor);
 	evtimer_add(set->wake, &rest);

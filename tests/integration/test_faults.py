@@ -20,13 +20,14 @@ KINDS = {"memory": (faults.MEMORY, errno.ENOMEM), "descriptors": (faults.DESCRIP
          "bpf": (faults.BPF, errno.E2BIG), "events": (faults.EVENTS, errno.ENOSPC),
          "questions": (faults.QUESTIONS, errno.EACCES)}
 MOST = 400  # calls of one kind for one request; more would be a loop
+STARTED = "dd bs=4096 count=1 >/dev/null 2>&1; printf 'HTTP/1.0 200 OK\\r\\n\\r\\nstarted'"
 RESET, CLOSED = "reset", "closed"
 
 
 def config(path):
     return {"services": {"a": {"hold": "0s"}, "kept": {"hold": "60s"},
                          "handed": {"handoff": {"path": str(path), "hold": "5s"}},
-                         "started": {"exec": {"command": ["/usr/bin/printf", r"HTTP/1.0 200 OK\r\n\r\nstarted"],
+                         "started": {"exec": {"command": ["/bin/sh", "-c", STARTED],
                                               "log": "failures"}},
                          "relayed": {"relay": {"to": f"{V4}:9000"}}},
             "routes": [{"to": [V4, V6], "port": [80, 81], "service": "a"},

@@ -45,6 +45,7 @@ test: build
 	tools/as-root $(PYTEST) $(FILE)
 
 # Everything again under AddressSanitizer and UBSan.
+sanitize: export UBSAN_OPTIONS = halt_on_error=1:print_stacktrace=1
 sanitize:
 	$(MAKE) BUILD=$(SANITIZED) MESON_OPTIONS='-Db_sanitize=address,undefined -Db_lundef=false' unit integration
 

@@ -22,12 +22,16 @@
 
 static const struct timeval patience = {.tv_sec = 5};
 
+/* How long accepting rests when the machine is out of descriptors or memory. */
+static const struct timeval rest = {.tv_usec = 200 * 1000};
+
 struct listener {
 	struct getsocks *getsocks;
 	uint32_t service;
 	char *path;
 	int fd;
 	struct event *acceptable;
+	struct event *resume; /* pending while accepting rests for want of descriptors */
 	struct listener *next;
 };
 
@@ -217,6 +221,11 @@ static void on_acceptable(evutil_socket_t listening, short what, void *context)
 	struct err err;
 
 	(void)what;
+	/* A client that could not be accepted would be there again at once. */
+	if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
+		event_del(listener->acceptable);
+		evtimer_add(listener->resume, &rest);
+	}
 	if (!client)
 		return;
 	client->getsocks = listener->getsocks;
@@ -233,10 +242,22 @@ static void on_acceptable(evutil_socket_t listening, short what, void *context)
 	}
 }
 
+static void on_resume(evutil_socket_t fd, short what, void *context)
+{
+	struct listener *listener = context;
+
+	(void)fd;
+	(void)what;
+	if (event_add(listener->acceptable, NULL))
+		evtimer_add(listener->resume, &rest);
+}
+
 static void close_listener(struct listener *listener)
 {
 	if (listener->acceptable)
 		event_free(listener->acceptable);
+	if (listener->resume)
+		event_free(listener->resume);
 	if (listener->fd >= 0)
 		unlink(listener->path);
 	cleanup_close_fd(&listener->fd);
@@ -263,7 +284,8 @@ static int listen_at(struct listener *listener, struct err *err)
 		return err_errno(err, -errno, "listening at %s", listener->path);
 	listener->acceptable = event_new(listener->getsocks->base, listener->fd,
 		EV_READ | EV_PERSIST, on_acceptable, listener);
-	if (!listener->acceptable || event_add(listener->acceptable, NULL))
+	listener->resume = evtimer_new(listener->getsocks->base, on_resume, listener);
+	if (!listener->acceptable || !listener->resume || event_add(listener->acceptable, NULL))
 		return err_errno(err, -ENOMEM, "listening at %s", listener->path);
 	return 0;
 }

@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 pytest.register_assert_rewrite("compat.ftp", "compat.mail", "compat.opened", "compat.server", "support")
 
-from support import require  # noqa: E402
+from support import paths, require  # noqa: E402
 from support.world import Daemon, Service, World  # noqa: E402
 
 
@@ -24,6 +24,7 @@ def world(tmp_path):
     made = World(tmp_path)
     yield made
     made.close()
+    assert not paths.SANITIZED or not made.complaints(), "\n".join(made.complaints())
 
 
 @pytest.fixture

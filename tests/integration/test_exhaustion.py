@@ -4,6 +4,7 @@ again. What its clients lose is what could not be kept."""
 import errno
 import os
 import socket
+import struct
 import time
 
 import pytest
@@ -22,7 +23,7 @@ PORTS = {"kept": 90, "handed": 82, "started": 83, "relayed": 84}
 
 def config(path, exec_more=None, relay_more=None):
     exec_settings = {"command": ["/bin/sh", "-c", SERVE], "log": "failures"}
-    return {"services": {"kept": {"hold": "60s"}, "a": {"hold": "0s"},
+    return {"services": {"kept": {"hold": "60s", "getsocks": f"{path}.getsocks"}, "a": {"hold": "0s"},
                          "handed": {"handoff": {"path": str(path), "hold": "30s"}},
                          "started": {"exec": {**exec_settings, **(exec_more or {})}},
                          "relayed": {"relay": {"to": f"{V4}:9000", **(relay_more or {})}}},
@@ -40,7 +41,8 @@ class Subject:
     """A daemon with a service of every delivery, in front of servers that work."""
 
     def __init__(self, world, daemon, tmp_path, backend=True, **more):
-        self.world, path = world, tmp_path / "handed.sock"
+        self.world = world
+        self.path = path = tmp_path / "handed.sock"
         self.faults = Faults(tmp_path / "faults")
         world.start([paths.RECEIVER, path, "served"], "receiver")
         self.backend = host_server(world, V4, 9000, "served") if backend else None
@@ -133,6 +135,19 @@ def test_control_connections_wait_for_descriptors(subject):
     assert all(control.receive() for control in waiting)
     assert subject.process.log().count("control connections wait: accept: Too many open files") == 1
     assert "control connections are accepted again" in subject.process.log()
+
+
+def test_getsocks_waits_for_descriptors(subject):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        with subject.faults.armed(faults.DESCRIPTORS, errno.EMFILE):
+            client.connect(f"{subject.path}.getsocks")
+            client.sendall(b"_getsocks\n")
+            time.sleep(0.5)
+            before = cpu_seconds(subject.process.pid)
+            time.sleep(2)
+            assert cpu_seconds(subject.process.pid) - before < 0.5
+        assert struct.unpack("=i", client.recv(4))[0] == 2
 
 
 def test_a_full_socket_map(subject):

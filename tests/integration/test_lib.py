@@ -19,12 +19,9 @@ NONBLOCK = socket.SOCK_NONBLOCK
 CONFIG = {"engine": "user", "services": {"a": {"hold": "10s"}}, "routes": [{"to": [V4, V6], "port": 80, "service": "a"}]}
 
 
-SANITIZED = paths.LIBRARY.exists() and b"__asan_init" in paths.LIBRARY.read_bytes()
-
-
 @pytest.fixture
 def library():
-    if SANITIZED:
+    if paths.SANITIZED:
         pytest.skip("AddressSanitizer wants to be the first library of this process; the examples run under it")
     loaded = ctypes.CDLL(str(paths.LIBRARY))
     loaded.socketbox_version.restype = ctypes.c_char_p
@@ -186,7 +183,7 @@ def test_example_sender_in_c(world, folder):
     [paths.EXAMPLES_BUILT / "claim"], ["/usr/bin/python3", paths.EXAMPLES / "library.py"],
     ["/usr/bin/python3", paths.EXAMPLES / "claim.py"]], ids=["claim.c", "library.py", "claim.py"])
 def test_example_claims(world, daemon, command):
-    if "library.py" in str(command) and SANITIZED:
+    if "library.py" in str(command) and paths.SANITIZED:
         pytest.skip("AddressSanitizer wants to be the first library")
     d = daemon(CONFIG)
     environment = dict(os.environ, SOCKETBOX_CONTROL=str(d.control), LIBSOCKETBOX=str(paths.LIBRARY))

@@ -6,6 +6,7 @@ import pathlib
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SOCKETBOX_BUILD", SOURCE / "build")).resolve()
 DAEMON = BUILD / "daemon" / "socketboxd"
+SANITIZED = DAEMON.exists() and b"__asan_init" in DAEMON.read_bytes()
 CLI = BUILD / "cli" / "socketbox"
 PROGRAMS = BUILD / "tests" / "integration"
 LOAD = BUILD / "tests" / "support" / "load"

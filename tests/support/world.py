@@ -72,9 +72,15 @@ class World:
         return self.run(["curl", "-sS", "-g", "--noproxy", "*", "-m", timeout, *options, url], check=check).stdout
 
     def stop(self):
-        """Ends all processes."""
+        """Ends all processes. Where sanitizers watch, daemons end by themselves, so that leaks are told."""
         for process in reversed(self.processes):
-            process.stop(signal.SIGKILL if "socketboxd" in str(process.command) else signal.SIGTERM)
+            crashes = "socketboxd" in str(process.command) and not paths.SANITIZED
+            process.stop(signal.SIGKILL if crashes else signal.SIGTERM)
+
+    def complaints(self):
+        """What sanitizers have found in the processes that have ended."""
+        return [log[log.find(mark) - 200:][:8000] for log in (process.log() for process in self.processes)
+                for mark in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:") if mark in log]
 
     def close(self):
         self.stop()

@@ -104,21 +104,39 @@ static void *counted(void *pointer)
 	return pointer;
 }
 
+/* Found early: dlsym(3), called by free(), would free what an earlier error has left. */
+static void (*real_free)(void *);
+
+static void find_free(void)
+{
+	static bool looking;
+	void *found;
+
+	if (looking)
+		return;
+	looking = true;
+	found = dlsym(RTLD_NEXT, "free");
+	memcpy(&real_free, &found, sizeof(found));
+}
+
 void *malloc(size_t size)
 {
 	REAL(malloc)
+	find_free();
 	return fails(MEMORY, "malloc") ? NULL : counted(real(size));
 }
 
 void *calloc(size_t count, size_t size)
 {
 	REAL(calloc)
+	find_free();
 	return fails(MEMORY, "calloc") ? NULL : counted(real(count, size));
 }
 
 void *realloc(void *pointer, size_t size)
 {
 	REAL(realloc)
+	find_free();
 	if (fails(MEMORY, "realloc"))
 		return NULL;
 	return pointer ? real(pointer, size) : counted(real(pointer, size));
@@ -137,23 +155,11 @@ void *reallocarray(void *pointer, size_t count, size_t size)
 
 void free(void *pointer)
 {
-	static __typeof__(free) *real;
-	static bool looking;
-
-	/* dlsym(3) frees what an earlier error has left. */
-	if (looking)
+	/* What is freed before anything was allocated by this is not this library's. */
+	if (!real_free || !pointer)
 		return;
-	if (!real) {
-		void *found;
-
-		looking = true;
-		found = dlsym(RTLD_NEXT, "free");
-		memcpy(&real, &found, sizeof(found));
-		looking = false;
-	}
-	if (pointer)
-		__atomic_sub_fetch(&steering->live, 1, __ATOMIC_RELAXED);
-	real(pointer);
+	__atomic_sub_fetch(&steering->live, 1, __ATOMIC_RELAXED);
+	real_free(pointer);
 }
 
 WRAP(DESCRIPTORS, int, -1, socket, (int domain, int type, int protocol), domain, type, protocol)

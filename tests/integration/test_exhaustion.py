@@ -18,11 +18,12 @@ from support.traffic import Answers, ask, connect, host_server, in_namespace
 from support.world import V4, V6
 
 SERVE = "dd bs=4096 count=1 >/dev/null 2>&1; printf 'HTTP/1.0 200 OK\\r\\n\\r\\nserved'"
+EVERYTHING = faults.MEMORY | faults.DESCRIPTORS | faults.SOCKETS | faults.MESSAGES | faults.BPF | faults.EVENTS
 PORTS = {"kept": 90, "handed": 82, "started": 83, "relayed": 84}
 
 
 def config(path, exec_more=None, relay_more=None):
-    exec_settings = {"command": ["/bin/sh", "-c", SERVE], "log": "failures"}
+    exec_settings = {"command": ["/bin/sh", "-c", SERVE], "cgroup": "none", "log": "failures"}
     return {"services": {"kept": {"hold": "60s", "getsocks": f"{path}.getsocks"}, "a": {"hold": "0s"},
                          "handed": {"handoff": {"path": str(path), "hold": "30s"}},
                          "started": {"exec": {**exec_settings, **(exec_more or {})}},
@@ -96,7 +97,7 @@ def try_claim(subject):
     (faults.MESSAGES | faults.SOCKETS, errno.ENOBUFS, False),
     (faults.MEMORY, errno.ENOMEM, False),
     (faults.EVENTS, errno.ENOSPC, False),
-    (faults.MEMORY | faults.DESCRIPTORS | faults.SOCKETS | faults.MESSAGES | faults.BPF | faults.EVENTS, errno.ENOMEM, False),
+    (EVERYTHING, errno.ENOMEM, False),
 ], ids=["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "no-watches", "everything"])
 def test_a_shortage(subject, kinds, error, keeps):
     """keeps: then nothing is lost, since what comes waits in the kernel."""
@@ -163,8 +164,8 @@ def test_a_full_socket_map(subject):
 def test_the_wall_clock_jumps(world, daemon, tmp_path):
     """Neither forward nor back does it change what is timed."""
     silent = in_namespace(world.host, lambda: socket.create_server((V4, 9000)))
-    subject = Subject(world, daemon, tmp_path, backend=False, exec_more={"command": ["/bin/sleep", "20"], "max-time": "4s"},
-                      relay_more={"idle-timeout": "4s"})
+    subject = Subject(world, daemon, tmp_path, backend=False, relay_more={"idle-timeout": "4s"},
+                      exec_more={"command": ["/bin/sleep", "20"], "max-time": "4s"})
     subject.claimant.close()  # from here it is held
     subject.claimant.channel.close()
     until(lambda: subject.daemon.claims("kept")[0]["state"] == "held", what="it is held")

@@ -28,7 +28,7 @@ def config(path):
     return {"services": {"a": {"hold": "0s"}, "kept": {"hold": "60s"},
                          "handed": {"handoff": {"path": str(path), "hold": "5s"}},
                          "started": {"exec": {"command": ["/bin/sh", "-c", STARTED],
-                                              "log": "failures"}},
+                                              "cgroup": "none", "log": "failures"}},
                          "relayed": {"relay": {"to": f"{V4}:9000"}}},
             "routes": [{"to": [V4, V6], "port": [80, 81], "service": "a"},
                        {"to": [V4, V6], "port": 53, "protocol": "udp", "service": "a"},

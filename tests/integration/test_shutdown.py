@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""SIGTERM with something under way in every delivery: the daemon ends at once and well. Under sanitizers (make sanitize)
-it also tells of what it leaked, which fails the test."""
+"""SIGTERM with something under way in every delivery: the daemon ends at once and well. Under sanitizers it also tells of
+what it leaked, which fails the test."""
 import socket
 
 from support.control import UDP, Control
@@ -9,8 +9,8 @@ from support.traffic import connect, host_server
 from support.world import V4, V6
 
 CONFIG = {"services": {"claimed": {}, "idle": {"hold": "60s"}, "by-name": {"relay": {"to": f"{V4}:9000"}},
-                       "started": {"exec": {"command": ["/bin/sleep", "5"], "instances": 1}},
-                       "waits": {"exec": {"command": ["/bin/sleep", "5"], "wait": True}}},
+                       "started": {"exec": {"command": ["/bin/sleep", "5"], "instances": 1, "cgroup": "none"}},
+                       "waits": {"exec": {"command": ["/bin/sleep", "5"], "wait": True, "cgroup": "none"}}},
           "routes": [{"to": [V4, V6], "port": [80, 81], "service": "claimed"},
                      {"to": [V4, V6], "port": 53, "protocol": "udp", "service": "claimed"},
                      {"to": [V4, V6], "port": 90, "service": "idle"},

@@ -201,20 +201,19 @@ static void on_settle(evutil_socket_t fd, short what, void *context)
 	receiver->events.progress(receiver, receiver->events.context);
 }
 
-static void on_later(evutil_socket_t fd, short what, void *context)
+static void on_death(evutil_socket_t fd, short what, void *context)
 {
 	struct receiver *receiver = context;
 
-	if (receiver->dead)
-		receiver->events.dead(receiver, receiver->events.context);
-	else
-		on_writable(fd, what, context);
+	(void)fd;
+	(void)what;
+	receiver->events.dead(receiver, receiver->events.context);
 }
 
 static int prepare(struct receiver *receiver, struct event_base *base, struct err *err)
 {
 	struct stat file;
-	int type = SOCK_DGRAM, lives;
+	int type = SOCK_DGRAM;
 	socklen_t length = sizeof(type);
 
 	receiver->diag = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -258,16 +257,16 @@ int receiver_adopt(struct event_base *base, int *fd, const struct receiver_event
 	struct receiver **out, struct err *err)
 {
 	struct receiver *receiver = watch(base, fd, events, err);
+	int lives;
 
 	if (!receiver)
 		return err->code;
-	result = receiver_lives(receiver);
-	if (result <= 0) {
+	lives = receiver_lives(receiver);
+	if (lives <= 0) {
 		receiver_free(receiver);
-		return result ? err_errno(err, result, "watching a receiver (sock_diag)")
-			      : err_set(err, -ECONNREFUSED, "the receiver is gone");
+		return lives ? err_errno(err, lives, "watching a receiver (sock_diag)")
+			     : err_set(err, -ECONNREFUSED, "the receiver is gone");
 	}
-	result = 0;
 	*out = receiver;
 	return 0;
 }

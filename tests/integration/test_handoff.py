@@ -130,6 +130,7 @@ def test_a_receiver_is_replaced_by_rename(world, daemon, path):
         time.sleep(0.5)
         new = world.start([paths.RECEIVER, "--rename", path, f"new {number}"], f"new{number}")
         until(lambda number=number: ask(world, V4).endswith(f"new {number}\n"), what="the new one receives")
+        time.sleep(0.3)  # the old one answers what it took
         old.stop()
         old = new
     assert lost(load.result()) == {}

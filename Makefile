@@ -5,6 +5,9 @@ SANITIZED ?= build-sanitize
 export SOCKETBOX_BUILD := $(abspath $(BUILD))
 PYTEST = /usr/bin/python3 -m pytest
 JOBS ?= $(shell nproc)
+
+# Tests that make a machine short of things: not beside others.
+ALONE = tests/integration/test_exhaustion.py tests/integration/test_faults.py tests/integration/test_shutdown.py
 MESON_OPTIONS ?=
 
 .PHONY: all build run check unit integration compat bench sanitize fuzz lint test install clean
@@ -33,7 +36,8 @@ unit: build
 
 integration: build
 	tools/install-deps test
-	tools/as-root $(PYTEST) -q -n $(JOBS) tests/integration
+	tools/as-root $(PYTEST) -q -n $(JOBS) tests/integration $(ALONE:%=--ignore=%)
+	tools/as-root $(PYTEST) -q $(ALONE)
 
 # Real servers. Writes docs/compatibility.md.
 compat: build

@@ -83,6 +83,7 @@ def test_a_daemon_killed_at_any_moment_of_a_claim(world, daemon, service):
             assert "socketboxd" in started_service.log()
             started_service.start()  # the launcher was too early
         started_service.ready(f"http://[{V6}]:8080/", timeout=60)
+        until(lambda: started.claims("a"), what="the launcher finds the daemon again")
         started_service.stop()
     [claim] = started.claims("a")
     assert claim["state"] == "held"

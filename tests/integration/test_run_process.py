@@ -24,7 +24,7 @@ CONFIG = {"services": {"a": {"allow": {"user": ["nobody"]}}},
     (["a", "--address", V4, "--", "true"], "--address and --no-addresses go with --isolate"),
     (["--isolate", "--", "true"], "a service is missing"),
     (["a", "--"], "a program is missing"),
-    (["a", "--trace", "--listen-fds", "--", "true"], "--trace and --listen-fds do not go together"),
+    (["a", "--trace", "--listen-fds", "--", "true"], "--trace, --listen-fds and --preload do not go together"),
 ])
 def test_wrong_options(words, message):
     result = subprocess.run([paths.CLI, "run", *words], capture_output=True, text=True, check=False)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """socketbox open: a program inherits the sockets that the specs describe, wherever they were made."""
+import fcntl
 import os
 import re
 import socket
@@ -130,15 +131,16 @@ def test_environment(world):
 def test_descriptors_in_the_way_make_room():
     """What the caller has open at 3 gives way; what it has open above stays."""
     with socket.socket(UNIX, DGRAM) as one, socket.socket(UNIX, DGRAM) as two:
-        os.dup2(one.fileno(), 30)
-        os.dup2(two.fileno(), 18)
+        # Numbers that nothing else in this process has.
+        first, second = fcntl.fcntl(one, fcntl.F_DUPFD, 100), fcntl.fcntl(two, fcntl.F_DUPFD, 100)
         try:
             result = run("open", "unix-stream:@a", "unix-dgram:@b", "--", "/usr/bin/python3", OBSERVE, "3", "4", "5",
-                         prefix=["bash", "-c", 'exec 3<&30 4<&18 5<&18 30<&- 18<&-; exec "$@"', "bash"],
-                         pass_fds=[18, 30])
+                         prefix=["bash", "-c", f'exec 3<&{first} 4<&{second} 5<&{second} {first}<&- {second}<&-; exec "$@"',
+                                 "bash"],
+                         pass_fds=[first, second])
         finally:
-            os.close(30)
-            os.close(18)
+            os.close(first)
+            os.close(second)
     assert result.returncode == 0, result.stderr
     assert re.findall(r'"name": "([^"]*)"', result.stdout) == ["@a", "@b", ""]
 

@@ -17,11 +17,6 @@ from support.world import Daemon, Service, World  # noqa: E402
 # A shell's background jobs ignore SIGINT, and so would every program of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Some kernels (Linux 6.18 was seen) now and then fail to wake who polls a pipe when its last writer closes it, and a
-# test then waits for a command that has long ended. A signal makes Python poll again (PEP 475).
-signal.signal(signal.SIGALRM, lambda number, frame: None)
-signal.setitimer(signal.ITIMER_REAL, 5, 5)
-
 
 @pytest.fixture
 def world(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tempfile
 import time
 
 
@@ -49,6 +50,20 @@ class Process:
                 os.killpg(self.pid, signal.SIGKILL)
                 self.popen.wait()
         return self.popen.returncode
+
+
+def run(words, timeout=60, env=None, check=False):
+    """subprocess.run with what the command prints as text. It goes through files: a pipe has its end only when nobody
+    has it open any more, and processes that the command leaves behind, or that another test starts meanwhile, may."""
+    with tempfile.TemporaryFile("w+", errors="replace") as out, tempfile.TemporaryFile("w+", errors="replace") as err:
+        result = subprocess.run([str(word) for word in words], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                timeout=timeout, env=env, check=False)
+        for file in out, err:
+            file.seek(0)
+        result.stdout, result.stderr = out.read(), err.read()
+    if check and result.returncode:
+        raise AssertionError(f"{words} exited {result.returncode}: {result.stderr}{result.stdout}")
+    return result
 
 
 def until(condition, timeout=30, what="condition"):

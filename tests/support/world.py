@@ -6,10 +6,9 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
 
 from . import paths
-from .process import Process, until
+from .process import Process, run, until
 
 # What the host serves. The client is .100 and ::100.
 V4, V6 = "192.0.2.1", "2001:db8::1"
@@ -20,12 +19,12 @@ _numbers = itertools.count()
 
 
 def _ip(*words):
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+    run(["ip", *words], check=True)
 
 
 def _ip_in(namespace, *words):
     """Not ip -n, which cannot work where the root directory is no mount point, as in a chroot."""
-    subprocess.run(["nsenter", f"--net=/run/netns/{namespace}", "ip", *words], check=True, capture_output=True, text=True)
+    run(["nsenter", f"--net=/run/netns/{namespace}", "ip", *words], check=True)
 
 
 class World:
@@ -62,7 +61,7 @@ class World:
     def run(self, command, netns=None, check=True, timeout=60, env=None):
         """Runs a command to its end, in the client's namespace unless another is named."""
         words = ["nsenter", f"--net=/run/netns/{netns or self.client}", *map(str, command)]
-        result = subprocess.run(words, capture_output=True, text=True, timeout=timeout, env=env, check=False)
+        result = run(words, timeout=timeout, env=env)
         if check and result.returncode:
             raise AssertionError(f"{command} exited {result.returncode}: {result.stderr}{result.stdout}")
         return result
@@ -85,11 +84,11 @@ class World:
     def close(self):
         self.stop()
         for run_dir in self.run_dirs:
-            while subprocess.run(["umount", "-l", run_dir / "bpf"], capture_output=True, check=False).returncode == 0:
+            while run(["umount", "-l", run_dir / "bpf"]).returncode == 0:
                 pass
             shutil.rmtree(run_dir, ignore_errors=True)
         for namespace in (self.host, self.client):
-            subprocess.run(["ip", "netns", "del", namespace], capture_output=True, check=False)
+            run(["ip", "netns", "del", namespace])
 
 
 class Daemon:
@@ -125,8 +124,7 @@ class Daemon:
 
     def cli(self, *words, check=True):
         """socketbox VERB WORDS, asked of this daemon."""
-        result = subprocess.run([paths.CLI, words[0], "--control", self.control, *words[1:]],
-                                capture_output=True, text=True, timeout=60, check=False)
+        result = run([paths.CLI, words[0], "--control", self.control, *words[1:]])
         if check and result.returncode:
             raise AssertionError(f"socketbox {words} exited {result.returncode}: {result.stderr}")
         return result

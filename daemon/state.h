@@ -11,6 +11,7 @@
 #include "daemon/config/config.h"
 #include "daemon/deliver/delivery.h"
 #include "daemon/engine.h"
+#include "daemon/fence/fence.h"
 #include "daemon/getsocks.h"
 #include "daemon/grants.h"
 #include "daemon/handover.h"
@@ -21,6 +22,8 @@ struct daemon_state {
 	struct config *config;
 	struct engine *engine;
 	struct handover *handover; /* NULL: nothing outlives the process */
+	struct fence *fence; /* NULL: there is none */
+	struct fence_facts fence_facts;
 	struct claims *claims;
 	struct getsocks *getsocks;
 	struct deliveries *deliveries;

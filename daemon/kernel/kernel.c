@@ -6,7 +6,6 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,30 +14,12 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "daemon/kernel/libbpf_log.h"
 #include "daemon/kernel/pins.h"
-#include "daemon/log.h"
 #include "steer.skel.h"
 
 static const char *const map_names[] = {
 	"tables", "counters", "sockets", "groups", "homes", "guards"};
-
-__attribute__((format(printf, 2, 0))) static int print_libbpf(
-	enum libbpf_print_level level, const char *format, va_list args)
-{
-	cleanup_free char *text = NULL;
-	char *line, *rest;
-
-	if (level == LIBBPF_DEBUG)
-		return 0;
-	if (vasprintf(&text, format, args) < 0) {
-		text = NULL;
-		return 0;
-	}
-	/* The verifier's log is one text of many lines. */
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		log_debug("libbpf: %s", line);
-	return 0;
-}
 
 static bool kernel_at_least(unsigned major, unsigned minor)
 {
@@ -238,7 +219,7 @@ int kernel_open(const char *run_dir, struct engine **out, struct err *err)
 		return err_errno(err, -ENOMEM, "starting the kernel engine");
 	kernel->base.ops = &ops;
 	kernel->counters_fd = -1;
-	libbpf_set_print(print_libbpf);
+	libbpf_log_open();
 	kernel->cpus = libbpf_num_possible_cpus();
 	result = load_pinned_or_not(kernel, run_dir, err);
 	if (!result)

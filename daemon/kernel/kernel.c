@@ -238,7 +238,7 @@ int kernel_check(struct err *err)
 	struct kernel kernel = {0};
 	int result;
 
-	libbpf_set_print(print_libbpf);
+	libbpf_log_open();
 	result = load(&kernel, err);
 	steer__destroy(kernel.skeleton);
 	return result;

@@ -304,27 +304,35 @@ static int read_connection(const char *name, struct handover_connection *connect
 	return 0;
 }
 
-void handover_give(struct handover *handover, struct handover_connection *connection)
+int handover_give_fd(struct handover *handover, const char *name, int *fd)
 {
 	struct entry *entry;
 
-	if (!handover)
-		return;
 	if (handover->given_count == handover->given_room) {
 		size_t room = handover->given_room ? handover->given_room * 2 : 16;
 		struct entry *list = reallocarray(handover->given, room, sizeof(*list));
 
-		if (!list) {
-			arrival_refuse(&connection->arrival);
-			return;
-		}
+		if (!list)
+			return -ENOMEM;
 		handover->given = list;
 		handover->given_room = room;
 	}
 	entry = &handover->given[handover->given_count++];
-	name_connection(connection, handover->sequence++, entry->name);
-	entry->fd = take_fd(&connection->arrival.fd);
+	snprintf(entry->name, sizeof(entry->name), "%s", name);
+	entry->fd = take_fd(fd);
 	store_add(handover, entry->name, entry->fd);
+	return 0;
+}
+
+void handover_give(struct handover *handover, struct handover_connection *connection)
+{
+	char name[HANDOVER_NAME_SIZE];
+
+	if (!handover)
+		return;
+	name_connection(connection, handover->sequence++, name);
+	if (handover_give_fd(handover, name, &connection->arrival.fd))
+		arrival_refuse(&connection->arrival);
 }
 
 void handover_take_back(struct handover *handover)
@@ -337,31 +345,51 @@ void handover_take_back(struct handover *handover)
 	handover->given_count = 0;
 }
 
-struct connections_visit {
+struct given_visit {
 	struct handover *handover;
+	void (*visit)(void *context, const char *name, int fd);
+	void *context;
+};
+
+/* Whoever has a connection ends it by closing it: no copy may be left behind. */
+static void visit_given(void *context, const char *name, int *fd)
+{
+	struct given_visit *visit = context;
+
+	store_remove(visit->handover, name);
+	visit->visit(visit->context, name, take_fd(fd));
+}
+
+void handover_visit_given(struct handover *handover, const char *prefix,
+	void (*visit)(void *context, const char *name, int fd), void *context)
+{
+	struct given_visit all = {handover, visit, context};
+
+	handover_visit(handover, prefix, visit_given, &all);
+}
+
+struct connections_visit {
 	void (*visit)(void *context, struct handover_connection *connection);
 	void *context;
 };
 
-static void visit_connection(void *context, const char *name, int *fd)
+static void visit_connection(void *context, const char *name, int fd)
 {
-	struct connections_visit *visit = context;
-	struct handover_connection connection = {.arrival.fd = *fd};
+	const struct connections_visit *visit = context;
+	struct handover_connection connection = {.arrival.fd = fd};
 
 	if (read_connection(name, &connection))
-		return;
-	*fd = -1;
-	/* Whoever has a connection ends it by closing it: no copy may be left behind. */
-	store_remove(visit->handover, name);
-	visit->visit(visit->context, &connection);
+		cleanup_close_fd(&connection.arrival.fd);
+	else
+		visit->visit(visit->context, &connection);
 }
 
 void handover_connections(struct handover *handover,
 	void (*visit)(void *context, struct handover_connection *connection), void *context)
 {
-	struct connections_visit all = {handover, visit, context};
+	struct connections_visit all = {visit, context};
 
-	handover_visit(handover, CONNECTION, visit_connection, &all);
+	handover_visit_given(handover, CONNECTION, visit_connection, &all);
 }
 
 /* Calls with every descriptor that is to stay open, or not to any more. */

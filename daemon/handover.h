@@ -86,6 +86,15 @@ struct handover_connection {
  * daemon gets them. */
 void handover_give(struct handover *handover, struct handover_connection *connection);
 
+/* The same for a descriptor that is no such connection, under a name of its owner's. -ENOMEM: it is
+ * not taken. The handover must not be NULL. */
+int handover_give_fd(struct handover *handover, const char *name, int *fd);
+
+/* Shows what was given under names that begin so, in the order of the names; it is the visitor's.
+ */
+void handover_visit_given(struct handover *handover, const char *prefix,
+	void (*visit)(void *context, const char *name, int fd), void *context);
+
 /* Moves what was given, but not passed after all, to what is inherited. */
 void handover_take_back(struct handover *handover);
 

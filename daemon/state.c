@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "daemon/deliver/handoff.h"
+#include "daemon/deliver/relay.h"
 #include "daemon/log.h"
 #include "daemon/table.h"
 
@@ -141,11 +142,17 @@ static void restore_connection(void *context, struct handover_connection *connec
 		judge_take(state->judge, &connection->arrival);
 }
 
+static void restore_connections(struct daemon_state *state)
+{
+	handover_connections(state->handover, restore_connection, state);
+	relay_restore(state->deliveries, state->handover);
+}
+
 void state_restore(struct daemon_state *state)
 {
 	claims_restore(state->claims);
 	handover_visit(state->handover, HANDOFF_RECEIVER, restore_receiver, state);
-	handover_connections(state->handover, restore_connection, state);
+	restore_connections(state);
 	handover_settle(state->handover);
 }
 
@@ -158,7 +165,7 @@ void state_keep(struct daemon_state *state)
 void state_take_back(struct daemon_state *state)
 {
 	handover_take_back(state->handover);
-	handover_connections(state->handover, restore_connection, state);
+	restore_connections(state);
 }
 
 void state_fini(struct daemon_state *state)

@@ -56,14 +56,19 @@ static void set_waiting(struct connection *connection, bool waiting)
 		relay->was_full = true;
 }
 
-void attempt_drop(struct connection *connection)
+void attempt_give_up(struct connection *connection)
 {
 	set_waiting(connection, false);
 	event_del(&connection->event);
 	cleanup_close_fd(&connection->connecting);
-	pump_reset_socket(connection->client);
 	connection->relay->report.connecting--;
 	connection_forget(connection);
+}
+
+void attempt_drop(struct connection *connection)
+{
+	pump_reset_socket(connection->client);
+	attempt_give_up(connection);
 }
 
 static void on_ended(void *context, enum pump_end end)
@@ -172,6 +177,40 @@ static void begin_anew(struct connection *connection, const struct err *err)
 	starve(connection, err);
 }
 
+/* The pump has its two sockets: the way is at its end. */
+static void arrive(struct connection *connection)
+{
+	struct relay *relay = connection->relay;
+
+	relay->report.connecting--;
+	relay->report.established++;
+	plan_put(take_ptr(&connection->plan));
+	free(take_ptr(&connection->first));
+	relay_tell_room(relay);
+}
+
+void attempt_resume(struct connection *connection, const struct pump_kept *kept)
+{
+	struct relay *relay = connection->relay;
+	struct pump_request request = {
+		.client = kept->client,
+		.backend = kept->backend,
+		.kept = kept,
+		.idle_timeout_ms = connection->plan->settings.idle_timeout_ms,
+		.ended = on_ended,
+		.context = connection,
+	};
+	struct err err;
+
+	if (!pump_start(relay->hub, &request, &connection->pump, &err)) {
+		arrive(connection);
+		return;
+	}
+	relay->report.failed++;
+	pump_reset_socket(kept->backend);
+	attempt_drop(connection);
+}
+
 static void establish(struct connection *connection)
 {
 	struct relay *relay = connection->relay;
@@ -196,14 +235,10 @@ static void establish(struct connection *connection)
 	if (result)
 		return;
 	take_fd(&connection->connecting);
-	relay->report.connecting--;
-	relay->report.established++;
 	if (plan_succeeded(plan, connection->backend))
 		say(relay, "backend %s: reachable again",
 			relay_backend_format(&plan->settings.backends[connection->backend], text));
-	plan_put(take_ptr(&connection->plan));
-	free(take_ptr(&connection->first));
-	relay_tell_room(relay);
+	arrive(connection);
 }
 
 /* Chooses a backend if none is at hand; false if the connection was dropped for want of one. */

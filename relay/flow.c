@@ -7,8 +7,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "common/cleanup.h"
 
 #define SPLICE_MOST   (1024 * 1024)
 #define SPLICE_LITTLE (16 * 1024)
@@ -143,6 +146,52 @@ static int pull_splice(struct flow *flow)
 	if (got > 0)
 		flow->piped = (size_t)got;
 	return got > 0 && flow->bulk;
+}
+
+/* A file, since a pipe may be smaller than this. */
+static int write_out(const uint8_t *data, size_t length, int *content)
+{
+	cleanup_close int fd = memfd_create("socketbox-relay", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, data, length) != (ssize_t)length || lseek(fd, 0, SEEK_SET))
+		return -ENOSPC;
+	*content = take_fd(&fd);
+	return 0;
+}
+
+int flow_keep(struct flow *flow, int *content)
+{
+	*content = -1;
+	if (flow->rest_length)
+		return write_out(flow->rest + flow->rest_at, flow->rest_length, content);
+	if (flow->piped)
+		*content = pipes_take_out(&flow->shared->pipes, take_ptr(&flow->pipe));
+	flow->piped = 0;
+	return 0;
+}
+
+int flow_resume(struct flow *flow, int content)
+{
+	cleanup_close int fd = content;
+	ssize_t got = 1;
+
+	while (got > 0) {
+		size_t length = flow->rest_length;
+		uint8_t *rest = realloc(flow->rest, length + FLOW_BUFFER_SIZE);
+
+		if (!rest)
+			return -ENOMEM;
+		flow->rest = rest;
+		got = read(fd, rest + length, FLOW_BUFFER_SIZE);
+		if (got < 0)
+			return -errno;
+		flow->rest_length += (size_t)got;
+	}
+	if (!flow->rest_length)
+		free(take_ptr(&flow->rest));
+	return 0;
 }
 
 int flow_run(struct flow *flow)

@@ -47,6 +47,13 @@ int flow_put(struct flow *flow, const uint8_t *data, size_t length);
  * has failed. */
 int flow_run(struct flow *flow);
 
+/* Takes out what it holds: *content is a descriptor to read it from, which is the caller's, or -1
+ * for nothing. */
+int flow_keep(struct flow *flow, int *content);
+
+/* For a new flow: goes on with what flow_keep has taken out; content is taken. */
+int flow_resume(struct flow *flow, int content);
+
 /* Frees what it holds; the sockets are the caller's. */
 void flow_fini(struct flow *flow);
 

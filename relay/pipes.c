@@ -51,6 +51,16 @@ void pipes_give(struct pipes *pipes, struct pipe_pair *pair, bool empty)
 	pipes->unused = pair;
 }
 
+int pipes_take_out(struct pipes *pipes, struct pipe_pair *pair)
+{
+	int content = pair->read;
+
+	close(pair->write);
+	free(pair);
+	pipes->count--;
+	return content;
+}
+
 bool pipes_trim(struct pipes *pipes)
 {
 	bool any = pipes->unused != NULL;

@@ -22,6 +22,8 @@ struct pipes {
 struct pipe_pair *pipes_take(struct pipes *pipes);
 /* Ends the use of a pipe; one that is not empty is closed. */
 void pipes_give(struct pipes *pipes, struct pipe_pair *pair, bool empty);
+/* Ends the use of a pipe whose content is to outlive it: the reading end, which is the caller's. */
+int pipes_take_out(struct pipes *pipes, struct pipe_pair *pair);
 /* Closes all pipes that are not in use; true if there were any. */
 bool pipes_trim(struct pipes *pipes);
 

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "relay/flow.h"
 
 struct pump_hub {
@@ -120,20 +121,26 @@ static void stop_watching(struct pump *pump)
 		event_del(&pump->idle);
 }
 
+/* Leaves the sockets alone. */
+static void dissolve(struct pump *pump)
+{
+	stop_watching(pump);
+	flow_fini(&pump->out);
+	flow_fini(&pump->in);
+	free(pump);
+}
+
 static void free_pump(struct pump *pump, bool reset)
 {
 	int fds[] = {pump->client.fd, pump->backend.fd};
 
-	stop_watching(pump);
-	flow_fini(&pump->out);
-	flow_fini(&pump->in);
+	dissolve(pump);
 	for (size_t i = 0; i < 2; i++) {
 		if (reset)
 			pump_reset_socket(fds[i]);
 		else
 			close(fds[i]);
 	}
-	free(pump);
 }
 
 void pump_stop(struct pump *pump)
@@ -257,6 +264,53 @@ static int start_idle(struct pump *pump)
 	return event_add(&pump->idle, &timeout) ? -ENOMEM : 0;
 }
 
+/* In pump_kept.ended. */
+enum { OUT_ENDED = 1, OUT_SHUT = 2, IN_ENDED = 4, IN_SHUT = 8 };
+
+static unsigned ends(const struct pump *pump)
+{
+	return (pump->out.ended ? OUT_ENDED : 0u) | (pump->out.shut ? OUT_SHUT : 0u) |
+	       (pump->in.ended ? IN_ENDED : 0u) | (pump->in.shut ? IN_SHUT : 0u);
+}
+
+int pump_keep(struct pump *pump, struct pump_kept *out)
+{
+	int result;
+
+	*out = (struct pump_kept){
+		.client = pump->client.fd,
+		.backend = pump->backend.fd,
+		.to_backend = -1,
+		.to_client = -1,
+		.ended = ends(pump),
+	};
+	result = flow_keep(&pump->out, &out->to_backend);
+	if (!result)
+		result = flow_keep(&pump->in, &out->to_client);
+	if (result) {
+		cleanup_close_fd(&out->to_backend);
+		free_pump(pump, true);
+		return result;
+	}
+	dissolve(pump);
+	return 0;
+}
+
+static int resume(struct pump *pump, const struct pump_kept *kept)
+{
+	int out = 0, in = 0;
+
+	pump->out.ended = kept->ended & OUT_ENDED;
+	pump->out.shut = kept->ended & OUT_SHUT;
+	pump->in.ended = kept->ended & IN_ENDED;
+	pump->in.shut = kept->ended & IN_SHUT;
+	if (kept->to_backend >= 0)
+		out = flow_resume(&pump->out, kept->to_backend);
+	if (kept->to_client >= 0)
+		in = flow_resume(&pump->in, kept->to_client);
+	return out ? out : in;
+}
+
 int pump_start(struct pump_hub *hub, const struct pump_request *request, struct pump **out,
 	struct err *err)
 {
@@ -279,16 +333,16 @@ int pump_start(struct pump_hub *hub, const struct pump_request *request, struct 
 		.opposite = &pump->out,
 		.from = request->backend,
 		.to = request->client};
-	if (request->first_length)
+	if (request->kept)
+		result = resume(pump, request->kept);
+	else if (request->first_length)
 		result = flow_put(&pump->out, request->first, request->first_length);
 	if (!result)
 		result = start_idle(pump);
 	if (!result && !settle(pump))
 		result = -ENOMEM;
 	if (result) {
-		stop_watching(pump);
-		flow_fini(&pump->out);
-		free(pump);
+		dissolve(pump);
 		return err_errno(err, result, "starting to relay");
 	}
 	hub->counts.to_backends += pump->out.octets;

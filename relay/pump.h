@@ -41,10 +41,21 @@ struct pump_counts pump_hub_counts(const struct pump_hub *hub);
 /* Closes the pipes that no pump uses now; true if there were any. */
 bool pump_hub_trim(struct pump_hub *hub);
 
+/* What a pump was at, for another one to go on with. */
+struct pump_kept {
+	int client, backend;
+	/* To read from what waits for the other side; -1: nothing does. */
+	int to_backend, to_client;
+	unsigned ended; /* the directions that have, as pump_keep writes them */
+};
+
 struct pump_request {
 	int client, backend; /* connected and non-blocking */
 	const void *first;   /* goes to the backend before what the client sends; copied */
 	size_t first_length;
+	/* NULL, or with the same sockets: goes on where that pump was, in place of what is first;
+	 * takes to_backend and to_client. */
+	const struct pump_kept *kept;
 	uint32_t idle_timeout_ms; /* 0: none */
 	/* Called once, from the event loop, after both sockets are closed and the pump is freed. */
 	void (*ended)(void *context, enum pump_end end);
@@ -58,6 +69,10 @@ int pump_start(struct pump_hub *hub, const struct pump_request *request, struct 
 
 /* Resets both sockets and frees the pump; `ended` is not called. */
 void pump_stop(struct pump *pump);
+
+/* Frees the pump; `ended` is not called. On success all descriptors in *out are the caller's;
+ * otherwise both sockets have been reset. */
+int pump_keep(struct pump *pump, struct pump_kept *out);
 
 /* Closes a socket so that a TCP peer sees a reset, not an end. */
 void pump_reset_socket(int fd);

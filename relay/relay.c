@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/cleanup.h"
 #include "relay/relay_private.h"
 
 int64_t relay_now_ms(void)
@@ -108,33 +109,88 @@ static void link_connection(struct relay *relay, struct connection *connection)
 		relay->was_full = true;
 }
 
-void relay_take(struct relay *relay, int fd, const struct addr_endpoint *local,
-	const struct addr_endpoint *remote, const void *initial, size_t initial_length)
+/* Takes the client's socket; NULL without memory. */
+static struct connection *connection_new(struct relay *relay, int client)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
 
 	relay->report.taken++;
 	if (!connection) {
 		relay->report.failed++;
-		pump_reset_socket(fd);
-		return;
+		pump_reset_socket(client);
+		return NULL;
 	}
-	connection->client = fd;
+	connection->client = client;
 	connection->connecting = connection->backend = -1;
 	connection->plan = plan_get(relay->plan);
+	link_connection(relay, connection);
+	attempt_init(connection);
+	return connection;
+}
+
+void relay_take(struct relay *relay, int fd, const struct addr_endpoint *local,
+	const struct addr_endpoint *remote, const void *initial, size_t initial_length)
+{
+	struct connection *connection = connection_new(relay, fd);
+
+	if (!connection)
+		return;
 	connection->addressed = local && remote;
 	if (connection->addressed) {
 		connection->local = *local;
 		connection->remote = *remote;
 	}
-	link_connection(relay, connection);
-	attempt_init(connection);
 	if (make_first(connection, initial, initial_length)) {
 		relay->report.failed++;
 		attempt_drop(connection);
 		return;
 	}
 	attempt_start(connection);
+}
+
+static void keep_connection(struct connection *connection,
+	void (*give)(void *context, const struct relay_kept *kept), void *context)
+{
+	struct relay *relay = connection->relay;
+	struct relay_kept kept = {
+		.pump = {.client = connection->client, .backend = -1},
+		.addressed = connection->addressed,
+		.local = connection->local,
+		.remote = connection->remote,
+	};
+
+	if (!connection->pump) {
+		attempt_give_up(connection);
+		give(context, &kept);
+		return;
+	}
+	relay->report.established--;
+	if (pump_keep(connection->pump, &kept.pump))
+		relay->report.failed++;
+	else
+		give(context, &kept);
+	connection_forget(connection);
+}
+
+void relay_keep(struct relay *relay, void (*give)(void *context, const struct relay_kept *kept),
+	void *context)
+{
+	while (relay->connections)
+		keep_connection(relay->connections, give, context);
+}
+
+void relay_resume(struct relay *relay, const struct pump_kept *kept)
+{
+	struct connection *connection = connection_new(relay, kept->client);
+	struct pump_kept lost = *kept;
+
+	if (connection) {
+		attempt_resume(connection, kept);
+		return;
+	}
+	pump_reset_socket(kept->backend);
+	cleanup_close_fd(&lost.to_backend);
+	cleanup_close_fd(&lost.to_client);
 }
 
 int relay_new(struct event_base *base, const struct relay_settings *settings,

@@ -15,6 +15,7 @@
 
 #include <event2/event.h>
 
+#include "relay/pump.h"
 #include "relay/settings.h"
 
 struct relay;
@@ -70,6 +71,21 @@ struct relay_limits relay_limits_for(unsigned descriptors);
  */
 void relay_take(struct relay *relay, int fd, const struct addr_endpoint *local,
 	const struct addr_endpoint *remote, const void *initial, size_t initial_length);
+
+/* A connection that a relay has given up, for another to go on with, of another process perhaps. */
+struct relay_kept {
+	struct pump_kept pump; /* backend -1: it has none yet, and relay_take is for it */
+	bool addressed;	       /* local and remote are known */
+	struct addr_endpoint local, remote;
+};
+
+/* Gives up all connections: each is shown to give, which takes its descriptors. Those that cannot
+ * be kept, for want of descriptors or memory, are reset. */
+void relay_keep(struct relay *relay, void (*give)(void *context, const struct relay_kept *kept),
+	void *context);
+
+/* Goes on with a connection that has a backend; takes its descriptors, whatever becomes of it. */
+void relay_resume(struct relay *relay, const struct pump_kept *kept);
 
 /* Sets TCP_NODELAY, SO_KEEPALIVE and SO_OOBINLINE, as relayed connections should have them. Set on
  * a listening socket they are inherited; what comes otherwise needs the call for each. */

@@ -53,6 +53,14 @@ void attempt_init(struct connection *connection);
  * to a pump; or drops it. The connection may be gone afterwards. */
 void attempt_start(struct connection *connection);
 
+/* For a connection that has been linked, with its client's socket: starts the pump where another
+ * was; or drops it. */
+void attempt_resume(struct connection *connection, const struct pump_kept *kept);
+
+/* Ends the attempt of a connection that has no pump, whose client is the caller's from now on; the
+ * connection is forgotten. */
+void attempt_give_up(struct connection *connection);
+
 /* Resets and forgets a connection that has no pump; the caller counts why. */
 void attempt_drop(struct connection *connection);
 

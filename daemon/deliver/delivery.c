@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "common/cleanup.h"
+
 static const struct delivery_kind *const kinds[] = {
 	[CONFIG_EXEC] = &delivery_exec,
 	[CONFIG_HANDOFF] = &delivery_handoff,
@@ -17,18 +19,59 @@ struct deliveries {
 	struct event_base *base;
 	struct handover *handover;
 	struct delivery *first;
+	struct delivery *leaving; /* their services are gone, their connections not yet */
+	struct event *left;	  /* one of them may be closed */
 	void (*room)(void *context, uint32_t service);
 	void *context;
 };
+
+static void close_delivery(struct delivery *delivery)
+{
+	headers_fini(&delivery->headers);
+	delivery->kind->close(delivery);
+	free(delivery);
+}
+
+static bool is_busy(const struct delivery *delivery)
+{
+	return delivery->kind->busy && delivery->kind->busy(delivery);
+}
+
+static void on_left(evutil_socket_t fd, short what, void *context)
+{
+	struct deliveries *deliveries = context;
+	struct delivery **link = &deliveries->leaving;
+
+	(void)fd;
+	(void)what;
+	while (*link) {
+		struct delivery *delivery = *link;
+
+		if (is_busy(delivery)) {
+			link = &delivery->next;
+			continue;
+		}
+		*link = delivery->next;
+		close_delivery(delivery);
+	}
+}
 
 struct deliveries *deliveries_new(struct event_base *base, struct handover *handover,
 	void (*room)(void *context, uint32_t service), void *context)
 {
 	struct deliveries *deliveries = calloc(1, sizeof(*deliveries));
 
-	if (deliveries)
-		*deliveries = (struct deliveries){
-			.base = base, .handover = handover, .room = room, .context = context};
+	if (!deliveries)
+		return NULL;
+	*deliveries = (struct deliveries){
+		.base = base,
+		.handover = handover,
+		.left = evtimer_new(base, on_left, deliveries),
+		.room = room,
+		.context = context,
+	};
+	if (!deliveries->left)
+		free(take_ptr(&deliveries));
 	return deliveries;
 }
 
@@ -83,11 +126,19 @@ int deliveries_prepare(struct deliveries *deliveries, const struct config *confi
 	return 0;
 }
 
-static void close_delivery(struct delivery *delivery)
+/* Its service is gone. */
+static void retire(struct delivery *delivery)
 {
+	struct deliveries *deliveries = delivery->deliveries;
+
+	if (!is_busy(delivery)) {
+		close_delivery(delivery);
+		return;
+	}
 	headers_fini(&delivery->headers);
-	delivery->kind->close(delivery);
-	free(delivery);
+	delivery->service = NULL;
+	delivery->next = deliveries->leaving;
+	deliveries->leaving = delivery;
 }
 
 void deliveries_configure(struct deliveries *deliveries, const struct config *config)
@@ -100,7 +151,7 @@ void deliveries_configure(struct deliveries *deliveries, const struct config *co
 
 		if (!service || service->delivery != delivery->number) {
 			*link = delivery->next;
-			close_delivery(delivery);
+			retire(delivery);
 			continue;
 		}
 		delivery->service = service;
@@ -159,13 +210,19 @@ void delivery_retake(struct delivery *delivery, struct arrival *arrival)
 	delivery->kind->take(delivery, arrival);
 }
 
-void deliveries_keep(struct deliveries *deliveries, struct handover *handover)
+static void keep(struct delivery *delivery, struct handover *handover)
 {
-	for (struct delivery *delivery = deliveries->first; delivery; delivery = delivery->next) {
+	for (; delivery; delivery = delivery->next) {
 		headers_keep(&delivery->headers, handover);
 		if (delivery->kind->keep)
 			delivery->kind->keep(delivery, handover);
 	}
+}
+
+void deliveries_keep(struct deliveries *deliveries, struct handover *handover)
+{
+	keep(deliveries->first, handover);
+	keep(deliveries->leaving, handover);
 }
 
 bool delivery_full(const struct delivery *delivery)
@@ -198,16 +255,29 @@ void delivery_report(const struct delivery *delivery, json_t *object)
 	delivery->kind->report(delivery, object);
 }
 
+void delivery_idle(struct delivery *delivery)
+{
+	if (!delivery->service)
+		event_active(delivery->deliveries->left, EV_TIMEOUT, 0);
+}
+
+static void close_all(struct delivery *delivery)
+{
+	while (delivery) {
+		struct delivery *next = delivery->next;
+
+		delivery->ends_with_daemon = true;
+		close_delivery(delivery);
+		delivery = next;
+	}
+}
+
 void deliveries_free(struct deliveries *deliveries)
 {
 	if (!deliveries)
 		return;
-	while (deliveries->first) {
-		struct delivery *delivery = deliveries->first;
-
-		deliveries->first = delivery->next;
-		delivery->ends_with_daemon = true;
-		close_delivery(delivery);
-	}
+	close_all(deliveries->first);
+	close_all(deliveries->leaving);
+	event_free(deliveries->left);
 	free(deliveries);
 }

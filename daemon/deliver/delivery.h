@@ -36,6 +36,10 @@ struct delivery_kind {
 	void (*unserve)(struct delivery *delivery, int fd);
 	void (*report)(const struct delivery *delivery, json_t *object);
 	void (*close)(struct delivery *delivery);
+	/* True while the daemon is in the path of connections that the service has got: a delivery
+	 * whose service goes stays until the last of them ends, which is told by delivery_idle.
+	 * NULL: it never is. */
+	bool (*busy)(const struct delivery *delivery);
 	/* Gives the handover the connections that the service has not got yet: the daemon ends, or
 	 * its program is replaced. They come back by `take`, those that name a receiver by
 	 * handoff_retake. NULL: there are none. */
@@ -45,7 +49,7 @@ struct delivery_kind {
 struct delivery {
 	const struct delivery_kind *kind;
 	enum config_delivery number;
-	const struct config_service *service;
+	const struct config_service *service; /* NULL: it is gone, see busy */
 	uint32_t id;
 	struct event_base *base;
 	struct deliveries *deliveries;
@@ -91,6 +95,9 @@ void deliveries_keep(struct deliveries *deliveries, struct handover *handover);
 
 /* For a kind to call: what was full has room again. */
 void delivery_has_room(struct delivery *delivery);
+
+/* For a kind to call: it is not busy any more. */
+void delivery_idle(struct delivery *delivery);
 
 /* Adds what the kind has to tell to the service's JSON object. */
 void delivery_report(const struct delivery *delivery, json_t *object);

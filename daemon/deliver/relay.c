@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The delivery `relay`: hands accepted connections to relay/, one relay for each service.
+#include "daemon/deliver/relay.h"
+
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 
-#include "daemon/deliver/delivery.h"
+#include "common/cleanup.h"
 #include "daemon/log.h"
 #include "relay/relay.h"
 
@@ -21,19 +25,29 @@ static struct relay_limits limits(void)
 
 static void on_room(void *context)
 {
-	delivery_has_room(context);
+	const struct delivery *delivery = context;
+
+	if (delivery->service)
+		delivery_has_room(context);
+}
+
+static void on_empty(void *context)
+{
+	delivery_idle(context);
 }
 
 static void on_say(void *context, const char *text)
 {
 	const struct delivery *delivery = context;
 
-	log_warning("service '%s': %s", delivery->service->name, text);
+	log_warning("service '%s': %s", delivery->service ? delivery->service->name : "(removed)",
+		text);
 }
 
 static int open_relay(struct delivery *delivery, struct err *err)
 {
-	struct relay_events events = {.room = on_room, .say = on_say, .context = delivery};
+	struct relay_events events = {
+		.room = on_room, .empty = on_empty, .say = on_say, .context = delivery};
 	struct relay_limits most = limits();
 	struct relay *relay;
 	int result =
@@ -62,6 +76,13 @@ static void take(struct delivery *delivery, struct arrival *arrival)
 static bool is_full(const struct delivery *delivery)
 {
 	return relay_full(delivery->object);
+}
+
+static bool is_busy(const struct delivery *delivery)
+{
+	struct relay_report counts = relay_report(delivery->object);
+
+	return counts.connecting || counts.established;
 }
 
 static json_t *backends_object(const struct relay *relay)
@@ -93,6 +114,132 @@ static void report(const struct delivery *delivery, json_t *object)
 			backends_object(delivery->object)));
 }
 
+/* What the names of kept parts begin with. */
+#define RELAY_CONNECTION "relay."
+
+enum { PART_BACKEND = 'b', PART_CLIENT = 'c', PART_TO_BACKEND = 'o', PART_TO_CLIENT = 'i' };
+
+struct keeping {
+	const struct delivery *delivery;
+	struct handover *handover;
+};
+
+/* The parts of a connection are apart in the handover: the client and how far each direction is,
+ * the backend, and what waits for either. The client's descriptor number tells connections apart.
+ */
+static void keep_part(
+	const struct keeping *keeping, const struct pump_kept *kept, char part, int fd)
+{
+	char name[HANDOVER_NAME_SIZE];
+
+	snprintf(name, sizeof(name), RELAY_CONNECTION "%08x.%08x.%c%x", keeping->delivery->id,
+		(unsigned)kept->client, part, kept->ended);
+	if (fd >= 0 && handover_give_fd(keeping->handover, name, &fd))
+		cleanup_close_fd(&fd);
+}
+
+static void keep_connection(void *context, const struct relay_kept *kept)
+{
+	const struct keeping *keeping = context;
+	struct handover_connection connection = {
+		.arrival = {.fd = kept->pump.client, .local = kept->local, .remote = kept->remote},
+		.service = keeping->delivery->id,
+	};
+
+	if (kept->pump.backend < 0) {
+		handover_give(keeping->handover, &connection);
+		return;
+	}
+	keep_part(keeping, &kept->pump, PART_BACKEND, kept->pump.backend);
+	keep_part(keeping, &kept->pump, PART_CLIENT, kept->pump.client);
+	keep_part(keeping, &kept->pump, PART_TO_BACKEND, kept->pump.to_backend);
+	keep_part(keeping, &kept->pump, PART_TO_CLIENT, kept->pump.to_client);
+}
+
+static void keep(struct delivery *delivery, struct handover *handover)
+{
+	struct keeping keeping = {delivery, handover};
+
+	relay_keep(delivery->object, keep_connection, &keeping);
+}
+
+/* The parts of one connection, as far as they have been seen. */
+struct restoring {
+	const struct deliveries *deliveries;
+	unsigned service, number;
+	struct pump_kept parts;
+};
+
+static const struct pump_kept no_parts = {-1, -1, -1, -1, 0};
+
+static void reset(struct pump_kept *parts)
+{
+	if (parts->client >= 0)
+		pump_reset_socket(parts->client);
+	if (parts->backend >= 0)
+		pump_reset_socket(parts->backend);
+	cleanup_close_fd(&parts->to_backend);
+	cleanup_close_fd(&parts->to_client);
+}
+
+static void resume(struct restoring *restoring)
+{
+	struct delivery *delivery = deliveries_find(restoring->deliveries, restoring->service);
+	struct pump_kept *parts = &restoring->parts;
+
+	if (parts->client >= 0 && parts->backend >= 0 && delivery &&
+		delivery->kind == &delivery_relay)
+		relay_resume(delivery->object, parts);
+	else
+		reset(parts);
+	*parts = no_parts;
+}
+
+static int *find_part(struct pump_kept *parts, char part)
+{
+	switch (part) {
+	case PART_BACKEND:
+		return &parts->backend;
+	case PART_CLIENT:
+		return &parts->client;
+	case PART_TO_BACKEND:
+		return &parts->to_backend;
+	case PART_TO_CLIENT:
+		return &parts->to_client;
+	default:
+		return NULL;
+	}
+}
+
+static void restore_part(void *context, const char *name, int fd)
+{
+	struct restoring *restoring = context;
+	cleanup_close int part = fd;
+	unsigned service, number, ended;
+	int *place = NULL;
+	char kind;
+
+	if (sscanf(name, RELAY_CONNECTION "%8x.%8x.%c%x", &service, &number, &kind, &ended) == 4)
+		place = find_part(&restoring->parts, kind);
+	if (!place)
+		return;
+	if (service != restoring->service || number != restoring->number)
+		resume(restoring);
+	restoring->service = service;
+	restoring->number = number;
+	restoring->parts.ended = ended;
+	if (*place < 0)
+		*place = take_fd(&part);
+}
+
+void relay_restore(const struct deliveries *deliveries, struct handover *handover)
+{
+	struct restoring restoring = {.deliveries = deliveries, .parts = no_parts};
+
+	handover_visit_given(handover, RELAY_CONNECTION, restore_part, &restoring);
+	resume(&restoring);
+}
+
 static void close_relay(struct delivery *delivery)
 {
 	relay_free(delivery->object);
@@ -105,4 +252,6 @@ const struct delivery_kind delivery_relay = {
 	.full = is_full,
 	.report = report,
 	.close = close_relay,
+	.busy = is_busy,
+	.keep = keep,
 };

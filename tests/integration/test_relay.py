@@ -13,7 +13,7 @@ import pytest
 
 from support import paths
 from support.process import until
-from support.relay import Named, Relay, ask, dial, listener
+from support.relay import Named, Relay, ask, check_streams, dial, listener
 from support.world import CLIENT_V4, CLIENT_V6, V4, V6, _ip_in
 
 LISTEN = ("--listen", "127.0.0.1:7000")
@@ -23,13 +23,6 @@ BACKEND = "127.0.0.1:7001"
 def streams(world, server, count=200, at_once=200):
     result = world.run([paths.STREAMS, "127.0.0.1", 7000, *server, count, at_once], netns=world.host, timeout=150)
     return json.loads(result.stdout)
-
-
-def check_streams(result, count):
-    """Of five kinds of connections, two end in a reset that the other end must see as one."""
-    assert (result["example"], result["bad"], result["ended"]) == ("", 0, count)
-    assert (result["resets"], result["ends"]) == (count * 2 // 5, count * 6 // 5)
-    assert result["half_closed"] >= count * 2 // 5
 
 
 @pytest.mark.parametrize("prefix", [(), ("prlimit", "--nofile=300:300")], ids=["splice", "few-descriptors"])

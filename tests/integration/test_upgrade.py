@@ -81,19 +81,6 @@ def stop_orderly(daemon):
     assert daemon.process.stop(signal.SIGTERM, timeout=60) == 0
 
 
-def upgrades(daemon):
-    return daemon.process.log().count("becoming")
-
-
-def upgrade(daemon):
-    """SIGUSR2, until the next program answers in the same process."""
-    before, starts = upgrades(daemon), daemon.process.log().count(": engine ")
-    daemon.process.send(signal.SIGUSR2)
-    until(lambda: upgrades(daemon) > before, timeout=60, what="the upgrade")
-    until(lambda: daemon.process.log().count(": engine ") > starts and daemon.answers(), timeout=60,
-          what="the new daemon answers")
-
-
 def bpf_objects(world, daemon, routes):
     """How many links, programs and maps there are of this daemon; its tables are known by their number of routes."""
     def ask_bpftool(*words):
@@ -264,7 +251,7 @@ def test_an_opened_receiver_outlives_kills_and_upgrades(world, stored, path, kin
     started = stored(settings)
     receiver = Control(started, "mail").receive_connections(kind)
     receiver.settimeout(20)
-    for change in (started.restart, lambda: upgrade(started), started.restart):
+    for change in (started.restart, started.upgrade, started.restart):
         change()
         with connect(world, V6, HANDED) as client:
             _, fds, _, _ = socket.recv_fds(receiver, 1, 2)
@@ -288,11 +275,11 @@ def test_upgrades_under_load_lose_nothing(world, daemon, service, engine, path):
     receive(world, path)
     started = daemon(config(path))
     service(started, "a", [program("v6only"), "0"]).ready(f"http://[{V6}]:{CLAIMED}/")
-    upgrade(started)  # what an adopted engine has open is not what a new one has
+    started.upgrade()  # what an adopted engine has open is not what a new one has
     before = used_fds(world, started)
     running = all_loads(world)
     for _ in range(TIMES[engine]):
-        upgrade(started)
+        started.upgrade()
     check(running)
     assert "is needed no more" not in started.process.log()
     until(lambda: started.claims("a")[0]["claimants"], timeout=60, what="the launcher is back")
@@ -327,7 +314,7 @@ def test_a_program_that_cannot_start_is_not_become(world, engine, tmp_path, path
     started.process.send(signal.SIGUSR2)
     until(lambda: started.process.log().count("upgrade refused") == len(broken) + 2, timeout=60, what="the refusal")
     started.write(config(path))
-    upgrade(started)
+    started.upgrade()
     assert ask(world, V4, HANDED, timeout=20) not in ("refused", SILENT)
 
 

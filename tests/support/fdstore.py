@@ -64,6 +64,7 @@ class FdStore:
         self.sync()
         with self.lock:
             kept = [Kept(name, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST)) for name, fd in self.kept]
+        assert START + len(kept) <= FIRST
         moves = "".join(f"exec {START + i}<&{fd} {fd}<&-; " for i, (_, fd) in enumerate(kept))
         env = dict(os.environ, NOTIFY_SOCKET=str(self.path))
         if kept:

@@ -57,6 +57,13 @@ class Relay:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
 
+def check_streams(result, count):
+    """Of five kinds of connections, two end in a reset that the other end must see as one."""
+    assert (result["example"], result["bad"], result["ended"]) == ("", 0, count)
+    assert (result["resets"], result["ends"]) == (count * 2 // 5, count * 6 // 5)
+    assert result["half_closed"] >= count * 2 // 5
+
+
 def dial(world, port=7000, address="127.0.0.1", timeout=10, namespace=None):
     """A connection from the host's namespace, or another."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET

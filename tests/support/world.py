@@ -143,6 +143,15 @@ class Daemon:
             self.write(config)
         return self.cli("reload", check=check)
 
+    def upgrade(self):
+        """SIGUSR2, until the next program answers in the same process."""
+        def counts():
+            return self.process.log().count("becoming"), self.process.log().count(": engine ")
+        became, started = counts()
+        self.process.send(signal.SIGUSR2)
+        until(lambda: counts()[0] > became, timeout=60, what="the upgrade")
+        until(lambda: counts()[1] > started and self.answers(), timeout=60, what="the new daemon answers")
+
     def kill(self):
         """As a crash does."""
         self.process.stop(signal.SIGKILL)

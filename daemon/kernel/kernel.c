@@ -6,6 +6,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,7 +264,28 @@ int kernel_check(struct err *err)
 	return result;
 }
 
+/* Of any version. What loses its last reference is detached too, but some time after. */
+static void detach_links(const char *run_dir)
+{
+	char pattern[PATH_MAX];
+	glob_t found;
+
+	if (snprintf(pattern, sizeof(pattern), "%s/bpf/*/link", run_dir) >= (int)sizeof(pattern) ||
+		glob(pattern, 0, NULL, &found))
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		struct bpf_link *link = bpf_link__open(found.gl_pathv[i]);
+
+		if (link && bpf_link__detach(link))
+			log_debug("%s: %s", found.gl_pathv[i], strerror(errno));
+		bpf_link__destroy(link);
+	}
+	globfree(&found);
+}
+
 int kernel_remove(const char *run_dir, struct err *err)
 {
+	libbpf_set_print(print_libbpf);
+	detach_links(run_dir);
 	return pins_remove(run_dir, err);
 }

@@ -18,6 +18,10 @@
 #define AF_INET	 2
 #define AF_INET6 10
 
+/* Where the last argument of probe_shape has what. */
+#define ROUTE_SHIFT 32
+#define SHAPE_SHIFT 56
+
 /* The route table in force: replaced whole by pointing this at another inner map, so that no packet
  * sees half of a configuration. */
 struct {
@@ -94,18 +98,6 @@ struct {
 	__type(value, struct steer_verdict);
 } verdicts SEC(".maps");
 
-/* The packet that is looked up: arguments of functions that the verifier looks at once are numbers
- * (memory needs Linux 5.12). Programs for packets follow one another on a CPU; the one that is run
- * for people may be interrupted by them, and has a slot of its own. */
-enum { SCRATCH_PACKET, SCRATCH_EXPLAIN, SCRATCH_SLOTS };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SCRATCH_SLOTS);
-	__type(key, __u32);
-	__type(value, struct match_key);
-} scratch SEC(".maps");
-
 /* An address as 16 bytes that can be read as the key's words too. */
 union address {
 	__u32 part[4];
@@ -146,25 +138,33 @@ static __always_inline void key_from_packet(
 		packet->local_port, packet->protocol, packet->family == AF_INET ? 4 : 6);
 }
 
-/* Not static: so it is verified by itself, and not anew for each shape. */
-__noinline __u64 probe_shape(__u32 slot, __u32 shape, __u32 best)
+/* Not static: so it is verified by itself, and not anew for each shape. Its arguments can be five
+ * numbers (memory needs Linux 5.12): the words of a packet's key, in the last of which nothing is
+ * above ROUTE_SHIFT, and the best route and the shape there. */
+__noinline __u64 probe_shape(__u64 word0, __u64 word1, __u64 word2, __u64 word3, __u64 rest)
 {
-	struct match_key *packet = bpf_map_lookup_elem(&scratch, &slot);
-	__u32 zero = 0;
+	struct match_key packet = {.word = {word0, word1, word2, word3, (__u32)rest}};
+	__u32 best = rest >> ROUTE_SHIFT & MATCH_MAX_ROUTES, zero = 0;
 	void *table = bpf_map_lookup_elem(&tables, &zero);
 
-	if (!packet || !table)
-		return best | MATCH_STOP;
-	return match_probe(table, packet, shape, best);
+	if (best == MATCH_MAX_ROUTES)
+		best = MATCH_NONE;
+	return table ? match_probe(table, &packet, rest >> SHAPE_SHIFT, best) : best | MATCH_STOP;
 }
 
-static __always_inline __u32 search(__u32 slot)
+static __always_inline __u32 search(const struct match_key *packet, __u32 shapes)
 {
 	__u32 best = MATCH_NONE;
 
 	for (__u32 s = 0; s < MATCH_MAX_SHAPES; s++) {
-		__u64 found = probe_shape(slot, s, best);
+		__u64 found;
 
+		if (s >= shapes)
+			break;
+		found = probe_shape(packet->word[0], packet->word[1], packet->word[2],
+			packet->word[3],
+			packet->word[4] | (__u64)(best & MATCH_MAX_ROUTES) << ROUTE_SHIFT |
+				(__u64)s << SHAPE_SHIFT);
 		best = (__u32)found;
 		if (found & MATCH_STOP)
 			break;
@@ -184,16 +184,16 @@ static __always_inline union match_cell *table_in_force(void **table)
  * that matches, or MATCH_NONE. Each probe asks for the table anew: if another one took its place
  * meanwhile, which its generation tells, the search is repeated in that. */
 static __always_inline union match_cell *find_route(
-	__u32 slot, const struct match_key *packet, void **table, __u32 *route)
+	const struct match_key *packet, void **table, __u32 *route)
 {
 	union match_cell *header = table_in_force(table);
 
-	if (!header || bpf_map_update_elem(&scratch, &slot, packet, BPF_ANY))
+	if (!header)
 		return NULL;
 	for (int attempt = 0; attempt < 2; attempt++) {
 		__u32 generation = header->header.generation;
 
-		*route = search(slot);
+		*route = search(packet, header->header.shape_count);
 		header = table_in_force(table);
 		if (!header || header->header.generation == generation)
 			break;
@@ -367,8 +367,7 @@ static __always_inline int decide(
 	verdict->route = MATCH_NONE;
 	verdict->action = MATCH_PASS;
 	key_from_packet(packet, &key);
-	header = find_route(
-		counting ? SCRATCH_PACKET : SCRATCH_EXPLAIN, &key, &table, &verdict->route);
+	header = find_route(&key, &table, &verdict->route);
 	if (!header)
 		return SK_PASS;
 	verdict->generation = header->header.generation;
@@ -471,7 +470,7 @@ int guard(struct __sk_buff *buffer)
 	if (socket && socket->state == BPF_TCP_ESTABLISHED)
 		return buffer->len;
 	if (!service || !key_from_buffer(buffer, &key) ||
-		!find_route(SCRATCH_PACKET, &key, &table, &number))
+		!find_route(&key, &table, &number))
 		return 0;
 	route = match_route(table, number);
 	if (!route || route->action != MATCH_SERVICE || route->service != *service)

@@ -22,6 +22,7 @@
 #define MATCH_MAX_SHAPES 192
 #define MATCH_MAX_PROBES 16
 #define MATCH_WORDS	 5
+#define MATCH_MAX_ROUTES 0xffffffu   /* their numbers are below it */
 #define MATCH_NONE	 0xffffffffu /* no route; also what marks an empty bucket */
 
 /*
@@ -146,19 +147,16 @@ static __always_inline int match_key_equal(const struct match_key *a, const stru
 /* In what match_probe returns: no shape after this one can have a lower route. */
 #define MATCH_STOP (1ull << 32)
 
-/* The lower of `best` and the number of the first route in shape number s that matches. */
+/* The lower of `best` and the number of the first route in shape number s that matches; the table
+ * must have that shape. */
 static __always_inline __u64 match_probe(
 	void *table, const struct match_key *packet, __u32 s, __u32 best)
 {
-	union match_cell *header = match_cell(table, 0);
-	union match_cell *cell;
+	union match_cell *cell = match_cell(table, 1 + s);
 	struct match_shape *shape;
 	struct match_key key;
 	__u32 slot;
 
-	if (!header || s >= header->header.shape_count)
-		return best | MATCH_STOP;
-	cell = match_cell(table, 1 + s);
 	if (!cell)
 		return best | MATCH_STOP;
 	shape = &cell->shape;
@@ -186,9 +184,9 @@ static __always_inline __u64 match_probe(
  * own, around match_probe as a function that the verifier looks at once. */
 static inline __u32 match_find(void *table, const struct match_key *packet)
 {
-	__u32 best = MATCH_NONE;
+	__u32 best = MATCH_NONE, count = match_cell(table, 0)->header.shape_count;
 
-	for (__u32 s = 0; s < MATCH_MAX_SHAPES; s++) {
+	for (__u32 s = 0; s < count; s++) {
 		__u64 found = match_probe(table, packet, s, best);
 
 		best = (__u32)found;

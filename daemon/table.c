@@ -356,6 +356,9 @@ static int build(const struct config *config, enum table_kind kind, struct eleme
 	size_t fixed, done = 0;
 	int result = 0;
 
+	if (config->route_count > MATCH_MAX_ROUTES)
+		return err_set(err, -E2BIG, "there are %zu routes; at most %u are possible",
+			config->route_count, MATCH_MAX_ROUTES);
 	for (size_t r = 0; !result && r < config->route_count; r++)
 		result = add_route(elements, &config->routes[r], (uint32_t)r, kind);
 	if (result)

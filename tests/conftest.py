@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-pytest.register_assert_rewrite("compat.ftp", "compat.mail", "compat.opened", "compat.server", "support")
+pytest.register_assert_rewrite("compat", "support")
 
 from support import paths, require  # noqa: E402
 from support.world import Daemon, Service, World  # noqa: E402

@@ -17,7 +17,7 @@ NAME, ANSWER, ANSWER_V6 = "www.example.test", "203.0.113.5", "2001:db8:5::5"
 QUERY, EXPECTED = dns_query(NAME), socket.inet_aton(ANSWER)
 
 
-def dns_config(*more, hold="10s"):
+def dns_config(*more, hold="30s"):
     """DNS over both protocols on the host's addresses, and on more."""
     return {"services": {"dns": {"hold": hold}},
             "routes": [{"to": [V4, V6, *more], "protocol": ["tcp", "udp"], "port": 53, "service": "dns"}]}

@@ -8,23 +8,14 @@ import pytest
 from compat.executed import Executed, Inetd, check_reload
 from compat.server import version
 from compat.streams import check_parallel
-from compat.test_openssh import GREETING, make_keys
-from support import require
+from compat.test_openssh import GREETING, configure
 from support.world import CLIENT_V4, CLIENT_V6, V4, V6
 
 
 @pytest.mark.parametrize("way,delivery", [(Executed, "exec"), (Inetd, "exec / socketbox-inetd")], ids=["exec", "inetd"])
 def test_sshd(world, daemon, row, tmp_path, way, delivery):
-    sshd = require.command("sshd")
-    make_keys(tmp_path)
-    os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # as its unit has it
-    (tmp_path / "sshd_config").write_text(f"""
-HostKey {tmp_path}/host
-AuthorizedKeysFile {tmp_path}/authorized_keys
-StrictModes no
-UsePAM yes
-""")
-    started = way(world, daemon, 22, [sshd, "-i", "-e", "-f", tmp_path / "sshd_config"])
+    sshd, _, *options = configure(tmp_path)
+    started = way(world, daemon, 22, [sshd, "-i", *options])
     for address, client in (V4, CLIENT_V4), (V6, CLIENT_V6):
         result = world.run(["ssh", "-F", "none", "-i", tmp_path / "user", "-o", "BatchMode=yes",
                             "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={tmp_path}/known",

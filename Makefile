@@ -6,8 +6,8 @@ export SOCKETBOX_BUILD := $(abspath $(BUILD))
 PYTEST = /usr/bin/python3 -m pytest
 JOBS ?= $(shell nproc)
 
-# Tests that make a machine short of things: not beside others.
-ALONE = tests/integration/test_exhaustion.py tests/integration/test_faults.py tests/integration/test_shutdown.py
+# Tests that make a machine short of things, or want all of it: not beside others.
+ALONE = $(addprefix tests/integration/test_,exhaustion.py faults.py shutdown.py soak.py)
 MESON_OPTIONS ?=
 
 .PHONY: all build run check unit integration compat bench sanitize fuzz lint test install clean

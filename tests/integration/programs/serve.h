@@ -6,7 +6,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,15 +46,34 @@ static inline void answer(int connection, const char *text)
 	close(connection);
 }
 
-/* Answers connections until the program is killed. */
+static inline void stop(int number)
+{
+	(void)number;
+	_exit(0);
+}
+
+/* Answers connections until SIGTERM, which waits for the end of an answer. Another program may share
+ * the socket. */
 static inline void serve(int fd, const char *text)
 {
-	for (;;) {
-		int connection = accept(fd, NULL, NULL);
+	struct pollfd readable = {.fd = fd, .events = POLLIN};
+	sigset_t terminate, none;
 
-		if (connection < 0)
+	sigemptyset(&none);
+	sigemptyset(&terminate);
+	sigaddset(&terminate, SIGTERM);
+	sigprocmask(SIG_BLOCK, &terminate, NULL);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	for (;;) {
+		int connection;
+
+		if (ppoll(&readable, 1, NULL, &none) < 0)
+			die("ppoll");
+		connection = accept(fd, NULL, NULL);
+		if (connection >= 0)
+			answer(connection, text);
+		else if (errno != EAGAIN)
 			die("accept");
-		answer(connection, text);
 	}
 }
 

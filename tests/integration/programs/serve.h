@@ -52,8 +52,8 @@ static inline void stop(int number)
 	_exit(0);
 }
 
-/* Answers connections until SIGTERM, which waits for the end of an answer. Another program may share
- * the socket. */
+/* Answers connections until SIGTERM, which waits for the end of an answer. Another program may
+ * share the socket. */
 static inline void serve(int fd, const char *text)
 {
 	struct pollfd readable = {.fd = fd, .events = POLLIN};

@@ -469,8 +469,7 @@ int guard(struct __sk_buff *buffer)
 	/* One that its holder has connected hears its peer alone, whatever the routes say since. */
 	if (socket && socket->state == BPF_TCP_ESTABLISHED)
 		return buffer->len;
-	if (!service || !key_from_buffer(buffer, &key) ||
-		!find_route(&key, &table, &number))
+	if (!service || !key_from_buffer(buffer, &key) || !find_route(&key, &table, &number))
 		return 0;
 	route = match_route(table, number);
 	if (!route || route->action != MATCH_SERVICE || route->service != *service)

@@ -3,27 +3,22 @@
 #include "daemon/deliver/destination.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "common/cleanup.h"
+#include "daemon/deliver/arrivals.h"
+#include "daemon/deliver/folder_watch.h"
 #include "daemon/deliver/receiver.h"
 #include "daemon/log.h"
 
-/* How often a receiver is looked for that inotify(7) does not tell of. */
+/* How often a receiver is looked for that folder_watch does not tell of. */
 #define LOOK_MS 200
 
 /* How long a receiver that has gone may take to use what it took last. */
 #define GRACE_MS 200
-
-struct waiting {
-	struct arrival arrival;
-	struct waiting *next;
-};
 
 struct link {
 	struct destination *destination;
@@ -38,13 +33,12 @@ struct destination {
 	const struct config_handoff *config;
 	char *path;
 	struct link *links, *turn; /* whose turn it is to be sent a connection */
-	struct waiting *first, *last;
-	size_t count;
+	struct arrivals queue;
 	struct destination_counts *counts;
 	void (*room)(void *context);
 	void *context;
-	struct event *look, *changed; /* time to look for a receiver; inotify */
-	int inotify;
+	struct event *look; /* time to look for a receiver */
+	struct folder_watch *watch;
 	int64_t down_since_ms; /* 0: there is a receiver */
 	bool given_up, full_before;
 	bool starving; /* said already */
@@ -64,42 +58,11 @@ static const char *name_of(const struct destination *destination)
 	return destination->path ? destination->path : "the opened receivers";
 }
 
-static void append(struct destination *destination, struct waiting *waiting)
-{
-	waiting->next = NULL;
-	if (destination->last)
-		destination->last->next = waiting;
-	else
-		destination->first = waiting;
-	destination->last = waiting;
-	destination->count++;
-}
-
-static void prepend(struct destination *destination, struct waiting *waiting)
-{
-	waiting->next = destination->first;
-	destination->first = waiting;
-	if (!destination->last)
-		destination->last = waiting;
-	destination->count++;
-}
-
-static void drop_first(struct destination *destination)
-{
-	struct waiting *waiting = destination->first;
-
-	destination->first = waiting->next;
-	if (!destination->first)
-		destination->last = NULL;
-	destination->count--;
-	free(waiting);
-}
-
 static void refuse_first(struct destination *destination)
 {
-	arrival_refuse(&destination->first->arrival);
+	arrival_refuse(&destination->queue.first->arrival);
 	destination->counts->refused++;
-	drop_first(destination);
+	arrivals_drop_first(&destination->queue);
 }
 
 static void note_room(struct destination *destination)
@@ -191,8 +154,8 @@ static bool is_starved(struct destination *destination, int result)
 
 static void pump(struct destination *destination)
 {
-	while (destination->count) {
-		int result = send_arrival(destination, &destination->first->arrival);
+	while (destination->queue.count) {
+		int result = send_arrival(destination, &destination->queue.first->arrival);
 
 		if (is_starved(destination, result)) {
 			arm_look(destination);
@@ -207,7 +170,7 @@ static void pump(struct destination *destination)
 			continue;
 		}
 		destination->counts->delivered++;
-		drop_first(destination);
+		arrivals_drop_first(&destination->queue);
 	}
 	if (!has_receiver(destination))
 		note_down(destination);
@@ -238,27 +201,18 @@ static void unlink_link(struct link *link)
 static void reclaim(struct link *link)
 {
 	struct destination *destination = link->destination;
-	struct waiting *back = NULL, *next;
+	struct arrivals back = {0};
 	struct arrival arrival;
-	size_t touched = 0, count = 0;
+	size_t touched = 0, count;
 
 	while (receiver_reclaim(link->receiver, &arrival, &touched)) {
-		struct waiting *waiting = malloc(sizeof(*waiting));
-
-		if (!waiting) {
+		if (arrivals_append(&back, &arrival)) {
 			arrival_refuse(&arrival);
 			destination->counts->refused++;
-			continue;
 		}
-		waiting->arrival = arrival;
-		waiting->next = back;
-		back = waiting;
-		count++;
 	}
-	for (; back; back = next) {
-		next = back->next;
-		prepend(destination, back);
-	}
+	count = back.count;
+	arrivals_put_before(&destination->queue, &back);
 	destination->counts->delivered -= count;
 	destination->counts->redelivered += count;
 	destination->counts->lost += touched;
@@ -393,45 +347,13 @@ static void give_up(struct destination *destination)
 		log_warning("%s: no receiver for %u ms; connections are refused until one is there",
 			name_of(destination), destination->config->hold_ms);
 	destination->given_up = true;
-	while (destination->count)
+	while (destination->queue.count)
 		refuse_first(destination);
 }
 
-static void on_changed(evutil_socket_t fd, short what, void *context)
+static void on_changed(void *context)
 {
-	char events[4096];
-
-	(void)what;
-	while (read(fd, events, sizeof(events)) > 0)
-		;
 	look(context);
-}
-
-/* Where the folder cannot be watched, or is not there yet, time has to do. */
-static void watch_folder(struct destination *destination)
-{
-	cleanup_free char *folder = strdup(destination->path);
-	char *slash = folder ? strrchr(folder, '/') : NULL;
-
-	if (!slash)
-		return;
-	destination->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (destination->inotify < 0)
-		return;
-	slash[slash == folder] = '\0';
-	if (inotify_add_watch(destination->inotify, folder, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) <
-		0) {
-		cleanup_close_fd(&destination->inotify);
-		return;
-	}
-	destination->changed = event_new(destination->base, destination->inotify,
-		EV_READ | EV_PERSIST, on_changed, destination);
-	if (destination->changed && !event_add(destination->changed, NULL))
-		return;
-	if (destination->changed)
-		event_free(destination->changed);
-	destination->changed = NULL;
-	cleanup_close_fd(&destination->inotify);
 }
 
 /* Finds a receiver where there is none, or another one. */
@@ -439,8 +361,10 @@ static void look(struct destination *destination)
 {
 	struct link *current = path_link(destination);
 
-	if (destination->path && !destination->changed)
-		watch_folder(destination);
+	/* Where the folder cannot be watched, or is not there yet, time has to do. */
+	if (destination->path && !destination->watch)
+		destination->watch = folder_watch_new(
+			destination->base, destination->path, on_changed, destination);
 	if (destination->path && !(current && receiver_is_at(current->receiver, destination->path)))
 		connect_path(destination);
 	if (!has_receiver(destination)) {
@@ -448,7 +372,7 @@ static void look(struct destination *destination)
 		if (now_ms() - destination->down_since_ms >= destination->config->hold_ms)
 			give_up(destination);
 	}
-	if (destination->path && !destination->changed)
+	if (destination->path && !destination->watch)
 		arm_look(destination);
 	pump(destination);
 }
@@ -474,7 +398,6 @@ struct destination *destination_new(struct event_base *base, const char *path,
 		.counts = counts,
 		.room = room,
 		.context = context,
-		.inotify = -1,
 		.path = path ? strdup(path) : NULL,
 		.look = evtimer_new(base, on_look, destination),
 	};
@@ -494,30 +417,24 @@ void destination_configure(struct destination *destination, const struct config_
 
 void destination_take(struct destination *destination, struct arrival *arrival)
 {
-	struct waiting *waiting = NULL;
-
 	/* Most go on at once: to wait costs memory. Whatever else comes of it, the queue sees to.
 	 */
-	if (!destination->count && !send_arrival(destination, arrival)) {
+	if (!destination->queue.count && !send_arrival(destination, arrival)) {
 		destination->counts->delivered++;
 		return;
 	}
-	if (!destination->given_up && !destination_full(destination))
-		waiting = malloc(sizeof(*waiting));
-	if (!waiting) {
+	if (destination->given_up || destination_full(destination) ||
+		arrivals_append(&destination->queue, arrival)) {
 		arrival_refuse(arrival);
 		destination->counts->refused++;
 		return;
 	}
-	waiting->arrival = *arrival;
-	arrival->fd = -1;
-	append(destination, waiting);
 	pump(destination);
 }
 
 bool destination_full(const struct destination *destination)
 {
-	return destination->count >= destination->config->queue;
+	return destination->queue.count >= destination->config->queue;
 }
 
 /* Of its place here only what never changes is in its name, since the store knows it by that. */
@@ -560,13 +477,13 @@ void destination_keep(struct destination *destination, struct handover *handover
 		keep_link(link, handover, prefix);
 		receiver_give_untaken(link->receiver, handover, service);
 	}
-	while (destination->count) {
+	while (destination->queue.count) {
 		struct handover_connection connection = {
-			.arrival = destination->first->arrival,
+			.arrival = destination->queue.first->arrival,
 			.service = service,
 		};
 
-		drop_first(destination);
+		arrivals_drop_first(&destination->queue);
 		handover_give(handover, &connection);
 	}
 }
@@ -575,22 +492,25 @@ int destination_restore(struct destination *destination, int *fd, struct handove
 	const char *prefix, const char *rest, struct err *err)
 {
 	struct receiver_events events;
-	cleanup_free struct link *link = new_link(destination, &events);
+	struct link *link;
 	struct receiver *receiver;
 	int result;
 
-	if (!link)
-		return err_errno(err, -ENOMEM, "a receiver");
 	if (strspn(rest, "01") != 1 || rest[1] != '.')
 		return err_set(err, -EINVAL, "'%s' is no receiver", rest);
+	link = new_link(destination, &events);
+	if (!link)
+		return err_errno(err, -ENOMEM, "a receiver");
 	result = receiver_restore(destination->base, fd, rest + 2, &events, &receiver, err);
-	if (result)
+	if (result) {
+		free_link(link);
 		return result;
+	}
 	link->by_path = rest[0] == '1';
 	/* This daemon has connected to whoever is at the path already. */
 	link->leaving = link->by_path && path_link(destination);
 	add_link(link, receiver);
-	keep_link(take_ptr(&link), handover, prefix);
+	keep_link(link, handover, prefix);
 	return 0;
 }
 
@@ -609,7 +529,7 @@ void destination_see(const struct destination *destination, struct destination_v
 {
 	*view = (struct destination_view){
 		.path = destination->path,
-		.waiting = destination->count,
+		.waiting = destination->queue.count,
 		.down = !has_receiver(destination),
 	};
 	for (const struct link *link = destination->links; link; link = link->next) {
@@ -622,15 +542,13 @@ void destination_free(struct destination *destination)
 {
 	if (!destination)
 		return;
-	while (destination->count)
+	while (destination->queue.count)
 		refuse_first(destination);
 	while (destination->links)
 		unlink_link(destination->links);
 	if (destination->look)
 		event_free(destination->look);
-	if (destination->changed)
-		event_free(destination->changed);
-	cleanup_close_fd(&destination->inotify);
+	folder_watch_free(destination->watch);
 	free(destination->path);
 	free(destination);
 }

@@ -386,6 +386,7 @@ static __always_inline int decide(
 		result = serve(packet, &key, route, verdict) ? SK_PASS : SK_DROP;
 		break;
 	case MATCH_RESET:
+	case MATCH_DRAINED:
 		result = SK_DROP;
 		break;
 	case MATCH_SILENT:
@@ -397,8 +398,8 @@ static __always_inline int decide(
 	/* What the name decides is counted by who sees it. */
 	if (counting && (route->action != MATCH_NAMED || result == SK_DROP))
 		count(header->header.counters, verdict->route,
-			result == SK_DROP &&
-				(route->action == MATCH_SERVICE || route->action == MATCH_NAMED));
+			result == SK_DROP && route->action != MATCH_RESET &&
+				route->action != MATCH_SILENT);
 	return result;
 }
 

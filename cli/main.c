@@ -23,6 +23,7 @@ static const struct {
 	{"explain", explain_main, "PROTOCOL LOCAL PORT [REMOTE] [--json]"},
 	{"check", check_main, "[FILE]"},
 	{"reload", reload_main, ""},
+	{"drain", drain_main, "SERVICE [--timeout TIME] | --end SERVICE"},
 	{"inetd", inetd_main, "[OPTIONS] SOCKET PROGRAM [ARGUMENTS]"},
 	{"import", import_main, "xinetd FILE | systemd UNIT.socket"},
 	{"relay", relay_main,
@@ -34,7 +35,7 @@ static void print_usage(FILE *out)
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
 		fprintf(out, "%s socketbox %s %s\n", i ? "      " : "usage:", verbs[i].name,
 			verbs[i].usage);
-	fputs("run, status, explain and reload take --control PATH (or $SOCKETBOX_CONTROL). See socketbox(1).\n",
+	fputs("run, status, explain, reload and drain take --control PATH (or $SOCKETBOX_CONTROL). See socketbox(1).\n",
 		out);
 }
 

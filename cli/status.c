@@ -6,18 +6,18 @@
 
 #include "cli/control.h"
 #include "cli/verbs.h"
+#include "cli/view.h"
 
-static void print_engine(const json_t *status)
+static void print_engine(const struct view *view)
 {
-	const json_t *engine = json_object_get(status, "engine");
+	const json_t *status = view->status, *engine = json_object_get(status, "engine");
 	time_t loaded = (time_t)control_number(status, "loaded");
-	char when[32] = "";
+	char when[32] = "", text[VIEW_TEXT_SIZE];
 
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime(&loaded));
 	printf("socketboxd %s, pid %" JSON_INTEGER_FORMAT ", configuration of %s\n",
 		control_text(status, "version"), control_number(status, "pid"), when);
-	printf("engine %s: %s, Linux %s%s\n", control_text(engine, "name"),
-		control_text(engine, "reason"), control_text(engine, "kernel"),
+	printf("%s%s\n", view_engine(view, text),
 		json_is_true(json_object_get(engine, "adopted"))
 			? ", adopted from an earlier daemon"
 			: "");
@@ -48,6 +48,8 @@ static void print_claim(const json_t *claim)
 		printf(" for %.1f s more", (double)control_number(claim, "hold_left_ms") / 1000);
 	if (json_integer_value(backlog) > 0)
 		printf(", %" JSON_INTEGER_FORMAT " connections wait", json_integer_value(backlog));
+	if (json_is_true(json_object_get(claim, "unread")))
+		printf(", packets wait");
 	printf("\n");
 }
 
@@ -63,55 +65,68 @@ static void print_grants(const json_t *grants)
 		control_number(grants, "refused"));
 }
 
-static void print_services(const json_t *status)
+/* Of one whose connections the daemon accepts. */
+static void print_delivered(const struct view_service *service)
 {
-	const json_t *service, *claim;
-	size_t s, c;
-
-	json_array_foreach(json_object_get(status, "services"), s, service)
-	{
-		const json_t *claims = json_object_get(service, "claims");
-
-		printf("\nservice %s%s\n", control_text(service, "name"),
-			json_array_size(claims) ? "" : ": nobody has claimed a socket");
-		json_array_foreach(claims, c, claim) print_claim(claim);
-		print_grants(json_object_get(service, "grants"));
-	}
+	printf("  %s: %" JSON_INTEGER_FORMAT
+	       " connections wait to be accepted, %" JSON_INTEGER_FORMAT " are in hand",
+		service->delivery, service->backlog, service->in_hand);
+	if (!strcmp(service->delivery, "exec"))
+		printf(", %" JSON_INTEGER_FORMAT " programs run", service->programs);
+	printf("\n");
 }
 
-static void print_routes(const json_t *status)
+static void print_service(const struct view_service *service)
 {
-	const json_t *route;
-	size_t r;
+	const json_t *claims = json_object_get(service->object, "claims"), *claim;
+	bool claimed = !strcmp(service->delivery, "claim");
+	char text[VIEW_TEXT_SIZE];
+	size_t c;
 
+	printf("\nservice %s%s\n", service->name,
+		claimed && !json_array_size(claims) ? ": nobody has claimed a socket" : "");
+	if (service->draining)
+		printf("  is being drained: nothing new, and %s is left; 'socketbox drain --end %s' puts it back in use\n",
+			view_left(service->draining, text), service->name);
+	if (!claimed)
+		print_delivered(service);
+	json_array_foreach(claims, c, claim) print_claim(claim);
+	print_grants(json_object_get(service->object, "grants"));
+}
+
+static void print_routes(const struct view *view)
+{
 	printf("\n%5s %12s %12s  %s\n", "route", "decided", "unserved", "text");
-	json_array_foreach(json_object_get(status, "routes"), r, route)
+	for (size_t r = 0; r < view->route_count; r++) {
+		const struct view_route *route = &view->routes[r];
+
 		printf("%5" JSON_INTEGER_FORMAT " %12" JSON_INTEGER_FORMAT
 		       " %12" JSON_INTEGER_FORMAT "  %s  (%s:%" JSON_INTEGER_FORMAT ")\n",
-			control_number(route, "number"), control_number(route, "lookups"),
-			control_number(route, "unserved"), control_text(route, "text"),
-			control_text(route, "file"), control_number(route, "line"));
+			control_number(route->object, "number"), route->lookups, route->unserved,
+			route->text, control_text(route->object, "file"),
+			control_number(route->object, "line"));
+	}
 }
 
 int status_main(int argc, char **argv, struct err *err)
 {
-	struct wire_header request = control_header(WIRE_STATUS, sizeof(request));
 	bool as_json = false;
 	const char *path;
-	json_t *status;
+	struct view view;
 
 	if (control_options(argc, argv, &path, &as_json, err))
 		return VERB_MISUSED;
-	if (control_ask_json(path, &request, &status, err))
+	if (view_read(path, &view, err))
 		return VERB_FAILED;
 	if (as_json) {
-		json_dumpf(status, stdout, JSON_INDENT(2));
+		json_dumpf(view.status, stdout, JSON_INDENT(2));
 		printf("\n");
 	} else {
-		print_engine(status);
-		print_services(status);
-		print_routes(status);
+		print_engine(&view);
+		for (size_t s = 0; s < view.service_count; s++)
+			print_service(&view.services[s]);
+		print_routes(&view);
 	}
-	json_decref(status);
+	view_fini(&view);
 	return VERB_DONE;
 }

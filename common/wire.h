@@ -27,6 +27,7 @@ enum wire_type {
 	WIRE_DESTINATION = 7, /* where the service is handed connections; -> WIRE_TEXT, fd: path */
 	WIRE_RECEIVE =
 		8, /* asks for handed connections;     -> WIRE_RECEIVING, fd: where they come */
+	WIRE_DRAIN = 9, /* takes a service out of use, or back; -> WIRE_TEXT, fd: JSON */
 
 	WIRE_WELCOME = 0x81,
 	WIRE_CLAIMED = 0x82,
@@ -92,6 +93,19 @@ struct wire_receive {
 	uint32_t pad;
 };
 
+enum wire_drain_action {
+	WIRE_DRAIN_ASK, /* changes nothing */
+	WIRE_DRAIN_BEGIN,
+	WIRE_DRAIN_END,
+};
+
+struct wire_drain {
+	struct wire_header header;
+	char service[WIRE_NAME_SIZE]; /* NUL-terminated, the rest zero */
+	uint32_t action;	      /* enum wire_drain_action */
+	uint32_t pad;
+};
+
 struct wire_claimed {
 	struct wire_header header;
 	uint64_t cookie;	   /* SO_COOKIE of the socket */
@@ -130,6 +144,7 @@ _Static_assert(sizeof(struct wire_endpoint) == 28, "wire layout");
 _Static_assert(sizeof(struct wire_claim) == 48, "wire layout");
 _Static_assert(sizeof(struct wire_claimed) == 48, "wire layout");
 _Static_assert(sizeof(struct wire_explain) == 56, "wire layout");
+_Static_assert(sizeof(struct wire_drain) == 88, "wire layout");
 _Static_assert(sizeof(struct wire_text) == 24, "wire layout");
 _Static_assert(sizeof(struct wire_error) == 1048, "wire layout");
 

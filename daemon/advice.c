@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Judges UDP sockets by what the kernel says about them and its routes.
+// Names the remedy; judges UDP sockets by what the kernel says about them and its routes.
 #include "daemon/advice.h"
 
 #include <stdio.h>
@@ -10,6 +10,14 @@
 static const char *option_for(const struct table_packet *packet)
 {
 	return addr_is_v4(&packet->local.addr) ? "IP_PKTINFO" : "IPV6_RECVPKTINFO";
+}
+
+const char *advice_drained(const struct config_route *route, char *text)
+{
+	snprintf(text, ADVICE_SIZE, "'socketbox drain --end %s': the service is being drained%s",
+		route->service->name,
+		route->name_count ? ", and who asks for a name of the route is refused" : "");
+	return text;
 }
 
 const char *advice_unclaimed(

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What explain says about a UDP packet beyond the engine's verdict: what its service needs for its
- * answers to come from the address that was asked, without which clients do not take them.
+ * What explain says about a packet beyond the engine's verdict: what its service needs to get it,
+ * and for its UDP answers to come from the address that was asked, without which clients do not
+ * take them.
  */
 #ifndef SOCKETBOX_DAEMON_ADVICE_H
 #define SOCKETBOX_DAEMON_ADVICE_H
@@ -10,6 +11,9 @@
 #include "daemon/table.h"
 
 #define ADVICE_SIZE 512
+
+/* For a packet of a route whose service is being drained; as below. */
+const char *advice_drained(const struct config_route *route, char *text);
 
 /* For a packet that a route gives to a service which has no socket for it. NULL: nothing to say,
  * else text (ADVICE_SIZE bytes). */

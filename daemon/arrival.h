@@ -9,6 +9,7 @@ struct arrival {
 	int fd; /* non-blocking and close-on-exec; owned by whoever has the arrival */
 	struct addr_endpoint local, remote;
 	uint16_t service_port; /* the route's target-port, or the local one */
+	uint32_t era;	       /* when it came, as drains_refuses wants to know */
 };
 
 /* Ends the connection with a reset, so that the client learns of it at once. */

@@ -15,7 +15,8 @@
 #include "daemon/log.h"
 #include "daemon/sockets.h"
 
-struct claims *claims_new(struct event_base *base, struct engine *engine, struct handover *handover)
+struct claims *claims_new(struct event_base *base, struct engine *engine,
+	const struct drains *drains, struct handover *handover)
 {
 	struct claims *claims = calloc(1, sizeof(*claims));
 
@@ -23,6 +24,7 @@ struct claims *claims_new(struct event_base *base, struct engine *engine, struct
 		return NULL;
 	claims->base = base;
 	claims->engine = engine;
+	claims->drains = drains;
 	claims->handover = handover;
 	if (claims_watch_init(claims)) {
 		claims_free(claims);
@@ -55,6 +57,7 @@ static void unlink_claim(struct claim *claim)
 static void free_claim(struct claim *claim)
 {
 	event_free(claim->hold);
+	claims_group_admit(claim);
 	claims_close(claim);
 	free(claim->claimants);
 	free(claim);
@@ -222,6 +225,8 @@ static int give(struct claims *claims, const struct config_service *service,
 		if (result)
 			close(grant->fd);
 	}
+	if (!result && reuseport)
+		claims_group_follow(claim);
 	if (result && !existed)
 		claims_forget(claim);
 	else
@@ -315,6 +320,9 @@ int claims_register(struct claims *claims, const struct config_service *service,
 	}
 	if (!result)
 		result = add_claimant(claim, claimant, err);
+	/* Whether the daemon before made it deaf is not known. */
+	if (!result && !existed)
+		claims_mute(claim);
 	if (result && !existed)
 		claims_forget(claim);
 	else
@@ -348,8 +356,10 @@ void claims_mute(struct claim *claim)
 	bool deaf = !service || !coverage_allows(claim->claims->config, service, &claim->bind);
 	struct err err;
 
-	if (claim->group)
+	if (claim->group) {
+		claims_group_follow(claim);
 		return;
+	}
 	if (claim->bind.protocol == IPPROTO_UDP) {
 		if (claims_udp_fit(claim, claim->fd, &err))
 			log_warning("%s", err.text);
@@ -389,11 +399,26 @@ static int32_t backlog(const struct claim *claim)
 {
 	struct tcp_info info;
 	socklen_t length = sizeof(info);
+	struct queues group;
 
-	if (claim->fd < 0 || claim->bind.protocol != IPPROTO_TCP ||
-		getsockopt(claim->fd, IPPROTO_TCP, TCP_INFO, &info, &length))
+	if (claim->bind.protocol != IPPROTO_TCP)
+		return -1;
+	if (claim->group && !claims_group_queues(claim, &group))
+		return (int32_t)group.waiting;
+	if (claim->fd < 0 || getsockopt(claim->fd, IPPROTO_TCP, TCP_INFO, &info, &length))
 		return -1;
 	return (int32_t)info.tcpi_unacked;
+}
+
+static bool has_unread(const struct claim *claim)
+{
+	struct queues group;
+
+	if (claim->bind.protocol != IPPROTO_UDP)
+		return false;
+	if (claim->group && !claims_group_queues(claim, &group))
+		return group.waiting;
+	return claim->fd >= 0 && sockets_has_unread(claim->fd);
 }
 
 static int64_t hold_left(const struct claim *claim)
@@ -420,6 +445,7 @@ void claims_visit(struct claims *claims,
 			.claimant_count = claim->claimant_count,
 			.hold_left_ms = hold_left(claim),
 			.backlog = backlog(claim),
+			.unread = has_unread(claim),
 			.pktinfo = claims_udp_pktinfo(claim),
 		};
 		visit(&view, context);

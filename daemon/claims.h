@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "daemon/coverage.h"
+#include "daemon/drains.h"
 #include "daemon/engine.h"
 #include "daemon/handover.h"
 #include "daemon/peer.h"
@@ -52,21 +53,23 @@ struct claims_view {
 	const struct peer *const *claimants;
 	size_t claimant_count;
 	int64_t hold_left_ms; /* -1: claimed */
-	int32_t backlog;      /* connections that wait in the kept socket; -1: none is kept */
+	int32_t backlog;      /* TCP: connections that wait to be accepted; -1: not known */
+	bool unread;	      /* UDP: there are packets that nobody has read */
 	enum claims_pktinfo pktinfo;
 };
 
 /* Nothing is owned. handover may be NULL; every kept socket is kept there too. NULL without memory.
  */
-struct claims *claims_new(
-	struct event_base *base, struct engine *engine, struct handover *handover);
+struct claims *claims_new(struct event_base *base, struct engine *engine,
+	const struct drains *drains, struct handover *handover);
 
 /* Closes every kept socket. */
 void claims_free(struct claims *claims);
 
 /* Tells which configuration is in force; it must outlive the registry or the next call. Sockets
  * that are really bound to addresses which their service no longer has go deaf until it has them
- * again. */
+ * again. To be called, too, when a drain begins or ends: where no engine refuses what is new, the
+ * sockets drop it meanwhile. */
 void claims_configure(struct claims *claims, const struct config *config);
 
 /*

@@ -40,6 +40,15 @@ uint32_t claims_group_living(const struct claim *claim)
 	return living;
 }
 
+int claims_group_queues(const struct claim *claim, struct queues *queues)
+{
+	/* It is not known where nothing is steered, but as they were asked for then. */
+	const struct addr_endpoint *bound =
+		claim->bound.port ? &claim->bound : &claim->bind.endpoint;
+
+	return queues_at(bound, domain(claim), claim->bind.protocol, queues);
+}
+
 static int steer_slot(struct claim *claim, uint32_t slot, int fd, struct err *err)
 {
 	for (int family = 4; family <= 6; family += 2) {
@@ -215,6 +224,11 @@ int claims_group_from_lone(struct claim *claim, struct err *err)
 		result = err_errno(err, -errno, "SO_REUSEPORT");
 	if (!result && claim->bind.protocol == IPPROTO_UDP)
 		result = engine_guard(claim->claims->engine, fd, claim->service, err);
+	/* It may refuse what is new; from now on that is not for a single socket to do. */
+	if (!result && !engine_steers(claim->claims->engine))
+		result = filter_attach(fd, claim->claims->config,
+			config_service_by_id(claim->claims->config, claim->service), &claim->bind,
+			err);
 	if (!result)
 		result = claim->claimant_count ? add_member(claim, fd, err)
 					       : steer_slot(claim, STEER_SLOT_KEEPER, fd, err);
@@ -244,6 +258,7 @@ int claims_group_to_lone(struct claim *claim, struct err *err)
 	if (result)
 		return result;
 	engine_stop_migrating(claim->claims->engine, domain(claim), &claim->bound);
+	claims_group_admit(claim);
 	claim->group = false;
 	claim->cookie = claim->fd < 0 ? 0 : sockets_cookie(claim->fd);
 	return 0;

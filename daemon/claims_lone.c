@@ -68,14 +68,13 @@ int claims_filter(struct claim *claim, const struct config_service *service, str
 {
 	const struct config *config = claim->claims->config;
 	struct coverage_bind bound = claim->bind;
-	int result;
 
 	bound.endpoint = claim->bound;
+	if (drains_has(claim->claims->drains, claim->service))
+		return sockets_refuse_new(claim->fd, err);
 	if (service && coverage_is_exclusive(config, service, &bound))
-		result = sockets_deafen(claim->fd, false, err);
-	else
-		result = filter_attach(claim->fd, config, service, &bound, err);
-	return result;
+		return sockets_deafen(claim->fd, false, err);
+	return filter_attach(claim->fd, config, service, &bound, err);
 }
 
 /* Without steering the socket has to be where its packets go. */

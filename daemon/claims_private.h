@@ -4,6 +4,9 @@
 #define SOCKETBOX_DAEMON_CLAIMS_PRIVATE_H
 
 #include "daemon/claims.h"
+#include "daemon/queues.h"
+
+struct refusers;
 
 struct claim {
 	struct claims *claims;
@@ -20,6 +23,7 @@ struct claim {
 	struct event *hold;			 /* pending while nobody claims it */
 	int64_t hold_until_ms;			 /* CLOCK_MONOTONIC; while hold is pending */
 	uint64_t guarded[STEER_MAX_MEMBERS + 1]; /* a UDP group's sockets, by slot; 0: none */
+	struct refusers *refusers;		 /* NULL: the group may take what is new */
 	uint64_t kept;	 /* cookie of the socket that the handover has, 0: none */
 	bool kept_group; /* as it has it */
 };
@@ -27,6 +31,7 @@ struct claim {
 struct claims {
 	struct event_base *base;
 	struct engine *engine;
+	const struct drains *drains;
 	struct handover *handover;
 	const struct config *config;
 	struct claim *first;
@@ -107,6 +112,15 @@ int claims_group_from_lone(struct claim *claim, struct err *err);
 /* Turns a group without living members into a lone claim with the keeper's socket; the caller
  * steers. */
 int claims_group_to_lone(struct claim *claim, struct err *err);
+
+/* Without steering: makes the group take nothing new while its service is being drained. */
+void claims_group_follow(struct claim *claim);
+
+/* Ends that. */
+void claims_group_admit(struct claim *claim);
+
+/* What waits in the sockets of the group, the keeper's included. Negative errno. */
+int claims_group_queues(const struct claim *claim, struct queues *queues);
 
 /* How many members of the group live. */
 uint32_t claims_group_living(const struct claim *claim);

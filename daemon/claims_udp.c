@@ -21,7 +21,9 @@ int claims_udp_fit(struct claim *claim, int fd, struct err *err)
 			return result;
 	}
 	if (!engine_steers(claim->claims->engine))
-		return filter_attach(fd, config, service, &claim->bind, err);
+		return !claim->group && drains_has(claim->claims->drains, claim->service)
+			       ? sockets_deafen(fd, true, err)
+			       : filter_attach(fd, config, service, &claim->bind, err);
 	if (!wildcard && !claim->group && service &&
 		coverage_is_exclusive(config, service, &claim->bind))
 		return 0;

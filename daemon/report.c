@@ -9,6 +9,7 @@
 
 #include "build_info.h"
 #include "daemon/advice.h"
+#include "daemon/remains.h"
 
 static const char *const action_names[] = {
 	[MATCH_PASS] = "pass",
@@ -16,6 +17,7 @@ static const char *const action_names[] = {
 	[MATCH_RESET] = "reset",
 	[MATCH_SILENT] = "silent",
 	[MATCH_NAMED] = "named",
+	[MATCH_DRAINED] = "drained",
 };
 
 static const char *const delivery_names[] = {
@@ -69,6 +71,8 @@ static json_t *claim_object(const struct claims_view *view)
 		json_object_set_new(object, "hold_left_ms", json_integer(view->hold_left_ms));
 	if (object && view->backlog >= 0)
 		json_object_set_new(object, "backlog", json_integer(view->backlog));
+	if (object && view->bind.protocol == IPPROTO_UDP)
+		json_object_set_new(object, "unread", json_boolean(view->unread));
 	if (object && (view->pktinfo == CLAIMS_PKTINFO_ON || view->pktinfo == CLAIMS_PKTINFO_OFF))
 		json_object_set_new(
 			object, "pktinfo", json_boolean(view->pktinfo == CLAIMS_PKTINFO_ON));
@@ -109,6 +113,25 @@ static json_t *report_grants(const struct daemon_state *state, const struct conf
 		(json_int_t)counts.refused);
 }
 
+/* What is left of a service that is being drained; NULL for one that is not. */
+static json_t *draining_object(struct daemon_state *state, const struct config_service *service)
+{
+	struct remains left;
+
+	if (!drains_has(state->drains, service->id))
+		return NULL;
+	left = remains_of(state, service);
+	return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "backlog", (int)left.backlog,
+		"datagrams", (int)left.datagrams, "unnamed", (int)left.unnamed, "waiting",
+		(int)left.waiting, "running", (int)left.running, "relayed", (int)left.relayed);
+}
+
+json_t *report_drain(struct daemon_state *state, const struct config_service *service, bool changed)
+{
+	return json_pack("{s:s, s:b, s:o*}", "service", service->name, "changed", changed,
+		"draining", draining_object(state, service));
+}
+
 static json_t *report_services(struct daemon_state *state)
 {
 	json_t *array = json_array();
@@ -121,12 +144,13 @@ static json_t *report_services(struct daemon_state *state)
 		json_t *object;
 
 		claims_visit(state->claims, append_claim, &list);
-		object = json_pack("{s:s, s:s, s:i, s:{s:o, s:o}, s:o*, s:o}", "name",
+		object = json_pack("{s:s, s:s, s:i, s:{s:o, s:o}, s:o*, s:o*, s:o}", "name",
 			service->name, "delivery", delivery_names[service->delivery], "hold_ms",
 			(int)service->hold_ms, "allow", "users",
 			ids(service->users, service->user_count), "groups",
 			ids(service->groups, service->group_count), "grants",
-			report_grants(state, service), "claims", list.array);
+			report_grants(state, service), "draining", draining_object(state, service),
+			"claims", list.array);
 		if (object && delivery)
 			delivery_report(delivery, object);
 		json_array_append_new(array, object);
@@ -291,6 +315,8 @@ static const char *outcome(const struct steer_verdict *verdict, bool passed)
 		return "accepted by socketboxd, for the service's delivery";
 	if (verdict->action == MATCH_SERVICE)
 		return passed ? "served" : "refused: the service has no socket";
+	if (verdict->action == MATCH_DRAINED)
+		return "refused: the service is being drained";
 	if (verdict->action == MATCH_RESET)
 		return "refused with a reset";
 	if (verdict->action == MATCH_SILENT)
@@ -305,12 +331,15 @@ static void add_found(struct daemon_state *state, const struct table_packet *pac
 	const struct config_route *route = verdict->route < state->config->route_count
 						   ? &state->config->routes[verdict->route]
 						   : NULL;
+	bool drained = route && route->service && drains_has(state->drains, route->service->id);
 	enum claims_pktinfo pktinfo;
 	const char *advice = NULL;
 	char text[ADVICE_SIZE];
 
 	if (route)
 		json_object_set_new(object, "route", route_object(route, verdict->route));
+	if (drained)
+		advice = advice_drained(route, text);
 	if (verdict->found && !verdict->acceptor) {
 		json_object_set_new(
 			object, "socket", socket_object(state, verdict, cookie, &pktinfo));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the daemon tells people, as JSON: status, explain and the outcome of a reload.
+ * What the daemon tells people, as JSON: status, explain and the outcome of a reload or drain.
  * docs/protocol.md describes the keys.
  */
 #ifndef SOCKETBOX_DAEMON_REPORT_H
@@ -13,6 +13,10 @@
 /* Each returns an object that the caller owns, or NULL without memory. */
 json_t *report_status(struct daemon_state *state);
 json_t *report_reload(int result, const struct complaints *complaints);
+
+/* changed: the request has begun or ended it. */
+json_t *report_drain(
+	struct daemon_state *state, const struct config_service *service, bool changed);
 
 /* Asks the engine what it would do with the packet. NULL with *err set if it cannot say. */
 json_t *report_explain(

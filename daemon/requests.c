@@ -27,6 +27,7 @@ union message {
 	struct wire_claim claim;
 	struct wire_explain explain;
 	struct wire_receive receive;
+	struct wire_drain drain;
 	char bytes[256];
 };
 
@@ -341,6 +342,52 @@ static int serve_reload(struct request *request, struct err *err)
 	return result;
 }
 
+/* To begin twice, or to end twice, changes nothing. */
+static int drain(struct request *request, const struct config_service *service, uint32_t action,
+	bool *changed, struct err *err)
+{
+	bool drained = drains_has(request->state->drains, service->id);
+	int result;
+
+	*changed = action != WIRE_DRAIN_ASK && drained != (action == WIRE_DRAIN_BEGIN);
+	if (!*changed)
+		return 0;
+	result = drained ? state_end_drain(request->state, service, err)
+			 : state_drain(request->state, service, err);
+	if (!result)
+		log_info(drained ? "service '%s' is in use again"
+				 : "service '%s' is being drained: new connections are refused",
+			service->name);
+	return result;
+}
+
+static int serve_drain(struct request *request, struct err *err)
+{
+	const struct wire_drain *asked = &request->message.drain;
+	const struct config_service *service;
+	bool changed;
+	int result;
+
+	if (!memchr(asked->service, '\0', WIRE_NAME_SIZE))
+		return err_set(err, -EINVAL, "the service name has no NUL within %d bytes",
+			WIRE_NAME_SIZE);
+	if (asked->action > WIRE_DRAIN_END)
+		return err_set(err, -EINVAL,
+			"action is %u, not to ask (0), to begin (1) or to end (2)", asked->action);
+	if (!peer_may_manage(&request->peer->credentials))
+		return err_set(
+			err, -EACCES, "only root and the daemon's own user may drain services");
+	service = config_service_find(request->state->config, asked->service);
+	if (!service)
+		return err_set(err, -ESRCH,
+			"there is no service '%s' in %s; 'socketbox status' lists them",
+			asked->service, request->state->config_path);
+	result = drain(request, service, asked->action, &changed, err);
+	if (result)
+		return result;
+	return reply_json(request, report_drain(request->state, service, changed), err);
+}
+
 static int serve_destination(struct request *request, struct err *err)
 {
 	const struct config_service *service;
@@ -372,6 +419,7 @@ static const struct {
 	{WIRE_RELOAD, sizeof(struct wire_header), false, serve_reload},
 	{WIRE_DESTINATION, sizeof(struct wire_header), false, serve_destination},
 	{WIRE_RECEIVE, sizeof(struct wire_receive), false, serve_receive},
+	{WIRE_DRAIN, sizeof(struct wire_drain), false, serve_drain},
 };
 
 static int dispatch(struct request *request, size_t length, struct err *err)

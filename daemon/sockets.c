@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -166,7 +167,7 @@ int sockets_stop_listening(int fd, struct err *err)
 	return shutdown(fd, SHUT_RDWR) ? err_errno(err, -errno, "shutdown") : 0;
 }
 
-int sockets_refuse_callers(int fd, struct err *err)
+int sockets_refuse_new(int fd, struct err *err)
 {
 	/* The filter sees a segment from its TCP header on: byte 13 has the flags. */
 	struct sock_filter drop_opening[] = {
@@ -181,6 +182,15 @@ int sockets_refuse_callers(int fd, struct err *err)
 
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
 		return err_errno(err, -errno, "SO_ATTACH_FILTER");
+	return 0;
+}
+
+int sockets_refuse_callers(int fd, struct err *err)
+{
+	int result = sockets_refuse_new(fd, err);
+
+	if (result)
+		return result;
 	return set_option(fd, SOL_SOCKET, SO_LOCK_FILTER, 1, "SO_LOCK_FILTER", err);
 }
 
@@ -230,6 +240,13 @@ bool sockets_is_connected(int fd)
 	socklen_t length = sizeof(peer);
 
 	return !getpeername(fd, (struct sockaddr *)&peer, &length);
+}
+
+bool sockets_has_unread(int fd)
+{
+	struct pollfd look = {.fd = fd, .events = POLLIN};
+
+	return poll(&look, 1, 0) > 0 && look.revents & POLLIN;
 }
 
 bool sockets_tells_address(int fd)

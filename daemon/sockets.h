@@ -49,6 +49,10 @@ int sockets_refuse_callers(int fd, struct err *err);
 /* Makes a socket drop all that comes new, or hear again; established connections are untouched. */
 int sockets_deafen(int fd, bool deaf, struct err *err);
 
+/* Makes a TCP socket drop new connections, but not the rest of handshakes that have begun, until
+ * sockets_deafen. */
+int sockets_refuse_new(int fd, struct err *err);
+
 /* IP_FREEBIND or IPV6_FREEBIND: a UDP socket that has it may answer (by PKTINFO) from IPv6
  * addresses that are the host's by a route for their prefix only. For IPv4 the kernel asks for no
  * more. */
@@ -59,6 +63,7 @@ uint64_t sockets_cookie(int fd); /* SO_COOKIE; 0 for what is no socket */
 bool sockets_listens(int fd);	 /* SO_ACCEPTCONN: false once a holder has shut it down */
 bool sockets_reuseport(int fd);	 /* SO_REUSEPORT is set */
 bool sockets_is_connected(int fd);
+bool sockets_has_unread(int fd);    /* something to read, or to accept */
 bool sockets_tells_address(int fd); /* each packet comes with the address that it was sent to */
 
 #endif

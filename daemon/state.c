@@ -23,19 +23,32 @@ int state_open(struct daemon_state *state, struct event_base *base, struct err *
 	struct engine_facts facts;
 
 	engine_facts(state->engine, &facts);
-	state->claims = claims_new(base, state->engine, state->handover);
+	state->drains = drains_new(state->handover);
+	if (state->drains)
+		state->claims = claims_new(base, state->engine, state->drains, state->handover);
 	if (state->claims)
 		state->getsocks = getsocks_new(base, state->claims);
 	state->grants = grants_new(state->engine);
 	state->deliveries = deliveries_new(base, state->handover, on_room, state);
-	if (state->deliveries)
-		state->judge = judge_new(base, state->deliveries, !facts.steers);
+	if (state->drains && state->deliveries)
+		state->judge = judge_new(base, state->deliveries, state->drains, !facts.steers);
 	if (state->judge)
-		state->acceptors = acceptors_new(
-			base, state->engine, state->judge, state->deliveries, state->handover);
+		state->acceptors = acceptors_new(base, state->engine, state->judge,
+			state->deliveries, state->drains, state->handover);
 	if (!state->getsocks || !state->grants || !state->acceptors)
 		return err_errno(err, -ENOMEM, "starting");
 	return 0;
+}
+
+static void refuse_drained(
+	const struct daemon_state *state, const struct config *config, struct table *table)
+{
+	for (size_t r = 0; r < config->route_count; r++) {
+		const struct config_service *service = config->routes[r].service;
+
+		if (service && drains_has(state->drains, service->id))
+			table_drain(table, (uint32_t)r);
+	}
 }
 
 static int install(struct daemon_state *state, const struct config *config, struct err *err)
@@ -43,8 +56,10 @@ static int install(struct daemon_state *state, const struct config *config, stru
 	struct table table = {0};
 	int result = table_build(config, TABLE_OF_PACKETS, &table, err);
 
-	if (!result)
+	if (!result) {
+		refuse_drained(state, config, &table);
 		result = engine_install(state->engine, &table, err);
+	}
 	if (!result)
 		state->shapes = table.cells->header.shape_count;
 	table_fini(&table);
@@ -87,11 +102,12 @@ static void commit(struct daemon_state *state, struct config *config)
 	struct config *old = state->config;
 
 	state->config = config;
+	drains_configure(state->drains, config);
 	claims_configure(state->claims, config);
 	getsocks_configure(state->getsocks, config);
 	deliveries_configure(state->deliveries, config);
 	judge_commit(state->judge);
-	acceptors_commit(state->acceptors);
+	acceptors_commit(state->acceptors, config);
 	grants_configure(state->grants, config);
 	config_free(old);
 	if (old)
@@ -116,6 +132,43 @@ int state_load(struct daemon_state *state, struct complaints *complaints)
 			"'engine' has changed; restart socketboxd for that");
 	commit(state, config);
 	return 0;
+}
+
+/* The engine refuses what is new, where it decides; where it does not, whoever has sockets does. */
+static int follow_drains(struct daemon_state *state, struct err *err)
+{
+	int result = install(state, state->config, err);
+
+	if (result)
+		return result;
+	acceptors_follow(state->acceptors, state->config);
+	claims_configure(state->claims, state->config);
+	return 0;
+}
+
+int state_drain(struct daemon_state *state, const struct config_service *service, struct err *err)
+{
+	int result = drains_begin(state->drains, service->id, err);
+
+	if (result)
+		return result;
+	result = follow_drains(state, err);
+	if (result)
+		drains_drop(state->drains, drains_take(state->drains, service->id));
+	return result;
+}
+
+int state_end_drain(
+	struct daemon_state *state, const struct config_service *service, struct err *err)
+{
+	struct drain *drain = drains_take(state->drains, service->id);
+	int result = follow_drains(state, err);
+
+	if (result)
+		drains_put_back(state->drains, drain);
+	else
+		drains_drop(state->drains, drain);
+	return result;
 }
 
 static void restore_receiver(void *context, const char *name, int *fd)
@@ -150,6 +203,7 @@ static void restore_connections(struct daemon_state *state)
 
 void state_restore(struct daemon_state *state)
 {
+	drains_restore(state->drains);
 	claims_restore(state->claims);
 	handover_visit(state->handover, HANDOFF_RECEIVER, restore_receiver, state);
 	restore_connections(state);
@@ -176,6 +230,7 @@ void state_fini(struct daemon_state *state)
 	getsocks_free(state->getsocks);
 	claims_free(state->claims);
 	grants_free(state->grants);
+	drains_free(state->drains);
 	engine_close(state->engine);
 	handover_free(state->handover);
 	config_free(state->config);

@@ -10,6 +10,7 @@
 #include "daemon/claims.h"
 #include "daemon/config/config.h"
 #include "daemon/deliver/delivery.h"
+#include "daemon/drains.h"
 #include "daemon/engine.h"
 #include "daemon/getsocks.h"
 #include "daemon/grants.h"
@@ -21,6 +22,7 @@ struct daemon_state {
 	struct config *config;
 	struct engine *engine;
 	struct handover *handover; /* NULL: nothing outlives the process */
+	struct drains *drains;
 	struct claims *claims;
 	struct getsocks *getsocks;
 	struct deliveries *deliveries;
@@ -39,6 +41,12 @@ int state_open(struct daemon_state *state, struct event_base *base, struct err *
 /* Reads the configuration and puts it in force, or changes nothing. Returns 0 or a negative errno
  * with at least one error among the complaints, which the caller frees either way. */
 int state_load(struct daemon_state *state, struct complaints *complaints);
+
+/* Begins or ends to drain a service, which must not be, or must be, drained. On failure nothing is
+ * changed. */
+int state_drain(struct daemon_state *state, const struct config_service *service, struct err *err);
+int state_end_drain(
+	struct daemon_state *state, const struct config_service *service, struct err *err);
 
 /* After the first load: takes what an earlier daemon left, and lets go of what nobody needs. */
 void state_restore(struct daemon_state *state);

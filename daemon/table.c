@@ -417,6 +417,14 @@ void table_fini(struct table *table)
 	*table = (struct table){0};
 }
 
+void table_drain(struct table *table, uint32_t number)
+{
+	struct match_route *route = match_route(table->cells, number);
+
+	if (route && route->action == MATCH_SERVICE)
+		route->action = MATCH_DRAINED;
+}
+
 uint32_t table_find(const struct table *table, const struct table_packet *packet)
 {
 	struct match_key key;

@@ -38,6 +38,10 @@ int table_build(
 	const struct config *config, enum table_kind kind, struct table *table, struct err *err);
 void table_fini(struct table *table);
 
+/* Makes route `number` of a TABLE_OF_PACKETS refuse what is for its service; one with TLS names is
+ * left to who sees them. */
+void table_drain(struct table *table, uint32_t number);
+
 void table_key(const struct table_packet *packet, struct match_key *key);
 
 /* The number of the first route that matches the packet, or MATCH_NONE. */

@@ -29,8 +29,13 @@ struct acceptor {
 	struct event *readable;
 	bool accepting; /* committed, and not paused */
 	bool served;	/* the delivery uses the socket itself */
+	bool deaf;	/* takes nothing new, see follow_served */
 	bool is_new, is_kept;
 	uint32_t next_service; /* wanted.service as of the next commit */
+	/* The next `old` connections waited in the backlog when an era ended, and came in old_era
+	 * at the latest. */
+	unsigned old;
+	uint32_t old_era;
 	struct acceptor *next;
 };
 
@@ -39,6 +44,8 @@ struct acceptors {
 	struct engine *engine;
 	struct judge *judge;
 	struct deliveries *deliveries;
+	const struct drains *drains;
+	uint32_t era;
 	struct handover *handover;
 	struct acceptor *first;
 	struct event *wake; /* pending while accepting rests */
@@ -96,6 +103,21 @@ static void settle(struct acceptor *acceptor)
 	acceptor->served = wanted;
 }
 
+/* Where no engine refuses what is new to a service that is being drained, it has to be accepted for
+ * that, as soon as what came before is out of the backlog. */
+static bool only_refuses(const struct acceptor *acceptor)
+{
+	return !acceptor->old && !engine_steers(acceptor->set->engine) &&
+	       drains_has(acceptor->set->drains, acceptor->wanted.service);
+}
+
+static bool must_wait(const struct acceptor *acceptor)
+{
+	struct delivery *delivery = own_delivery(acceptor);
+
+	return delivery && delivery_full(delivery) && !only_refuses(acceptor);
+}
+
 static void on_wake(evutil_socket_t fd, short what, void *context)
 {
 	struct acceptors *set = context;
@@ -103,9 +125,7 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	for (struct acceptor *acceptor = set->first; acceptor; acceptor = acceptor->next) {
-		struct delivery *delivery = own_delivery(acceptor);
-
-		if (!delivery || !delivery_full(delivery))
+		if (!must_wait(acceptor))
 			start(acceptor);
 	}
 }
@@ -119,6 +139,15 @@ static void starve(struct acceptors *set, int error)
 	evtimer_add(set->wake, &rest);
 }
 
+/* The accept queue is in order, and what is in it stays there, even if its client goes. */
+static uint32_t take_era(struct acceptor *acceptor)
+{
+	if (!acceptor->old)
+		return acceptor->set->era;
+	acceptor->old--;
+	return acceptor->old_era;
+}
+
 static bool accept_one(struct acceptor *acceptor)
 {
 	struct sockaddr_storage local, remote;
@@ -130,12 +159,15 @@ static bool accept_one(struct acceptor *acceptor)
 	if (arrival.fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 			starve(acceptor->set, errno);
+		if (errno == EAGAIN)
+			acceptor->old = 0;
 		/* The rest is of single connections, which went away (accept(2)). */
 		return errno == ECONNABORTED || errno == EPERM;
 	}
 	if (acceptor->set->starving)
 		log_info("new connections are accepted again");
 	acceptor->set->starving = false;
+	arrival.era = take_era(acceptor);
 	if (getsockname(arrival.fd, (struct sockaddr *)&local, &local_length) ||
 		addr_from_sockaddr(&local, local_length, &arrival.local) ||
 		addr_from_sockaddr(&remote, remote_length, &arrival.remote)) {
@@ -154,9 +186,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	for (int i = 0; i < MAX_PER_TURN && acceptor->accepting; i++) {
-		struct delivery *delivery = own_delivery(acceptor);
-
-		if (delivery && delivery_full(delivery)) {
+		if (must_wait(acceptor)) {
 			pause_acceptor(acceptor);
 			return;
 		}
@@ -175,7 +205,7 @@ void acceptors_resume(struct acceptors *acceptors, uint32_t service)
 }
 
 struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, struct judge *judge,
-	struct deliveries *deliveries, struct handover *handover)
+	struct deliveries *deliveries, const struct drains *drains, struct handover *handover)
 {
 	struct acceptors *set = calloc(1, sizeof(*set));
 
@@ -186,6 +216,7 @@ struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, 
 		.engine = engine,
 		.judge = judge,
 		.deliveries = deliveries,
+		.drains = drains,
 		.handover = handover,
 		.wake = evtimer_new(base, on_wake, set),
 	};
@@ -263,6 +294,8 @@ static bool take_socket(struct acceptor *acceptor)
 	if (fd < 0 || (acceptor->wanted.protocol == IPPROTO_TCP && !sockets_listens(fd)))
 		return false;
 	acceptor->fd = take_fd(&fd);
+	/* It may be; then this daemon goes on with the drain, or ends it. */
+	acceptor->deaf = !engine_steers(acceptor->set->engine);
 	return true;
 }
 
@@ -416,7 +449,64 @@ static bool is_new(const struct acceptor *acceptor)
 	return acceptor->is_new;
 }
 
-void acceptors_commit(struct acceptors *acceptors)
+/* TCP_INFO of a listening socket: tcpi_unacked is the length of its accept queue. */
+static int backlog(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) ? 0 : (int)info.tcpi_unacked;
+}
+
+/* Without an engine that refuses what is new, the socket of a program has to be made to take none.
+ */
+static int set_deaf(struct acceptor *acceptor, const struct config *config, struct err *err)
+{
+	bool tcp = acceptor->wanted.protocol == IPPROTO_TCP;
+
+	if (acceptor->deaf)
+		return tcp ? sockets_refuse_new(acceptor->fd, err)
+			   : sockets_deafen(acceptor->fd, true, err);
+	return tcp ? sockets_deafen(acceptor->fd, false, err) : guard(acceptor, config, err);
+}
+
+static void follow_served(struct acceptor *acceptor, const struct config *config)
+{
+	bool deaf = acceptor->served && !engine_steers(acceptor->set->engine) &&
+		    drains_has(acceptor->set->drains, acceptor->wanted.service);
+	struct err err;
+
+	if (!deaf && !acceptor->deaf)
+		return;
+	acceptor->deaf = deaf;
+	if (set_deaf(acceptor, config, &err))
+		log_warning("%s", err.text);
+}
+
+/* What waits came in an era that is over. Where some is left of an earlier one, all that waits is
+ * taken for as old. */
+static void end_era(struct acceptor *acceptor)
+{
+	if (!acceptor->old)
+		acceptor->old_era = acceptor->set->era;
+	acceptor->old = (unsigned)backlog(acceptor->fd);
+}
+
+void acceptors_follow(struct acceptors *acceptors, const struct config *config)
+{
+	bool over = acceptors->era != drains_era(acceptors->drains);
+
+	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
+		if (over)
+			end_era(acceptor);
+		follow_served(acceptor, config);
+	}
+	acceptors->era = drains_era(acceptors->drains);
+	if (!evtimer_pending(acceptors->wake, NULL))
+		on_wake(-1, 0, acceptors);
+}
+
+void acceptors_commit(struct acceptors *acceptors, const struct config *config)
 {
 	sweep(acceptors, is_unneeded);
 	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
@@ -424,8 +514,7 @@ void acceptors_commit(struct acceptors *acceptors)
 		acceptor->wanted.service = acceptor->next_service;
 		settle(acceptor);
 	}
-	if (!evtimer_pending(acceptors->wake, NULL))
-		on_wake(-1, 0, acceptors);
+	acceptors_follow(acceptors, config);
 }
 
 void acceptors_abandon(struct acceptors *acceptors)
@@ -441,13 +530,31 @@ static const char *name_of(const struct acceptor *acceptor, const struct config 
 	return service ? service->name : NULL;
 }
 
-/* TCP_INFO of a listening socket: tcpi_unacked is the length of its accept queue. */
-static int backlog(int fd)
+/* Of a socket that is the service's alone, and takes nothing new, all that waits is old. */
+static unsigned old_connections(const struct acceptor *acceptor, bool own)
 {
-	struct tcp_info info = {0};
-	socklen_t length = sizeof(info);
+	unsigned waiting = (unsigned)backlog(acceptor->fd);
 
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) ? 0 : (int)info.tcpi_unacked;
+	if (own && (acceptor->served || engine_steers(acceptor->set->engine)))
+		return waiting;
+	return waiting < acceptor->old ? waiting : acceptor->old;
+}
+
+struct acceptors_waiting acceptors_waiting(const struct acceptors *acceptors, uint32_t service)
+{
+	struct acceptors_waiting waiting = {0};
+
+	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
+		bool own = acceptor->wanted.service == service;
+
+		if (!own && own_delivery(acceptor))
+			continue;
+		if (acceptor->wanted.protocol == IPPROTO_TCP)
+			waiting.connections += old_connections(acceptor, own);
+		else if (own)
+			waiting.datagrams += sockets_has_unread(acceptor->fd);
+	}
+	return waiting;
 }
 
 json_t *acceptors_report(const struct acceptors *acceptors, const struct config *config)

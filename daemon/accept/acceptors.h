@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "daemon/accept/judge.h"
+#include "daemon/drains.h"
 #include "daemon/engine.h"
 #include "daemon/handover.h"
 
@@ -18,7 +19,7 @@ struct acceptors;
 /* Nothing is owned. handover may be NULL; sockets that it has are used again, and every socket is
  * kept there. NULL without memory. */
 struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, struct judge *judge,
-	struct deliveries *deliveries, struct handover *handover);
+	struct deliveries *deliveries, const struct drains *drains, struct handover *handover);
 
 /* Opens what the configuration needs beside what is open. On failure, with at least one error among
  * the complaints, nothing is changed. Then one of the other two. */
@@ -26,8 +27,18 @@ int acceptors_prepare(
 	struct acceptors *acceptors, const struct config *config, struct complaints *complaints);
 
 /* Begins to accept on the new sockets, and closes what is not needed any more. */
-void acceptors_commit(struct acceptors *acceptors);
+void acceptors_commit(struct acceptors *acceptors, const struct config *config);
 void acceptors_abandon(struct acceptors *acceptors);
+
+/* A drain has begun or ended. What waits in the backlogs when one begins came before it. */
+void acceptors_follow(struct acceptors *acceptors, const struct config *config);
+
+/* What waits in backlogs for a service that is being drained, or may be for it: connections that
+ * came before, and UDP sockets with something unread. */
+struct acceptors_waiting {
+	unsigned connections, datagrams;
+};
+struct acceptors_waiting acceptors_waiting(const struct acceptors *acceptors, uint32_t service);
 
 /* The service's delivery has room again. */
 void acceptors_resume(struct acceptors *acceptors, uint32_t service);

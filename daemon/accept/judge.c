@@ -20,22 +20,25 @@ struct law {
 
 struct judge {
 	struct deliveries *deliveries;
+	const struct drains *drains;
 	struct peeks *peeks;
 	struct law law, next;
 	struct tally tally;
-	bool counts_all;
+	bool alone;
 };
 
 static void decide_by_name(void *context, struct arrival *arrival, const char *name);
 
-struct judge *judge_new(struct event_base *base, struct deliveries *deliveries, bool counts_all)
+struct judge *judge_new(struct event_base *base, struct deliveries *deliveries,
+	const struct drains *drains, bool alone)
 {
 	struct judge *judge = calloc(1, sizeof(*judge));
 
 	if (!judge)
 		return NULL;
 	judge->deliveries = deliveries;
-	judge->counts_all = counts_all;
+	judge->drains = drains;
+	judge->alone = alone;
 	judge->peeks = peeks_new(base, decide_by_name, judge);
 	if (!judge->peeks) {
 		free(judge);
@@ -107,21 +110,27 @@ uint32_t judge_find(const struct judge *judge, const struct table_packet *packet
 	return table_find_named(&law->names, law->config->names, packet, name);
 }
 
-/* The delivery of the route's service; NULL where the connection is to be refused. */
-static struct delivery *delivery_of(const struct judge *judge, uint32_t route)
+/* The delivery of the route's service; NULL where the connection is to be refused. decides: an
+ * engine has not. What one has let in came before a drain. */
+static struct delivery *delivery_of(
+	const struct judge *judge, const struct arrival *arrival, uint32_t route, bool decides)
 {
 	const struct config *config = judge->law.config;
+	const struct config_service *service;
 
 	if (route >= config->route_count || config->routes[route].action != MATCH_SERVICE)
 		return NULL;
-	return deliveries_find(judge->deliveries, config->routes[route].service->id);
+	service = config->routes[route].service;
+	if (decides && arrival->era >= drains_begun(judge->drains, service->id))
+		return NULL;
+	return deliveries_find(judge->deliveries, service->id);
 }
 
-static void carry_out(struct judge *judge, struct arrival *arrival, uint32_t route, bool counts)
+static void carry_out(struct judge *judge, struct arrival *arrival, uint32_t route, bool decides)
 {
-	struct delivery *delivery = delivery_of(judge, route);
+	struct delivery *delivery = delivery_of(judge, arrival, route, decides);
 
-	if (counts)
+	if (decides)
 		tally_note(&judge->tally, route,
 			!delivery && route < judge->law.config->route_count &&
 				judge->law.config->routes[route].action == MATCH_SERVICE);
@@ -158,7 +167,7 @@ void judge_take(struct judge *judge, struct arrival *arrival)
 			arrival_refuse(arrival);
 		return;
 	}
-	carry_out(judge, arrival, route, judge->counts_all);
+	carry_out(judge, arrival, route, judge->alone);
 }
 
 const struct tally_count *judge_count(const struct judge *judge, uint32_t number)
@@ -169,6 +178,11 @@ const struct tally_count *judge_count(const struct judge *judge, uint32_t number
 size_t judge_waiting(const struct judge *judge)
 {
 	return peeks_count(judge->peeks);
+}
+
+size_t judge_waiting_before(const struct judge *judge, uint32_t era)
+{
+	return peeks_count_before(judge->peeks, era);
 }
 
 void judge_keep(struct judge *judge, struct handover *handover)

@@ -11,14 +11,16 @@
 #include "daemon/arrival.h"
 #include "daemon/config/config.h"
 #include "daemon/deliver/delivery.h"
+#include "daemon/drains.h"
 #include "daemon/table.h"
 #include "daemon/tally.h"
 
 struct judge;
 
-/* counts_all: nobody else has counted these connections, as the kernel engine does. NULL without
- * memory. */
-struct judge *judge_new(struct event_base *base, struct deliveries *deliveries, bool counts_all);
+/* Nothing is owned. alone: no engine has decided on these connections before, and counted them.
+ * NULL without memory. */
+struct judge *judge_new(struct event_base *base, struct deliveries *deliveries,
+	const struct drains *drains, bool alone);
 
 /* Builds the tables of a configuration beside those in force. -ENOMEM, -E2BIG. */
 int judge_prepare(struct judge *judge, const struct config *config, struct err *err);
@@ -36,8 +38,9 @@ uint32_t judge_find(const struct judge *judge, const struct table_packet *packet
 /* What has been decided here for route `number`; NULL if there is no such route. */
 const struct tally_count *judge_count(const struct judge *judge, uint32_t number);
 
-/* Connections whose ClientHello is waited for. */
+/* Connections whose ClientHello is waited for; those of them that came before the era. */
 size_t judge_waiting(const struct judge *judge);
+size_t judge_waiting_before(const struct judge *judge, uint32_t era);
 
 /* Gives the handover what is not decided yet. */
 void judge_keep(struct judge *judge, struct handover *handover);

@@ -143,6 +143,15 @@ size_t peeks_count(const struct peeks *peeks)
 	return peeks->count;
 }
 
+size_t peeks_count_before(const struct peeks *peeks, uint32_t era)
+{
+	size_t count = 0;
+
+	for (const struct peek *peek = peeks->first; peek; peek = peek->next)
+		count += peek->arrival.era < era;
+	return count;
+}
+
 void peeks_keep(struct peeks *peeks, struct handover *handover)
 {
 	while (peeks->first) {

@@ -8,6 +8,7 @@
 
 #include <event2/event.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "daemon/arrival.h"
 #include "daemon/handover.h"
@@ -29,6 +30,7 @@ struct peeks *peeks_new(struct event_base *base, peek_done *done, void *context)
 void peeks_add(struct peeks *peeks, struct arrival *arrival);
 
 size_t peeks_count(const struct peeks *peeks);
+size_t peeks_count_before(const struct peeks *peeks, uint32_t era);
 
 /* Gives all to the handover, to be judged anew. */
 void peeks_keep(struct peeks *peeks, struct handover *handover);

@@ -272,6 +272,14 @@ static void close_all(struct delivery *delivery)
 	}
 }
 
+struct delivery_load delivery_load(const struct delivery *delivery)
+{
+	struct delivery_load load = delivery->kind->load(delivery);
+
+	load.waiting += delivery->headers.count;
+	return load;
+}
+
 void deliveries_free(struct deliveries *deliveries)
 {
 	if (!deliveries)

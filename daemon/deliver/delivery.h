@@ -20,6 +20,12 @@
 struct deliveries;
 struct delivery;
 
+/* What a service has of connections that the daemon accepted. */
+struct delivery_load {
+	unsigned waiting; /* those that it has not got yet */
+	unsigned running; /* processes that serve it, or connections that are relayed */
+};
+
 /* What a kind of delivery does; `object` is its own. */
 struct delivery_kind {
 	/* Makes delivery->object for delivery->service. */
@@ -35,6 +41,7 @@ struct delivery_kind {
 	int (*serve)(struct delivery *delivery, int fd, struct err *err);
 	void (*unserve)(struct delivery *delivery, int fd);
 	void (*report)(const struct delivery *delivery, json_t *object);
+	struct delivery_load (*load)(const struct delivery *delivery);
 	void (*close)(struct delivery *delivery);
 	/* True while the daemon is in the path of connections that the service has got: a delivery
 	 * whose service goes stays until the last of them ends, which is told by delivery_idle.
@@ -101,6 +108,9 @@ void delivery_idle(struct delivery *delivery);
 
 /* Adds what the kind has to tell to the service's JSON object. */
 void delivery_report(const struct delivery *delivery, json_t *object);
+
+/* With what waits for its PROXY header. */
+struct delivery_load delivery_load(const struct delivery *delivery);
 
 /* NULL is allowed. */
 void deliveries_free(struct deliveries *deliveries);

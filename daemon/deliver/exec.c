@@ -101,6 +101,14 @@ static void report(const struct delivery *delivery, json_t *object)
 			(json_int_t)counts.refused[EXEC_BY_RATE], "cgroup", counts.cgroup));
 }
 
+static struct delivery_load load(const struct delivery *delivery)
+{
+	struct exec_report counts;
+
+	exec_get_report(delivery->object, &counts);
+	return (struct delivery_load){.waiting = counts.waiting, .running = counts.running};
+}
+
 static void close_exec(struct delivery *delivery)
 {
 	if (delivery->ends_with_daemon)
@@ -118,6 +126,7 @@ const struct delivery_kind delivery_exec = {
 	.serve = serve,
 	.unserve = unserve,
 	.report = report,
+	.load = load,
 	.close = close_exec,
 	.keep = keep,
 };

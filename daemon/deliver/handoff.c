@@ -183,6 +183,21 @@ static void report(const struct delivery *delivery, json_t *object)
 			(json_int_t)handoff->counts.refused, "destinations", list));
 }
 
+/* What a receiver's socket holds has not been taken by the service either. */
+static struct delivery_load load(const struct delivery *delivery)
+{
+	const struct handoff *handoff = delivery->object;
+	struct delivery_load load = {0};
+
+	for (const struct port *port = handoff->ports; port; port = port->next) {
+		struct destination_view view;
+
+		destination_see(port->destination, &view);
+		load.waiting += (unsigned)(view.waiting + view.untaken);
+	}
+	return load;
+}
+
 static void close_handoff(struct delivery *delivery)
 {
 	struct handoff *handoff = delivery->object;
@@ -215,6 +230,7 @@ const struct delivery_kind delivery_handoff = {
 	.take = take,
 	.full = is_full,
 	.report = report,
+	.load = load,
 	.close = close_handoff,
 	.keep = keep,
 };

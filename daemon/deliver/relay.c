@@ -78,11 +78,16 @@ static bool is_full(const struct delivery *delivery)
 	return relay_full(delivery->object);
 }
 
-static bool is_busy(const struct delivery *delivery)
+static struct delivery_load load(const struct delivery *delivery)
 {
 	struct relay_report counts = relay_report(delivery->object);
 
-	return counts.connecting || counts.established;
+	return (struct delivery_load){.running = counts.connecting + counts.established};
+}
+
+static bool is_busy(const struct delivery *delivery)
+{
+	return load(delivery).running;
 }
 
 static json_t *backends_object(const struct relay *relay)
@@ -251,6 +256,7 @@ const struct delivery_kind delivery_relay = {
 	.take = take,
 	.full = is_full,
 	.report = report,
+	.load = load,
 	.close = close_relay,
 	.busy = is_busy,
 	.keep = keep,

@@ -233,7 +233,8 @@ static void check_answer(struct party *party, uint16_t asked, uint32_t request)
 		}
 		break;
 	case WIRE_TEXT:
-		FUZZ_REQUIRE(asked >= WIRE_STATUS && asked <= WIRE_DESTINATION);
+		FUZZ_REQUIRE(
+			(asked >= WIRE_STATUS && asked <= WIRE_DESTINATION) || asked == WIRE_DRAIN);
 		FUZZ_REQUIRE(lseek(fd, 0, SEEK_END) == (off_t)answer.text.size);
 		if (asked != WIRE_DESTINATION)
 			check_json(fd, answer.text.size);
@@ -301,8 +302,10 @@ static size_t form_message(struct input *input, uint8_t *message)
 		[WIRE_EXPLAIN] = sizeof(struct wire_explain),
 		[WIRE_RELOAD] = sizeof(struct wire_header),
 		[WIRE_DESTINATION] = sizeof(struct wire_header),
+		[WIRE_DRAIN] = sizeof(struct wire_drain),
 	};
-	uint8_t type = (uint8_t)(1 + take_octet(input) % (COUNT(sizes) - 1));
+	uint8_t pick = take_octet(input);
+	uint8_t type = pick >= 250 ? WIRE_DRAIN : (uint8_t)(1 + pick % WIRE_DESTINATION);
 	struct wire_header header = {WIRE_MAGIC, WIRE_VERSION, type, (uint32_t)sizes[type], 7};
 
 	memset(message, 0, sizes[type]);

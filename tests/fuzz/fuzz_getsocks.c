@@ -224,7 +224,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int lowest = lowest_free_fd();
 	struct engine *engine = fake_engine_new();
-	struct claims *claims = claims_new(base, engine, NULL);
+	struct drains *drains = drains_new(NULL);
+	struct claims *claims = claims_new(base, engine, drains, NULL);
 	struct getsocks *getsocks = getsocks_new(base, claims);
 	struct client client = {.fd = -1};
 	struct input input = {data, size};
@@ -238,6 +239,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	turn();
 	getsocks_free(getsocks);
 	claims_free(claims);
+	drains_free(drains);
 	engine_close(engine);
 	FUZZ_REQUIRE(lowest_free_fd() == lowest);
 	return 0;

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from support.process import until
+from support.tls import hello_of
 from support.traffic import SILENT, ask, connect
 from support.world import V4, V6
 
@@ -66,19 +67,6 @@ def served(daemon, tmp_path, certificates):
         {"to": [V4, V6], "port": 443, "service": "rest"},
         {"to": [V4, V6], "port": 444, "sni": "one.example", "service": "one"},
     ]})
-
-
-def hello_of(name, **more):
-    """A ClientHello as OpenSSL makes it."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if "alpn" in more:
-        context.set_alpn_protocols(more["alpn"])
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname=name)
-    with contextlib.suppress(ssl.SSLWantReadError):
-        tls.do_handshake()
-    return tls, incoming, outgoing, outgoing.read()
 
 
 def subject(world, address, *options, port=443):

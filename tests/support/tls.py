@@ -4,6 +4,7 @@ namespace."""
 import argparse
 import asyncio
 import collections
+import contextlib
 import json
 import signal
 import ssl
@@ -20,6 +21,19 @@ def certificate(folder, name):
                     "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-days", "2",
                     "-out", paths[0], "-keyout", paths[1]], check=True, capture_output=True)
     return paths
+
+
+def hello_of(name, alpn=()):
+    """A ClientHello as OpenSSL makes it, the last of (tls, incoming, outgoing, hello)."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return tls, incoming, outgoing, outgoing.read()
 
 
 class TlsLoad:

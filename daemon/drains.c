@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A list, since there are few.
+#include "daemon/drains.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "common/cleanup.h"
+
+#define DRAIN "drain."
+
+struct drain {
+	uint32_t service;
+	uint32_t begun; /* the era that it began */
+	int fd;		/* what the handover keeps; -1 until drains_restore */
+	struct drain *next;
+};
+
+struct drains {
+	struct handover *handover;
+	struct drain *first;
+	uint32_t era;
+};
+
+static struct drain **find(const struct drains *drains, uint32_t service)
+{
+	struct drain *const *link = &drains->first;
+
+	while (*link && (*link)->service != service)
+		link = &(*link)->next;
+	return (struct drain **)link;
+}
+
+static struct drain *add(struct drains *drains, uint32_t service)
+{
+	struct drain *drain = calloc(1, sizeof(*drain));
+
+	if (!drain)
+		return NULL;
+	*drain = (struct drain){
+		.service = service,
+		.begun = drains->era,
+		.fd = -1,
+		.next = drains->first,
+	};
+	drains->first = drain;
+	return drain;
+}
+
+static struct drain *take(struct drain **link)
+{
+	struct drain *drain = *link;
+
+	*link = drain->next;
+	return drain;
+}
+
+void drains_drop(struct drains *drains, struct drain *drain)
+{
+	handover_drop(drains->handover, drain->fd);
+	cleanup_close_fd(&drain->fd);
+	free(drain);
+}
+
+static bool read_name(const char *name, uint32_t *service)
+{
+	unsigned number;
+
+	if (sscanf(name, DRAIN "%8x", &number) != 1)
+		return false;
+	*service = number;
+	return true;
+}
+
+static void keep(struct drains *drains, struct drain *drain)
+{
+	char name[HANDOVER_NAME_SIZE];
+
+	snprintf(name, sizeof(name), DRAIN "%08x", drain->service);
+	handover_keep(drains->handover, drain->fd, name);
+}
+
+static void note(void *context, const char *name, int *fd)
+{
+	struct drains *drains = context;
+	uint32_t service;
+
+	(void)fd;
+	/* Whatever the earlier daemon had in hand came in era 0. */
+	drains->era = 1;
+	if (read_name(name, &service) && !*find(drains, service))
+		add(drains, service);
+}
+
+struct drains *drains_new(struct handover *handover)
+{
+	struct drains *drains = calloc(1, sizeof(*drains));
+
+	if (!drains)
+		return NULL;
+	drains->handover = handover;
+	handover_visit(handover, DRAIN, note, drains);
+	return drains;
+}
+
+void drains_free(struct drains *drains)
+{
+	if (!drains)
+		return;
+	while (drains->first)
+		drains_drop(drains, take(&drains->first));
+	free(drains);
+}
+
+void drains_configure(struct drains *drains, const struct config *config)
+{
+	struct drain **link = &drains->first;
+
+	while (*link) {
+		if (config_service_by_id(config, (*link)->service))
+			link = &(*link)->next;
+		else
+			drains_drop(drains, take(link));
+	}
+}
+
+static void restore(void *context, const char *name, int *fd)
+{
+	struct drains *drains = context;
+	struct drain *drain;
+	uint32_t service;
+
+	drain = read_name(name, &service) ? *find(drains, service) : NULL;
+	if (!drain || drain->fd >= 0)
+		return;
+	drain->fd = take_fd(fd);
+	keep(drains, drain);
+}
+
+void drains_restore(struct drains *drains)
+{
+	handover_visit(drains->handover, DRAIN, restore, drains);
+}
+
+int drains_begin(struct drains *drains, uint32_t service, struct err *err)
+{
+	cleanup_close int fd = memfd_create("socketbox-drain", MFD_CLOEXEC);
+	struct drain *drain;
+
+	if (fd < 0)
+		return err_errno(err, -errno, "beginning a drain: memfd_create");
+	drains->era++;
+	drain = add(drains, service);
+	if (!drain)
+		return err_errno(err, -ENOMEM, "beginning a drain");
+	drain->fd = take_fd(&fd);
+	keep(drains, drain);
+	return 0;
+}
+
+struct drain *drains_take(struct drains *drains, uint32_t service)
+{
+	return take(find(drains, service));
+}
+
+void drains_put_back(struct drains *drains, struct drain *drain)
+{
+	drain->next = drains->first;
+	drains->first = drain;
+}
+
+bool drains_has(const struct drains *drains, uint32_t service)
+{
+	return *find(drains, service) != NULL;
+}
+
+uint32_t drains_era(const struct drains *drains)
+{
+	return drains->era;
+}
+
+uint32_t drains_begun(const struct drains *drains, uint32_t service)
+{
+	const struct drain *drain = *find(drains, service);
+
+	return drain ? drain->begun : UINT32_MAX;
+}

@@ -20,6 +20,7 @@ static const struct {
 		"[--netns PATH|PID|NAME] [--userns] SPEC... -- PROGRAM [ARGUMENTS]\n" SPEC_GRAMMAR},
 	{"query", query_main, "[FD] [--json]"},
 	{"status", status_main, "[--json]"},
+	{"top", top_main, "[--interval TIME] [--once | --batch N]"},
 	{"explain", explain_main, "PROTOCOL LOCAL PORT [REMOTE] [--json]"},
 	{"check", check_main, "[FILE]"},
 	{"reload", reload_main, ""},
@@ -35,7 +36,7 @@ static void print_usage(FILE *out)
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
 		fprintf(out, "%s socketbox %s %s\n", i ? "      " : "usage:", verbs[i].name,
 			verbs[i].usage);
-	fputs("run, status, explain, reload and drain take --control PATH (or $SOCKETBOX_CONTROL). See socketbox(1).\n",
+	fputs("run, status, top, explain, reload and drain take --control PATH (or $SOCKETBOX_CONTROL). See socketbox(1).\n",
 		out);
 }
 

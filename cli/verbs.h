@@ -22,6 +22,7 @@ int inetd_main(int argc, char **argv, struct err *err);
 int reload_main(int argc, char **argv, struct err *err);
 int run_main(int argc, char **argv, struct err *err);
 int status_main(int argc, char **argv, struct err *err);
+int top_main(int argc, char **argv, struct err *err);
 
 /* Not a verb: the command line of `ctrtool ns_open_file`, argv[0] being its first word. Returns
  * that tool's exit status. */

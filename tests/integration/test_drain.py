@@ -202,6 +202,12 @@ def test_udp(world, daemon, engine, flags):
     assert b"a" in waiting.recv(100)
     assert drain.end() == (0, "")
     assert ask_udp(world, V6, 80, timeout=1) == CLAIMED[engine]
+    if flags:  # the next generation of the server
+        late = Control(d, "a")
+        late.server = Answers(late.claim("::", 80, protocol=UDP, flags=flags), "a")
+        a.server.stop()
+        a.close()
+        assert {ask_udp(world, V6, 80, timeout=0.3) for _ in range(5)} == {CLAIMED[engine]}
     d.cli("drain", "--end", "a")
     assert [ask_udp(world, address, 80) for address in (V4, V6)] == ["a"] * 2
 
@@ -281,6 +287,18 @@ def test_programs_and_who_waits_for_one(world, daemon, engine):
     os.write(gate, b"go\n")
     assert ask(world, V6) == "served"
     os.close(gate)
+
+
+def test_refusing_needs_no_room(world, daemon, engine):
+    d = daemon(config(a={"exec": {"command": ["/bin/cat"], "instances": 1}}))
+    with connect(world, V6) as served:
+        until(lambda: d.status()["services"][0]["exec"]["running"] == 1)
+        drain = Draining(world, d)
+        assert [attempt(world, address) for address in (V4, V6)] == [DELIVERED[engine]] * 2
+        served.send(b"still here")
+        assert served.recv(100) == b"still here"
+        assert drain.waits()
+    assert drain.end() == (0, "")
 
 
 LISTENER = """
@@ -557,8 +575,9 @@ def test_it_outlives_the_daemon(world, engine, change):
         assert attempt(world, V6, 81) == DELIVERED[engine]
         assert left(d, "b") is None
     is_as_before()
-    {"reload": d.reload, "upgrade": lambda: upgrade(d), "restart": d.restart,
-     "stop": lambda: (d.process.stop(), d.start())}[change]()
+    for _ in range(2):
+        {"reload": d.reload, "upgrade": lambda: upgrade(d), "restart": d.restart,
+         "stop": lambda: (d.process.stop(), d.start())}[change]()
     if change == "restart":  # what was in hand is lost by kill -9
         assert left(d, "mail") is not None
         until(lambda: left(d, "a")["backlog"] == 2, what="it is waited for")

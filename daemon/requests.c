@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -97,29 +98,60 @@ static int make_file(const void *data, size_t size, int *fd_out, struct err *err
 	return 0;
 }
 
-static int reply_text(struct request *request, const char *text, struct err *err)
+static int reply_text(struct request *request, const char *text, size_t size, struct err *err)
 {
 	struct wire_text reply = {
 		.header = reply_header(request, WIRE_TEXT, sizeof(reply)),
-		.size = strlen(text),
+		.size = size,
 	};
 	cleanup_close int fd = -1;
-	int result = make_file(text, reply.size, &fd, err);
+	int result = make_file(text, size, &fd, err);
 
 	if (!result)
 		answer(request, &reply, sizeof(reply), fd);
 	return result;
 }
 
-/* Answers with the JSON object, which it frees. */
+struct text {
+	char *data;
+	size_t size, room;
+	bool lacks; /* a part, for want of memory */
+};
+
+static int append(const char *part, size_t size, void *context)
+{
+	struct text *text = context;
+
+	if (size > text->room - text->size) {
+		size_t room = 2 * text->room + size + 1024;
+		char *data = realloc(text->data, room);
+
+		if (!data) {
+			text->lacks = true;
+			return -1;
+		}
+		text->data = data;
+		text->room = room;
+	}
+	memcpy(text->data + text->size, part, size);
+	text->size += size;
+	return 0;
+}
+
+/* Answers with the JSON object, which it frees. Not with json_dumps, which (as of jansson 2.14)
+ * leaves keys out when it has no memory for them. */
 static int reply_json(struct request *request, json_t *object, struct err *err)
 {
-	cleanup_free char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	struct text text = {0};
+	int result;
 
+	if (!object || json_dump_callback(object, append, &text, JSON_COMPACT) || text.lacks)
+		result = err_errno(err, -ENOMEM, "writing an answer");
+	else
+		result = reply_text(request, text.data, text.size, err);
 	json_decref(object);
-	if (!text)
-		return err_errno(err, -ENOMEM, "writing an answer");
-	return reply_text(request, text, err);
+	free(text.data);
+	return result;
 }
 
 static int find_service(const struct request *request, const char *name,
@@ -402,7 +434,7 @@ static int serve_destination(struct request *request, struct err *err)
 		return err_set(err, -ENOENT,
 			"service '%s' has no handoff delivery with a path; add 'handoff: {path: ...}' in %s:%u",
 			service->name, service->place.file, service->place.line);
-	return reply_text(request, service->handoff->path, err);
+	return reply_text(request, service->handoff->path, strlen(service->handoff->path), err);
 }
 
 static const struct {

@@ -226,7 +226,7 @@ static int give(struct claims *claims, const struct config_service *service,
 			close(grant->fd);
 	}
 	if (!result && reuseport)
-		claims_group_follow(claim);
+		claims_mute(claim);
 	if (result && !existed)
 		claims_forget(claim);
 	else
@@ -349,33 +349,47 @@ static void drop_claim(struct claim *claim)
 }
 
 /* Only sockets that are really bound to their address can hear what no route gives them. */
-void claims_mute(struct claim *claim)
+static int mute(struct claim *claim, struct err *err)
 {
 	const struct config_service *service =
 		config_service_by_id(claim->claims->config, claim->service);
 	bool deaf = !service || !coverage_allows(claim->claims->config, service, &claim->bind);
+	int result;
+
+	if (claim->group)
+		return claims_group_follow(claim, err);
+	if (claim->bind.protocol == IPPROTO_UDP)
+		return claims_udp_fit(claim, claim->fd, err);
+	if (!engine_steers(claim->claims->engine))
+		return claims_filter(claim, service, err);
+	if (sockets_is_anchor(&claim->bound.addr) || deaf == claim->deaf)
+		return 0;
+	result = sockets_deafen(claim->fd, deaf, err);
+	if (!result)
+		claim->deaf = deaf;
+	return result;
+}
+
+void claims_mute(struct claim *claim)
+{
+	char text[ADDR_TEXT_SIZE];
 	struct err err;
 
-	if (claim->group) {
-		claims_group_follow(claim);
-		return;
+	if (mute(claim, &err))
+		log_warning("%s hears more than it should: %s",
+			addr_endpoint_format(&claim->bind.endpoint, text), err.text);
+}
+
+int claims_follow(struct claims *claims, uint32_t service, struct err *err)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	for (struct claim *claim = claims->first; claim; claim = claim->next) {
+		if (claim->service == service && mute(claim, err))
+			return err_prefix(err, "%s would go on taking connections",
+				addr_endpoint_format(&claim->bind.endpoint, text));
 	}
-	if (claim->bind.protocol == IPPROTO_UDP) {
-		if (claims_udp_fit(claim, claim->fd, &err))
-			log_warning("%s", err.text);
-		return;
-	}
-	if (!engine_steers(claim->claims->engine)) {
-		if (claims_filter(claim, service, &err))
-			log_warning("%s", err.text);
-		return;
-	}
-	if (sockets_is_anchor(&claim->bound.addr) || deaf == claim->deaf)
-		return;
-	if (sockets_deafen(claim->fd, deaf, &err))
-		log_warning("%s", err.text);
-	else
-		claim->deaf = deaf;
+	return 0;
 }
 
 void claims_configure(struct claims *claims, const struct config *config)

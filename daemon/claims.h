@@ -68,9 +68,12 @@ void claims_free(struct claims *claims);
 
 /* Tells which configuration is in force; it must outlive the registry or the next call. Sockets
  * that are really bound to addresses which their service no longer has go deaf until it has them
- * again. To be called, too, when a drain begins or ends: where no engine refuses what is new, the
- * sockets drop it meanwhile. */
+ * again. */
 void claims_configure(struct claims *claims, const struct config *config);
+
+/* A drain of the service has begun or ended. Where no engine refuses what is new, its sockets drop
+ * it meanwhile. On failure, some of them do. */
+int claims_follow(struct claims *claims, uint32_t service, struct err *err);
 
 /*
  * Gives the claimant the socket that bind asks for. The claimant is known by its peer record, which

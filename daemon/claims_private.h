@@ -114,7 +114,7 @@ int claims_group_from_lone(struct claim *claim, struct err *err);
 int claims_group_to_lone(struct claim *claim, struct err *err);
 
 /* Without steering: makes the group take nothing new while its service is being drained. */
-void claims_group_follow(struct claim *claim);
+int claims_group_follow(struct claim *claim, struct err *err);
 
 /* Ends that. */
 void claims_group_admit(struct claim *claim);

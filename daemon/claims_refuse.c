@@ -13,7 +13,6 @@
 
 #include "common/cleanup.h"
 #include "daemon/claims_private.h"
-#include "daemon/log.h"
 #include "daemon/sockets.h"
 
 #ifndef SO_DETACH_REUSEPORT_BPF
@@ -101,16 +100,12 @@ void claims_group_admit(struct claim *claim)
 	let_go(refusers);
 }
 
-void claims_group_follow(struct claim *claim)
+int claims_group_follow(struct claim *claim, struct err *err)
 {
-	bool drained = !engine_steers(claim->claims->engine) &&
-		       drains_has(claim->claims->drains, claim->service);
-	char text[ADDR_TEXT_SIZE];
-	struct err err;
-
-	if (!drained)
-		claims_group_admit(claim);
-	else if (!claim->refusers && refuse(claim, &err))
-		log_warning("%s goes on taking new connections: %s",
-			addr_endpoint_format(&claim->bind.endpoint, text), err.text);
+	if (engine_steers(claim->claims->engine))
+		return 0;
+	if (drains_has(claim->claims->drains, claim->service))
+		return claim->refusers ? 0 : refuse(claim, err);
+	claims_group_admit(claim);
+	return 0;
 }

@@ -128,8 +128,13 @@ static json_t *draining_object(struct daemon_state *state, const struct config_s
 
 json_t *report_drain(struct daemon_state *state, const struct config_service *service, bool changed)
 {
+	json_t *draining = draining_object(state, service);
+
+	/* Without memory it must not seem to have ended. */
+	if (!draining && drains_has(state->drains, service->id))
+		return NULL;
 	return json_pack("{s:s, s:b, s:o*}", "service", service->name, "changed", changed,
-		"draining", draining_object(state, service));
+		"draining", draining);
 }
 
 static json_t *report_services(struct daemon_state *state)

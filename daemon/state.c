@@ -135,15 +135,25 @@ int state_load(struct daemon_state *state, struct complaints *complaints)
 }
 
 /* The engine refuses what is new, where it decides; where it does not, whoever has sockets does. */
-static int follow_drains(struct daemon_state *state, struct err *err)
+static int follow_drain(struct daemon_state *state, uint32_t service, struct err *err)
 {
 	int result = install(state, state->config, err);
 
-	if (result)
-		return result;
-	acceptors_follow(state->acceptors, state->config);
-	claims_configure(state->claims, state->config);
-	return 0;
+	if (!result)
+		result = acceptors_follow(state->acceptors, state->config, err);
+	if (!result)
+		result = claims_follow(state->claims, service, err);
+	return result;
+}
+
+/* The drains are again as they were. */
+static void go_on(struct daemon_state *state, const struct config_service *service)
+{
+	struct err err;
+
+	if (follow_drain(state, service->id, &err))
+		log_warning("service '%s' may be half drained until the next reload: %s",
+			service->name, err.text);
 }
 
 int state_drain(struct daemon_state *state, const struct config_service *service, struct err *err)
@@ -152,9 +162,11 @@ int state_drain(struct daemon_state *state, const struct config_service *service
 
 	if (result)
 		return result;
-	result = follow_drains(state, err);
-	if (result)
-		drains_drop(state->drains, drains_take(state->drains, service->id));
+	result = follow_drain(state, service->id, err);
+	if (!result)
+		return 0;
+	drains_drop(state->drains, drains_take(state->drains, service->id));
+	go_on(state, service);
 	return result;
 }
 
@@ -162,12 +174,14 @@ int state_end_drain(
 	struct daemon_state *state, const struct config_service *service, struct err *err)
 {
 	struct drain *drain = drains_take(state->drains, service->id);
-	int result = follow_drains(state, err);
+	int result = follow_drain(state, service->id, err);
 
-	if (result)
-		drains_put_back(state->drains, drain);
-	else
+	if (!result) {
 		drains_drop(state->drains, drain);
+		return 0;
+	}
+	drains_put_back(state->drains, drain);
+	go_on(state, service);
 	return result;
 }
 

@@ -42,8 +42,8 @@ int state_open(struct daemon_state *state, struct event_base *base, struct err *
  * with at least one error among the complaints, which the caller frees either way. */
 int state_load(struct daemon_state *state, struct complaints *complaints);
 
-/* Begins or ends to drain a service, which must not be, or must be, drained. On failure nothing is
- * changed. */
+/* Begins or ends to drain a service, which must not be, or must be, drained. On failure it goes on
+ * as before, and may be tried again. */
 int state_drain(struct daemon_state *state, const struct config_service *service, struct err *err);
 int state_end_drain(
 	struct daemon_state *state, const struct config_service *service, struct err *err);

@@ -470,17 +470,19 @@ static int set_deaf(struct acceptor *acceptor, const struct config *config, stru
 	return tcp ? sockets_deafen(acceptor->fd, false, err) : guard(acceptor, config, err);
 }
 
-static void follow_served(struct acceptor *acceptor, const struct config *config)
+static int follow_served(struct acceptor *acceptor, const struct config *config, struct err *err)
 {
 	bool deaf = acceptor->served && !engine_steers(acceptor->set->engine) &&
 		    drains_has(acceptor->set->drains, acceptor->wanted.service);
-	struct err err;
+	char text[ADDR_TEXT_SIZE];
 
 	if (!deaf && !acceptor->deaf)
-		return;
+		return 0;
 	acceptor->deaf = deaf;
-	if (set_deaf(acceptor, config, &err))
-		log_warning("%s", err.text);
+	if (!set_deaf(acceptor, config, err))
+		return 0;
+	return err_prefix(err, "%s would go on taking connections",
+		addr_endpoint_format(&acceptor->wanted.endpoint, text));
 }
 
 /* What waits came in an era that is over. Where some is left of an earlier one, all that waits is
@@ -492,29 +494,35 @@ static void end_era(struct acceptor *acceptor)
 	acceptor->old = (unsigned)backlog(acceptor->fd);
 }
 
-void acceptors_follow(struct acceptors *acceptors, const struct config *config)
+int acceptors_follow(struct acceptors *acceptors, const struct config *config, struct err *err)
 {
 	bool over = acceptors->era != drains_era(acceptors->drains);
+	int result = 0;
 
 	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
 		if (over)
 			end_era(acceptor);
-		follow_served(acceptor, config);
+		if (!result)
+			result = follow_served(acceptor, config, err);
 	}
 	acceptors->era = drains_era(acceptors->drains);
 	if (!evtimer_pending(acceptors->wake, NULL))
 		on_wake(-1, 0, acceptors);
+	return result;
 }
 
 void acceptors_commit(struct acceptors *acceptors, const struct config *config)
 {
+	struct err err;
+
 	sweep(acceptors, is_unneeded);
 	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
 		acceptor->is_new = false;
 		acceptor->wanted.service = acceptor->next_service;
 		settle(acceptor);
 	}
-	acceptors_follow(acceptors, config);
+	if (acceptors_follow(acceptors, config, &err))
+		log_warning("%s", err.text);
 }
 
 void acceptors_abandon(struct acceptors *acceptors)

@@ -30,8 +30,9 @@ int acceptors_prepare(
 void acceptors_commit(struct acceptors *acceptors, const struct config *config);
 void acceptors_abandon(struct acceptors *acceptors);
 
-/* A drain has begun or ended. What waits in the backlogs when one begins came before it. */
-void acceptors_follow(struct acceptors *acceptors, const struct config *config);
+/* A drain has begun or ended. What waits in the backlogs when one begins came before it. On
+ * failure, some sockets of programs go on taking what is new. */
+int acceptors_follow(struct acceptors *acceptors, const struct config *config, struct err *err);
 
 /* What waits in backlogs for a service that is being drained, or may be for it: connections that
  * came before, and UDP sockets with something unread. */

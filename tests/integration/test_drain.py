@@ -12,8 +12,9 @@ import time
 
 import pytest
 
-from support import paths
-from support.control import REUSEPORT, UDP, Control, Refused, as_user, message, open_fds
+from support import faults, paths
+from support.control import DRAIN, REUSEPORT, UDP, Control, Refused, as_user, message, open_fds
+from support.faults import Faults
 from support.fdstore import StoredDaemon
 from support.launch import open_to_all
 from support.load import Load, lost
@@ -515,7 +516,7 @@ def test_only_root_and_the_daemons_user_may(world, daemon):
     with as_user(12345):
         control = Control(d)
     with pytest.raises(Refused, match="only root and the daemon's own user may drain") as info:
-        control.ask(message(9, b"a".ljust(64, b"\0") + (1).to_bytes(8, "little")))
+        control.ask(message(DRAIN, b"a".ljust(64, b"\0") + (1).to_bytes(8, "little")))
     assert info.value.errno == errno.EACCES
     assert left(d) is None
 
@@ -525,9 +526,27 @@ def test_malformed_requests_change_nothing(world, daemon):
     control = Control(d)
     for body in b"a" * 64 + bytes(8), b"a".ljust(64, b"\0") + (3).to_bytes(8, "little"), b"a".ljust(64, b"\0"):
         with pytest.raises(Refused):
-            control.ask(message(9, body))
+            control.ask(message(DRAIN, body))
     assert left(d) is None
-    assert control.json(9, b"a".ljust(64, b"\0") + bytes(8)) == {"service": "a", "changed": False}
+    assert control.json(DRAIN, b"a".ljust(64, b"\0") + bytes(8)) == {"service": "a", "changed": False}
+
+
+@pytest.mark.user_engine("the kernel engine needs no filters")
+@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["lone", "reuseport"])
+def test_what_cannot_be_made_to_refuse_is_not_drained(world, daemon, flags):
+    failing = Faults(world.folder / "faults")
+    d = daemon(config(a={}, b={"exec": {"command": ["/bin/sh", "-c", PAGE], "wait": True}}), prefix=failing.prefix)
+    control = Control(d, "a")
+    Answers(control.claim("::", 80, flags=flags), "a")
+    with failing.armed(faults.SOCKETS, errno.EPERM):
+        results = [d.cli("drain", service, check=False) for service in ("a", "b")]
+    for result, service, port in zip(results, "ab", (80, 81)):
+        assert result.returncode == 1
+        assert f":{port} would go on taking connections" in result.stderr and "Operation not permitted" in result.stderr
+        assert left(d, service) is None
+    assert [ask(world, address) for address in (V4, V6)] == ["a"] * 2
+    assert d.cli("drain", "a").returncode == 0
+    assert attempt(world, V6) == SILENT
 
 
 def test_a_terminal_is_told_what_is_waited_for(world, daemon):

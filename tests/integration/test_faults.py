@@ -9,7 +9,7 @@ import time
 import pytest
 
 from support import faults, paths
-from support.control import UDP, Control, Refused
+from support.control import DRAIN, UDP, Control, Refused
 from support.faults import Faults
 from support.process import until
 from support.traffic import REFUSED, SILENT, Answers, ask, ask_udp, host_server
@@ -60,7 +60,8 @@ class Subject:
                   for service in status["services"] if service.get("claims")}
         handed = next(service["handoff"]["destinations"] for service in status["services"]
                       if service["name"] == "handed")
-        return json.dumps([claims, handed, [acceptor["paused"] for acceptor in status["acceptors"]]])
+        drained = [service["name"] for service in status["services"] if "draining" in service]
+        return json.dumps([claims, handed, [acceptor["paused"] for acceptor in status["acceptors"]], drained])
 
     def holdings(self):
         """AddressSanitizer allocates by ways of its own, and looks for leaks itself at the end."""
@@ -171,6 +172,37 @@ def test_a_claim_with_reuseport(subject):
 def test_a_claim_of_udp(subject):
     walked = subject.walk(claiming(subject, 53, ask_udp, "claimed", protocol=UDP), ["claimed"])
     assert walked["bpf"] >= 2, walked
+
+
+def drain(subject, action):
+    """Asks for the beginning (1) or the end (2) of a drain, and returns how that went."""
+    control = Control(subject.daemon)
+    try:
+        return control.json(DRAIN, b"a".ljust(64, b"\0") + action.to_bytes(8, "little"))["changed"]
+    except Refused as refused:
+        assert refused.errno in errno.errorcode and refused.strerror and refused.strerror.isprintable(), refused
+        return REFUSED
+    except (ConnectionError, AssertionError):
+        return CLOSED
+    finally:
+        control.channel.close()
+
+
+def test_a_drain(subject):
+    control = Control(subject.daemon, "a")
+    Answers(control.claim("::", 80), "claimed")
+
+    def request():
+        began = drain(subject, 1)
+        ended = drain(subject, 2)
+        subject.faults.disarm()
+        if ended is not True:
+            ended = drain(subject, 2)  # it goes on, and can be ended
+        assert began is not True or ended in (True, False)
+        assert ask(subject.world, V6) == "claimed"
+        return "drained" if (began, ended) == (True, True) else REFUSED
+    walked = subject.walk(request, ["drained"])
+    assert walked["bpf"] >= 4 and walked["memory"] >= 5, walked
 
 
 def test_a_handoff(subject):

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The user engine: what it does without any privilege, and what it says that it cannot do."""
+import errno
 import json
 import os
 import subprocess
+import types
 
 import pytest
 
 from support import paths
-from support.control import Control, Refused
+from support.control import REUSEPORT, Control, Refused
 from support.launch import NOBODY, OWN_ROOT, program
 from support.process import until
 from support.traffic import REFUSED, SILENT, Answers, ask, host_server
@@ -140,3 +142,23 @@ def check_rootless(world, tmp_path, folder):
                  copies["v6only"], "1"], "service", netns=world.host)
     until(lambda: world.curl(f"http://[{V6}]:8080/", check=False), 60, "the service answers")
     assert ask(world, V4, 8080, timeout=1) in (REFUSED, SILENT)
+    check_rootless_drain(world, copies["socketbox"], control)
+
+
+def check_rootless_drain(world, cli, control):
+    """Filters, groups that the daemon joins, and questions about their queues."""
+    drain = [*NOBODY, cli, "drain", "a", "--control", control]
+    for _ in range(3):
+        member = Control(types.SimpleNamespace(control=control), "a")
+        try:
+            Answers(member.claim(V4, 8080, flags=REUSEPORT), "group")
+        except Refused as refused:
+            assert refused.errno == errno.EPERM
+            assert "would go on taking connections" in subprocess.run(drain, capture_output=True, text=True, check=False).stderr
+            return  # a machine that lets no ordinary user filter sockets
+    assert ask(world, V4, 8080) == "group"
+    subprocess.run([*drain, "--timeout", "10s"], check=True)
+    assert {ask(world, address, 8080, timeout=0.5) for address in (V4, V6) * 4} == {SILENT}
+    subprocess.run([*drain, "--end"], check=True)
+    assert {ask(world, V4, 8080) for _ in range(8)} == {"group"}
+    assert world.curl(f"http://[{V6}]:8080/")

@@ -3,6 +3,7 @@
 #include "cli/control.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,25 +18,37 @@ const char *control_path(const char *option)
 	return environment && *environment ? environment : WIRE_DEFAULT_PATH;
 }
 
+/* Not with json_loadfd, which asks the kernel for each octet. */
+static int load(int *fd, json_t **out, struct err *err)
+{
+	cleanup_fclose FILE *file = fdopen(*fd, "r");
+	json_error_t fault;
+
+	if (!file)
+		return err_errno(err, -errno, "reading socketboxd's answer");
+	take_fd(fd);
+	*out = json_loadf(file, 0, &fault);
+	if (!*out)
+		return err_set(err, -EPROTO, "socketboxd's answer cannot be read: %s", fault.text);
+	return 0;
+}
+
 int control_ask_json(const char *path, const void *request, json_t **out, struct err *err)
 {
 	cleanup_close int connection = -1;
 	cleanup_close int fd = -1;
 	struct wire_text answer;
-	json_error_t fault;
-	json_t *object;
+	json_t *object = NULL;
 	int result = control_connect(path, &connection, err);
 
 	if (!result)
 		result = control_ask(
 			connection, request, -1, WIRE_TEXT, &answer, sizeof(answer), &fd, err);
-	if (result)
-		return result;
-	object = json_loadfd(fd, 0, &fault);
-	if (!object)
-		return err_set(err, -EPROTO, "socketboxd's answer cannot be read: %s", fault.text);
-	*out = object;
-	return 0;
+	if (!result)
+		result = load(&fd, &object, err);
+	if (!result)
+		*out = object;
+	return result;
 }
 
 const char *control_text(const json_t *object, const char *key)

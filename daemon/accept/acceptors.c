@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "daemon/accept/wanted.h"
+#include "daemon/accept/acceptors_private.h"
 #include "daemon/coverage.h"
 #include "daemon/log.h"
 #include "daemon/sockets.h"
@@ -22,37 +22,7 @@
 /* How long accepting rests when the machine is out of descriptors or memory. */
 static const struct timeval rest = {.tv_usec = 200 * 1000};
 
-struct acceptor {
-	struct acceptors *set;
-	struct wanted wanted;
-	int fd;
-	struct event *readable;
-	bool accepting; /* committed, and not paused */
-	bool served;	/* the delivery uses the socket itself */
-	bool deaf;	/* takes nothing new, see follow_served */
-	bool is_new, is_kept;
-	uint32_t next_service; /* wanted.service as of the next commit */
-	/* The next `old` connections waited in the backlog when an era ended, and came in old_era
-	 * at the latest. */
-	unsigned old;
-	uint32_t old_era;
-	struct acceptor *next;
-};
-
-struct acceptors {
-	struct event_base *base;
-	struct engine *engine;
-	struct judge *judge;
-	struct deliveries *deliveries;
-	const struct drains *drains;
-	uint32_t era;
-	struct handover *handover;
-	struct acceptor *first;
-	struct event *wake; /* pending while accepting rests */
-	bool starving;	    /* said already */
-};
-
-static struct delivery *own_delivery(const struct acceptor *acceptor)
+struct delivery *acceptor_delivery(const struct acceptor *acceptor)
 {
 	return acceptor->wanted.service
 		       ? deliveries_find(acceptor->set->deliveries, acceptor->wanted.service)
@@ -87,7 +57,7 @@ static void pause_acceptor(struct acceptor *acceptor)
 /* Gives the socket to a delivery that wants it itself, or takes it back. */
 static void settle(struct acceptor *acceptor)
 {
-	struct delivery *delivery = own_delivery(acceptor);
+	struct delivery *delivery = acceptor_delivery(acceptor);
 	bool wanted = delivery && delivery_serves(delivery);
 	struct err err;
 
@@ -103,19 +73,11 @@ static void settle(struct acceptor *acceptor)
 	acceptor->served = wanted;
 }
 
-/* Where no engine refuses what is new to a service that is being drained, it has to be accepted for
- * that, as soon as what came before is out of the backlog. */
-static bool only_refuses(const struct acceptor *acceptor)
-{
-	return !acceptor->old && !engine_steers(acceptor->set->engine) &&
-	       drains_has(acceptor->set->drains, acceptor->wanted.service);
-}
-
 static bool must_wait(const struct acceptor *acceptor)
 {
-	struct delivery *delivery = own_delivery(acceptor);
+	struct delivery *delivery = acceptor_delivery(acceptor);
 
-	return delivery && delivery_full(delivery) && !only_refuses(acceptor);
+	return delivery && delivery_full(delivery) && !acceptor_only_refuses(acceptor);
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *context)
@@ -130,6 +92,12 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 	}
 }
 
+void acceptors_wake(struct acceptors *acceptors)
+{
+	if (!evtimer_pending(acceptors->wake, NULL))
+		on_wake(-1, 0, acceptors);
+}
+
 /* Accepting rests: what comes waits in the kernel's backlog. */
 static void starve(struct acceptors *set, int error)
 {
@@ -137,15 +105,6 @@ static void starve(struct acceptors *set, int error)
 	for (struct acceptor *acceptor = set->first; acceptor; acceptor = acceptor->next)
 		pause_acceptor(acceptor);
 	evtimer_add(set->wake, &rest);
-}
-
-/* The accept queue is in order, and what is in it stays there, even if its client goes. */
-static uint32_t take_era(struct acceptor *acceptor)
-{
-	if (!acceptor->old)
-		return acceptor->set->era;
-	acceptor->old--;
-	return acceptor->old_era;
 }
 
 static bool accept_one(struct acceptor *acceptor)
@@ -167,7 +126,7 @@ static bool accept_one(struct acceptor *acceptor)
 	if (acceptor->set->starving)
 		log_info("new connections are accepted again");
 	acceptor->set->starving = false;
-	arrival.era = take_era(acceptor);
+	arrival.era = acceptor_take_era(acceptor);
 	if (getsockname(arrival.fd, (struct sockaddr *)&local, &local_length) ||
 		addr_from_sockaddr(&local, local_length, &arrival.local) ||
 		addr_from_sockaddr(&remote, remote_length, &arrival.remote)) {
@@ -244,7 +203,7 @@ static void steer_key(const struct acceptor *acceptor, struct steer_key *key)
 
 static void close_acceptor(struct acceptor *acceptor)
 {
-	struct delivery *delivery = own_delivery(acceptor);
+	struct delivery *delivery = acceptor_delivery(acceptor);
 
 	if (acceptor->served && delivery)
 		delivery_unserve(delivery, acceptor->fd);
@@ -256,7 +215,7 @@ static void close_acceptor(struct acceptor *acceptor)
 }
 
 /* UDP sockets are bound to what they serve, and hear what no route gives them. */
-static int guard(struct acceptor *acceptor, const struct config *config, struct err *err)
+int acceptor_guard(struct acceptor *acceptor, const struct config *config, struct err *err)
 {
 	const struct wanted *wanted = &acceptor->wanted;
 	struct coverage_bind bind = {
@@ -329,7 +288,7 @@ static int open_socket(struct acceptor *acceptor, const struct config *config, s
 	if (!take_socket(acceptor))
 		result = make_socket(acceptor, err);
 	if (!result && acceptor->wanted.protocol == IPPROTO_UDP)
-		result = guard(acceptor, config, err);
+		result = acceptor_guard(acceptor, config, err);
 	if (result)
 		return result;
 	name_socket(&acceptor->wanted, name);
@@ -449,68 +408,6 @@ static bool is_new(const struct acceptor *acceptor)
 	return acceptor->is_new;
 }
 
-/* TCP_INFO of a listening socket: tcpi_unacked is the length of its accept queue. */
-static int backlog(int fd)
-{
-	struct tcp_info info = {0};
-	socklen_t length = sizeof(info);
-
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) ? 0 : (int)info.tcpi_unacked;
-}
-
-/* Without an engine that refuses what is new, the socket of a program has to be made to take none.
- */
-static int set_deaf(struct acceptor *acceptor, const struct config *config, struct err *err)
-{
-	bool tcp = acceptor->wanted.protocol == IPPROTO_TCP;
-
-	if (acceptor->deaf)
-		return tcp ? sockets_refuse_new(acceptor->fd, err)
-			   : sockets_deafen(acceptor->fd, true, err);
-	return tcp ? sockets_deafen(acceptor->fd, false, err) : guard(acceptor, config, err);
-}
-
-static int follow_served(struct acceptor *acceptor, const struct config *config, struct err *err)
-{
-	bool deaf = acceptor->served && !engine_steers(acceptor->set->engine) &&
-		    drains_has(acceptor->set->drains, acceptor->wanted.service);
-	char text[ADDR_TEXT_SIZE];
-
-	if (!deaf && !acceptor->deaf)
-		return 0;
-	acceptor->deaf = deaf;
-	if (!set_deaf(acceptor, config, err))
-		return 0;
-	return err_prefix(err, "%s would go on taking connections",
-		addr_endpoint_format(&acceptor->wanted.endpoint, text));
-}
-
-/* What waits came in an era that is over. Where some is left of an earlier one, all that waits is
- * taken for as old. */
-static void end_era(struct acceptor *acceptor)
-{
-	if (!acceptor->old)
-		acceptor->old_era = acceptor->set->era;
-	acceptor->old = (unsigned)backlog(acceptor->fd);
-}
-
-int acceptors_follow(struct acceptors *acceptors, const struct config *config, struct err *err)
-{
-	bool over = acceptors->era != drains_era(acceptors->drains);
-	int result = 0;
-
-	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
-		if (over)
-			end_era(acceptor);
-		if (!result)
-			result = follow_served(acceptor, config, err);
-	}
-	acceptors->era = drains_era(acceptors->drains);
-	if (!evtimer_pending(acceptors->wake, NULL))
-		on_wake(-1, 0, acceptors);
-	return result;
-}
-
 void acceptors_commit(struct acceptors *acceptors, const struct config *config)
 {
 	struct err err;
@@ -530,39 +427,21 @@ void acceptors_abandon(struct acceptors *acceptors)
 	sweep(acceptors, is_new);
 }
 
+/* TCP_INFO of a listening socket: tcpi_unacked is the length of its accept queue. */
+int acceptor_backlog(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) ? 0 : (int)info.tcpi_unacked;
+}
+
 static const char *name_of(const struct acceptor *acceptor, const struct config *config)
 {
 	const struct config_service *service =
 		config_service_by_id(config, acceptor->wanted.service);
 
 	return service ? service->name : NULL;
-}
-
-/* Of a socket that is the service's alone, and takes nothing new, all that waits is old. */
-static unsigned old_connections(const struct acceptor *acceptor, bool own)
-{
-	unsigned waiting = (unsigned)backlog(acceptor->fd);
-
-	if (own && (acceptor->served || engine_steers(acceptor->set->engine)))
-		return waiting;
-	return waiting < acceptor->old ? waiting : acceptor->old;
-}
-
-struct acceptors_waiting acceptors_waiting(const struct acceptors *acceptors, uint32_t service)
-{
-	struct acceptors_waiting waiting = {0};
-
-	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
-		bool own = acceptor->wanted.service == service;
-
-		if (!own && own_delivery(acceptor))
-			continue;
-		if (acceptor->wanted.protocol == IPPROTO_TCP)
-			waiting.connections += old_connections(acceptor, own);
-		else if (own)
-			waiting.datagrams += sockets_has_unread(acceptor->fd);
-	}
-	return waiting;
 }
 
 json_t *acceptors_report(const struct acceptors *acceptors, const struct config *config)
@@ -579,7 +458,7 @@ json_t *acceptors_report(const struct acceptors *acceptors, const struct config 
 				acceptor->wanted.domain == AF_INET ? "ipv4" : "ipv6", "address",
 				addr_endpoint_format(&acceptor->wanted.endpoint, text), "paused",
 				!acceptor->accepting && !acceptor->served, "backlog",
-				backlog(acceptor->fd)));
+				acceptor_backlog(acceptor->fd)));
 	}
 	return list;
 }

@@ -140,6 +140,9 @@ static bool may_send(const struct end *end)
 		return !end->is_server || end->got_end;
 	if (end->connection->way == SERVER_FIRST)
 		return end->is_server || end->got_end;
+	/* The reset comes before an end, even if one direction is much slower than the other. */
+	if (end->connection->client.resets || end->connection->server.resets)
+		return end->sent < end->to_send;
 	return true;
 }
 

@@ -10,6 +10,26 @@
 
 #include "common/cleanup.h"
 
+static char home_path[PATH_MAX];
+static int home_fd = -1;
+
+int cgroup_set_home(const char *path, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(err, -errno, "opening the cgroup %s", path);
+	cleanup_close_fd(&home_fd);
+	home_fd = fd;
+	snprintf(home_path, sizeof(home_path), "%s", path);
+	return 0;
+}
+
+int cgroup_home(void)
+{
+	return home_fd;
+}
+
 int cgroup_find(FILE *mounts, char *path, size_t size)
 {
 	char text[PATH_MAX * 2];
@@ -46,7 +66,9 @@ static int append_own(char *path, size_t size)
 	return -ENOENT;
 }
 
-int cgroup_open(const char *parent, const char *name, char *path, int *fd_out, struct err *err)
+/* In the parent, or in this process's own cgroup where that is NULL. */
+static int open_below(
+	const char *parent, const char *name, char *path, int *fd_out, struct err *err)
 {
 	cleanup_fclose FILE *mounts = parent ? NULL : fopen("/proc/self/mounts", "re");
 	cleanup_close int fd = -1;
@@ -74,4 +96,11 @@ int cgroup_open(const char *parent, const char *name, char *path, int *fd_out, s
 	strcpy(path, whole);
 	*fd_out = take_fd(&fd);
 	return 0;
+}
+
+int cgroup_open(const char *parent, const char *name, char *path, int *fd_out, struct err *err)
+{
+	if (!parent && home_path[0])
+		parent = home_path;
+	return open_below(parent, name, path, fd_out, err);
 }

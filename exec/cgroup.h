@@ -22,4 +22,12 @@ int cgroup_find(FILE *mounts, char *path, size_t size);
  */
 int cgroup_open(const char *parent, const char *name, char *path, int *fd, struct err *err);
 
+/* From now on this cgroup stands for the caller's: programs that have none of their own start in
+ * it, and theirs are made in it. For a process whose own cgroup is not for others. Call it once,
+ * before threads. */
+int cgroup_set_home(const char *path, struct err *err);
+
+/* Its descriptor, which is not the caller's to close; -1: the caller's own cgroup is meant. */
+int cgroup_home(void);
+
 #endif

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "exec/cgroup.h"
 #include "exec/stage.h"
 
 #define STACK_SIZE (16 * 1024)
@@ -268,14 +269,19 @@ static long clone3_and_run(struct clone_args *args, int (*run)(void *), void *ar
 #endif
 }
 
+/* Where the program starts; -1: where the caller is. */
+static int start_cgroup(const struct spawn *what)
+{
+	return what->cgroup < 0 ? cgroup_home() : what->cgroup;
+}
+
 /* Where clone3 is not to be had, as under some containers' filters: the child goes into its cgroup
  * by itself, which takes the kernel longer. */
 static long clone_and_run(struct plan *plan, char *stack, int *pidfd)
 {
+	int cgroup = start_cgroup(plan->what);
 	cleanup_close int procs =
-		plan->what->cgroup < 0
-			? -1
-			: openat(plan->what->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+		cgroup < 0 ? -1 : openat(cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 	int pid;
 
 	plan->cgroup_procs = procs;
@@ -289,7 +295,7 @@ static long clone_and_run(struct plan *plan, char *stack, int *pidfd)
 static long start_child(struct plan *plan, int *pidfd)
 {
 	alignas(16) char stack[STACK_SIZE];
-	int cgroup = plan->what->cgroup;
+	int cgroup = start_cgroup(plan->what);
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
 			 (plan->shares ? CLONE_FILES : 0) | (cgroup < 0 ? 0 : CLONE_INTO_CGROUP),

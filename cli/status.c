@@ -29,6 +29,21 @@ static void print_engine(const struct view *view)
 			control_text(engine, "pins_fault"));
 }
 
+static void print_fence(const json_t *fence)
+{
+	if (!json_is_true(json_object_get(fence, "stands"))) {
+		printf("WARNING: NO FENCE: whoever is given a socket can use it to connect, bind and send elsewhere from this host: %s\n",
+			control_text(fence, "why"));
+		return;
+	}
+	printf("the fence stands: sockets do what they were given for and nothing else\n");
+	if (json_is_string(json_object_get(fence, "gap")))
+		printf("WARNING: the fence has a gap: %s\n", control_text(fence, "gap"));
+	if (json_is_string(json_object_get(fence, "loose")))
+		printf("WARNING: the fence ends with the daemon: %s\n",
+			control_text(fence, "loose"));
+}
+
 static void print_claim(const json_t *claim)
 {
 	const json_t *claimant, *backlog = json_object_get(claim, "backlog");
@@ -123,6 +138,7 @@ int status_main(int argc, char **argv, struct err *err)
 		printf("\n");
 	} else {
 		print_engine(&view);
+		print_fence(json_object_get(view.status, "fence"));
 		for (size_t s = 0; s < view.service_count; s++)
 			print_service(&view.services[s]);
 		print_routes(&view);

@@ -29,12 +29,13 @@ struct record {
 
 struct grants {
 	struct engine *engine;
+	struct fence *fence;
 	const struct config *config;
 	bool steers;	      /* else the kernel's own lookup finds what is bound */
 	struct record *first; /* of services that have asked */
 };
 
-struct grants *grants_new(struct engine *engine)
+struct grants *grants_new(struct engine *engine, struct fence *fence)
 {
 	struct grants *grants = calloc(1, sizeof(*grants));
 	struct engine_facts facts;
@@ -43,6 +44,7 @@ struct grants *grants_new(struct engine *engine)
 		return NULL;
 	engine_facts(engine, &facts);
 	grants->engine = engine;
+	grants->fence = fence;
 	grants->steers = facts.steers;
 	return grants;
 }
@@ -167,6 +169,10 @@ static int make(struct grants *grants, const struct coverage_bind *bind, uint16_
 		result = steer_idle(grants->engine, &key, &made, err);
 	else if (!(allowed & COVERAGE_PASSIVE))
 		result = sockets_refuse_callers(fd, err);
+	/* A UDP socket beside the service's own is for peers that were heard there: it sends first.
+	 */
+	if (!result && (!tcp || allowed & COVERAGE_CONNECT))
+		result = fence_lift(grants->fence, fd, err);
 	if (result)
 		return result;
 	take_fd(&fd);

@@ -17,6 +17,7 @@
 
 #include "daemon/coverage.h"
 #include "daemon/engine.h"
+#include "daemon/fence/fence.h"
 
 struct grants;
 
@@ -31,8 +32,8 @@ struct grants_counts {
 	uint64_t passive, connect, refused;
 };
 
-/* The engine stays the caller's. NULL without memory. */
-struct grants *grants_new(struct engine *engine);
+/* The engine and the fence (NULL: there is none) stay the caller's. NULL without memory. */
+struct grants *grants_new(struct engine *engine, struct fence *fence);
 void grants_free(struct grants *grants); /* NULL is allowed */
 
 /* Tells which configuration is in force; it must outlive the registry or the next call. What has

@@ -20,46 +20,75 @@
 #include "daemon/state.h"
 #include "daemon/table.h"
 #include "daemon/upgrade.h"
+#include "exec/cgroup.h"
 #include "exec/spawn.h"
 
 #define DEFAULT_RUN_DIR "/run/socketbox"
 
 struct options {
 	const char *config, *control, *run_dir;
-	bool debug, detach, check, engine_given;
-	enum config_engine engine; /* where it is given, that of the configuration does not count */
+	bool debug, detach, check, engine_given, fence_given;
+	/* Where they are given, those of the configuration do not count. */
+	enum config_engine engine;
+	enum config_fence fence;
 };
 
 static const char usage[] =
-	"usage: socketboxd [--config FILE] [--run-dir DIR] [--control PATH] [--engine ENGINE] [--debug]\n"
+	"usage: socketboxd [--config FILE] [--run-dir DIR] [--control PATH] [--engine ENGINE]\n"
+	"                   [--fence FENCE] [--debug]\n"
 	"       socketboxd --check [--config FILE] [--engine ENGINE]\n"
 	"       socketboxd --detach [--run-dir DIR]\n"
 	"  --config FILE   configuration (" CONFIG_DEFAULT_PATH ")\n"
 	"  --run-dir DIR   control socket, lock and pinned BPF objects (" DEFAULT_RUN_DIR ")\n"
 	"  --control PATH  control socket (DIR/control.sock)\n"
 	"  --engine ENGINE kernel, user or auto: what decides, in place of what the configuration says\n"
+	"  --fence FENCE   auto, required or off: in place of what the configuration says\n"
 	"  --debug         log more\n"
 	"  --detach        with no daemon running: stop steering, remove what is pinned, and exit\n"
 	"  --check         find out whether this program could start so, change nothing, and exit\n"
 	"  --version       print the version and exit\n";
 
+static const char *const engine_names[] = {
+	[CONFIG_ENGINE_AUTO] = "auto",
+	[CONFIG_ENGINE_KERNEL] = "kernel",
+	[CONFIG_ENGINE_USER] = "user",
+};
+
+static const char *const fence_names[] = {
+	[CONFIG_FENCE_AUTO] = "auto",
+	[CONFIG_FENCE_REQUIRED] = "required",
+	[CONFIG_FENCE_OFF] = "off",
+};
+
+/* The place of the text among the names. */
+static int read_choice(const char *text, const char *const names[3], const char *what)
+{
+	for (int i = 0; i < 3; i++) {
+		if (!strcmp(text, names[i]))
+			return i;
+	}
+	fprintf(stderr, "socketboxd: '%s' is not %s\n", text, what);
+	return -EINVAL;
+}
+
 static int read_engine(const char *text, struct options *options)
 {
-	static const char *const names[] = {
-		[CONFIG_ENGINE_AUTO] = "auto",
-		[CONFIG_ENGINE_KERNEL] = "kernel",
-		[CONFIG_ENGINE_USER] = "user",
-	};
+	int choice = read_choice(text, engine_names, "an engine");
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if (strcmp(text, names[i]) != 0)
-			continue;
-		options->engine = (enum config_engine)i;
-		options->engine_given = true;
-		return 0;
-	}
-	fprintf(stderr, "socketboxd: '%s' is not an engine\n", text);
-	return -EINVAL;
+	options->engine_given = true;
+	if (choice >= 0)
+		options->engine = (enum config_engine)choice;
+	return choice;
+}
+
+static int read_fence(const char *text, struct options *options)
+{
+	int choice = read_choice(text, fence_names, "a fence");
+
+	options->fence_given = true;
+	if (choice >= 0)
+		options->fence = (enum config_fence)choice;
+	return choice;
 }
 
 static int parse_options(int argc, char **argv, struct options *options)
@@ -69,6 +98,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 		{"run-dir", required_argument, NULL, 'r'},
 		{"control", required_argument, NULL, 's'},
 		{"engine", required_argument, NULL, 'e'},
+		{"fence", required_argument, NULL, 'f'},
 		{"debug", no_argument, NULL, 'd'},
 		{"detach", no_argument, NULL, 'D'},
 		{"check", no_argument, NULL, 'C'},
@@ -91,7 +121,11 @@ static int parse_options(int argc, char **argv, struct options *options)
 			options->control = optarg;
 			break;
 		case 'e':
-			if (read_engine(optarg, options))
+			if (read_engine(optarg, options) < 0)
+				return -EINVAL;
+			break;
+		case 'f':
+			if (read_fence(optarg, options) < 0)
 				return -EINVAL;
 			break;
 		case 'd':
@@ -210,26 +244,49 @@ static void log_engine(struct daemon_state *state)
 			"this kernel (before 5.14) resets what waits in a closing SO_REUSEPORT socket");
 }
 
-/* The engine that the configuration wants. Its faults are told when it is loaded. */
-static enum config_engine wanted_engine(const struct options *options)
+static void log_fence(const struct fence_facts *fence)
+{
+	if (!fence->stands) {
+		log_warning(
+			"NO FENCE: whoever is given a socket can use it to connect, bind and send elsewhere from this host: %s",
+			fence->why.text);
+		return;
+	}
+	log_info("the fence stands%s: %s", fence->adopted ? " (adopted)" : "", fence->cgroup);
+	if (fence->gap.text[0])
+		log_warning("the fence has a gap: %s", fence->gap.text);
+	if (fence->loose.text[0])
+		log_warning("the fence ends with this daemon: %s", fence->loose.text);
+}
+
+/* The engine and the fence that the configuration wants. Its faults are told when it is loaded. */
+static void read_wishes(struct options *options)
 {
 	struct complaints ignored = {0};
 	struct config *config = NULL;
-	enum config_engine engine = options->engine;
 
-	if (!options->engine_given && !config_load(options->config, &config, &ignored))
-		engine = config->engine;
+	if (!config_load(options->config, &config, &ignored)) {
+		if (!options->engine_given)
+			options->engine = config->engine;
+		if (!options->fence_given)
+			options->fence = config->fence;
+	}
 	complaints_fini(&ignored);
 	config_free(config);
-	return engine;
 }
 
-/* Attaches last: until the first table is in force, packets go where they went. */
+/* The fence comes first, since sockets made before it would be outside. The engine attaches last:
+ * until the first table is in force, packets go where they went. */
 static int start(struct daemon_state *state, const struct options *options, struct event_base *base,
 	struct err *err)
 {
-	int result = engine_open(options->run_dir, wanted_engine(options), &state->engine, err);
+	int result = fence_open(
+		options->run_dir, options->fence, &state->fence, &state->fence_facts, err);
 
+	if (!result && state->fence)
+		result = cgroup_set_home(state->fence_facts.outside, err);
+	if (!result)
+		result = engine_open(options->run_dir, options->engine, &state->engine, err);
 	if (!result)
 		result = state_open(state, base, err);
 	if (result)
@@ -241,6 +298,7 @@ static int start(struct daemon_state *state, const struct options *options, stru
 	if (result)
 		return result;
 	log_engine(state);
+	log_fence(&state->fence_facts);
 	state_restore(state);
 	return 0;
 }
@@ -345,7 +403,17 @@ static void on_event_log(int severity, const char *text)
 		log_debug("%s", text);
 }
 
-static int serve(const struct options *options, char **argv, struct err *err)
+/* With no daemon running: the machine is as if there had been none. */
+static int detach(const char *run_dir, struct err *err)
+{
+	int result = engine_remove(run_dir, err);
+
+	if (!result)
+		fence_remove(run_dir);
+	return result;
+}
+
+static int serve(struct options *options, char **argv, struct err *err)
 {
 	char control_path[PATH_MAX];
 	struct daemon_state state = {
@@ -366,6 +434,7 @@ static int serve(const struct options *options, char **argv, struct err *err)
 	/* Every held socket and control connection is a descriptor; programs get the limit as it
 	 * was. */
 	spawn_raise_nofile();
+	read_wishes(options);
 	upgrade = upgrade_new(base, &state, argv);
 	result = upgrade ? inherit(&state, err) : err_errno(err, -ENOMEM, "starting");
 	if (!result)
@@ -374,6 +443,7 @@ static int serve(const struct options *options, char **argv, struct err *err)
 		result = run(&state, base, upgrade, err);
 	upgrade_free(upgrade);
 	state_fini(&state);
+	fence_close(state.fence);
 	event_base_free(base);
 	return result;
 }
@@ -398,7 +468,7 @@ int main(int argc, char **argv)
 	else
 		result = lock_run_dir(options.run_dir, &lock, &err);
 	if (!result && options.detach)
-		result = engine_remove(options.run_dir, &err);
+		result = detach(options.run_dir, &err);
 	else if (!result && !options.check)
 		result = serve(&options, argv, &err);
 	if (result)

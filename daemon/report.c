@@ -50,6 +50,19 @@ static json_t *report_engine(struct daemon_state *state)
 	return object;
 }
 
+/* NULL for an empty text, which is null in JSON. */
+static const char *text_of(const struct err *err)
+{
+	return err->text[0] ? err->text : NULL;
+}
+
+static json_t *report_fence(const struct fence_facts *facts)
+{
+	return json_pack("{s:b, s:b, s:s?, s:s?, s:s?, s:s?}", "stands", facts->stands, "adopted",
+		facts->adopted, "cgroup", facts->cgroup[0] ? facts->cgroup : NULL, "why",
+		text_of(&facts->why), "gap", text_of(&facts->gap), "loose", text_of(&facts->loose));
+}
+
 static json_t *claim_object(const struct claims_view *view)
 {
 	char endpoint[ADDR_TEXT_SIZE], bound[ADDR_TEXT_SIZE];
@@ -213,12 +226,13 @@ json_t *report_status(struct daemon_state *state)
 
 	for (size_t i = 0; i < state->config->file_count; i++)
 		json_array_append_new(files, json_string(state->config->files[i]));
-	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:o, s:o, s:i, s:o, s:o, s:o, s:i}",
+	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:i}",
 		"version", SOCKETBOX_BUILD_VERSION, "pid", (int)getpid(), "control",
 		state->control_path, "started", (json_int_t)state->started, "loaded",
 		(json_int_t)state->loaded, "reloads", (int)state->reloads, "files", files, "engine",
-		report_engine(state), "shapes", (int)state->shapes, "services",
-		report_services(state), "routes", report_routes(state), "acceptors",
+		report_engine(state), "fence", report_fence(&state->fence_facts), "shapes",
+		(int)state->shapes, "services", report_services(state), "routes",
+		report_routes(state), "acceptors",
 		acceptors_report(state->acceptors, state->config), "peeking",
 		(int)judge_waiting(state->judge));
 }

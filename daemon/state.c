@@ -28,7 +28,7 @@ int state_open(struct daemon_state *state, struct event_base *base, struct err *
 		state->claims = claims_new(base, state->engine, state->drains, state->handover);
 	if (state->claims)
 		state->getsocks = getsocks_new(base, state->claims);
-	state->grants = grants_new(state->engine);
+	state->grants = grants_new(state->engine, state->fence);
 	state->deliveries = deliveries_new(base, state->handover, on_room, state);
 	if (state->drains && state->deliveries)
 		state->judge = judge_new(base, state->deliveries, state->drains, !facts.steers);
@@ -130,6 +130,9 @@ int state_load(struct daemon_state *state, struct complaints *complaints)
 	if (state->config && config->engine != state->config->engine)
 		complaints_warning(complaints, NULL, 0, 0,
 			"'engine' has changed; restart socketboxd for that");
+	if (state->config && config->fence != state->config->fence)
+		complaints_warning(
+			complaints, NULL, 0, 0, "'fence' has changed; restart socketboxd for that");
 	commit(state, config);
 	return 0;
 }

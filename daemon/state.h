@@ -12,6 +12,7 @@
 #include "daemon/deliver/delivery.h"
 #include "daemon/drains.h"
 #include "daemon/engine.h"
+#include "daemon/fence/fence.h"
 #include "daemon/getsocks.h"
 #include "daemon/grants.h"
 #include "daemon/handover.h"
@@ -23,6 +24,8 @@ struct daemon_state {
 	struct engine *engine;
 	struct handover *handover; /* NULL: nothing outlives the process */
 	struct drains *drains;
+	struct fence *fence; /* NULL: there is none */
+	struct fence_facts fence_facts;
 	struct claims *claims;
 	struct getsocks *getsocks;
 	struct deliveries *deliveries;

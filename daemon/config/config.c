@@ -88,6 +88,24 @@ static void read_engine(struct reader *reader, const struct yaml_node *node, voi
 			reader, node, "'%s' is not an engine; write auto, kernel or user", text);
 }
 
+static void read_fence(struct reader *reader, const struct yaml_node *node, void *target)
+{
+	const char *text = reader_text(reader, node, "'fence'");
+
+	(void)target;
+	if (!text)
+		return;
+	if (!strcmp(text, "auto"))
+		reader->config->fence = CONFIG_FENCE_AUTO;
+	else if (!strcmp(text, "required"))
+		reader->config->fence = CONFIG_FENCE_REQUIRED;
+	else if (!strcmp(text, "off"))
+		reader->config->fence = CONFIG_FENCE_OFF;
+	else
+		reader_error(
+			reader, node, "'%s' is not a fence; write auto, required or off", text);
+}
+
 static void read_tproxy_port(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	const char *text = reader_text(reader, node, "'tproxy-port'");
@@ -123,6 +141,7 @@ static void read_text(struct reader *reader, const char *name, const char *text,
 		{"services", services_read},
 		{"routes", routes_read},
 		{"engine", read_engine},
+		{"fence", read_fence},
 		{"tproxy-port", read_tproxy_port},
 	};
 	struct yaml *yaml = NULL;

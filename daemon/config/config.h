@@ -109,10 +109,15 @@ struct config_route {
 
 enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_KERNEL, CONFIG_ENGINE_USER };
 
+/* Whether sockets that are given away are kept from other uses: where it is possible, or else the
+ * daemon does not start, or not. */
+enum config_fence { CONFIG_FENCE_AUTO, CONFIG_FENCE_REQUIRED, CONFIG_FENCE_OFF };
+
 struct config {
 	char **files; /* in the order they were read */
 	size_t file_count;
 	enum config_engine engine;
+	enum config_fence fence;
 	uint16_t tproxy_port; /* where TPROXY rules bring connections to; 0: nowhere */
 	struct names *names;
 	struct config_service *services;

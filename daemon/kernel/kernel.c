@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,30 +15,13 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "daemon/kernel/libbpf_log.h"
 #include "daemon/kernel/pins.h"
 #include "daemon/log.h"
 #include "steer.skel.h"
 
 static const char *const map_names[] = {
 	"tables", "counters", "sockets", "groups", "homes", "guards"};
-
-__attribute__((format(printf, 2, 0))) static int print_libbpf(
-	enum libbpf_print_level level, const char *format, va_list args)
-{
-	cleanup_free char *text = NULL;
-	char *line, *rest;
-
-	if (level == LIBBPF_DEBUG)
-		return 0;
-	if (vasprintf(&text, format, args) < 0) {
-		text = NULL;
-		return 0;
-	}
-	/* The verifier's log is one text of many lines. */
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		log_debug("libbpf: %s", line);
-	return 0;
-}
 
 static bool kernel_at_least(unsigned major, unsigned minor)
 {
@@ -239,7 +221,7 @@ int kernel_open(const char *run_dir, struct engine **out, struct err *err)
 		return err_errno(err, -ENOMEM, "starting the kernel engine");
 	kernel->base.ops = &ops;
 	kernel->counters_fd = -1;
-	libbpf_set_print(print_libbpf);
+	libbpf_log_open();
 	kernel->cpus = libbpf_num_possible_cpus();
 	result = load_pinned_or_not(kernel, run_dir, err);
 	if (!result)
@@ -258,7 +240,7 @@ int kernel_check(struct err *err)
 	struct kernel kernel = {0};
 	int result;
 
-	libbpf_set_print(print_libbpf);
+	libbpf_log_open();
 	result = load(&kernel, err);
 	steer__destroy(kernel.skeleton);
 	return result;
@@ -285,7 +267,7 @@ static void detach_links(const char *run_dir)
 
 int kernel_remove(const char *run_dir, struct err *err)
 {
-	libbpf_set_print(print_libbpf);
+	libbpf_log_open();
 	detach_links(run_dir);
 	return pins_remove(run_dir, err);
 }

@@ -27,6 +27,13 @@ def _ip_in(namespace, *words):
     run(["nsenter", f"--net=/run/netns/{namespace}", "ip", *words], check=True)
 
 
+def remove_cgroup(run_dir):
+    """That of a daemon's sockets, which outlives the daemon."""
+    note = run_dir / "cgroup"
+    if note.exists() and os.path.isdir(note.read_text().strip()):
+        os.rmdir(note.read_text().strip())
+
+
 class World:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -84,6 +91,7 @@ class World:
     def close(self):
         self.stop()
         for run_dir in self.run_dirs:
+            remove_cgroup(run_dir)
             while run(["umount", "-l", run_dir / "bpf"]).returncode == 0:
                 pass
             shutil.rmtree(run_dir, ignore_errors=True)

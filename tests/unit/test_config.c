@@ -350,7 +350,7 @@ static void file_faults(void **state)
 		{"servces: {}",
 			{"1:1: error: unknown key 'servces' in the configuration; did you mean 'services'?"}},
 		{"listen: 80",
-			{"1:1: error: unknown key 'listen' in the configuration; it may have: services, routes, engine, tproxy-port"}},
+			{"1:1: error: unknown key 'listen' in the configuration; it may have: services, routes, engine, fence, tproxy-port"}},
 		{"services: {}\nservices: {}",
 			{"2:1: error: 'services' stands here for the second time; the first is in line 1"}},
 		{"- services",
@@ -358,6 +358,7 @@ static void file_faults(void **state)
 		{"hello", {"1:1: error: the configuration must be a mapping"}},
 		{"engine: users",
 			{"1:9: error: 'users' is not an engine; write auto, kernel or user"}},
+		{"fence: on", {"1:8: error: 'on' is not a fence; write auto, required or off"}},
 		{"engine: [kernel]", {"1:9: error: 'engine' must be a single value"}},
 		{"routes: {to: 1}",
 			{"1:9: error: 'routes' must be a list, each route in a line with '- ' before it"}},
@@ -591,6 +592,7 @@ static void a_route_is_stored_as_written(void **state)
 {
 	struct config *config = load_good("services: {blog: {}}\n"
 					  "engine: kernel\n"
+					  "fence: required\n"
 					  "routes:\n"
 					  "  - to: [192.0.2.0/24, \"2001:db8::1\"]\n"
 					  "    port: [80, 8000-8099]\n"
@@ -606,6 +608,7 @@ static void a_route_is_stored_as_written(void **state)
 
 	(void)state;
 	assert_int_equal(config->engine, CONFIG_ENGINE_KERNEL);
+	assert_int_equal(config->fence, CONFIG_FENCE_REQUIRED);
 	assert_int_equal(config->route_count, 4);
 	assert_int_equal(route->to_count, 2);
 	assert_string_equal(addr_prefix_format(&route->to[0], text), "192.0.2.0/24");

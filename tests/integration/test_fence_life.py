@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The fence over time: crashes, restarts, removal, several daemons, machines that cannot have it, and its cost."""
+import ctypes
+import os
+import pathlib
+import socket
+
+import pytest
+
+from support import paths
+from support.control import UDP, Control
+from support.launch import NOBODY, open_to_all, run_once
+from support.process import until
+from support.queries import Queries, dns_query
+from support.queries import lost as lost_queries
+from support.traffic import Answers, ask, connect, host_server
+from support.world import V4, V6
+
+_libc = ctypes.CDLL(None, use_errno=True)
+CONFIG = {"services": {"a": {"hold": "20s"}, "b": {}},
+          "routes": [{"to": [V4, V6], "port": 80, "service": "a"},
+                     {"to": [V4, V6], "port": 53, "protocol": "udp", "service": "a"},
+                     {"to": [V4, V6], "port": 81, "service": "b"}]}
+PROGRAMS = 9
+
+
+def escapes(world, listener):
+    """Whether a connection that the listener accepts can be turned to a server of the host's."""
+    with connect(world, V4):
+        accepted, _ = listener.accept()
+    with accepted:
+        assert _libc.connect(accepted.fileno(), bytes(16), 16) == 0  # AF_UNSPEC
+        try:
+            accepted.connect((V4, 9999) if accepted.family == socket.AF_INET else (f"::ffff:{V4}", 9999))
+            return True
+        except PermissionError:
+            return False
+
+
+def pins(daemon):
+    """The pinned links, by cgroup."""
+    folder = daemon.run_dir / "bpf" / "v1" / "fence"
+    return {each.name: sorted(link.name for link in each.iterdir()) for each in folder.iterdir()} if folder.exists() else {}
+
+
+def attached(cgroup):
+    """How many programs the kernel has on a cgroup."""
+    return len(os.popen(f"bpftool -j cgroup show {cgroup}").read().split('"id"')) - 1
+
+
+@pytest.fixture
+def secret(world):
+    return host_server(world, V4, 9999, "secret")
+
+
+def test_status_says_that_it_stands(world, daemon):
+    d = daemon(CONFIG)
+    fence = d.status()["fence"]
+    assert (fence["stands"], fence["adopted"], fence["why"], fence["gap"], fence["loose"]) == (True, False, None, None, None)
+    assert "the fence stands" in d.cli("status").stdout
+    assert f"the fence stands: {fence['cgroup']}" in d.process.log()
+    assert pathlib.Path(f"/proc/{d.process.pid}/cgroup").read_text().splitlines()[-1].endswith(
+        pathlib.Path(fence["cgroup"]).name)
+
+
+def test_it_stands_while_no_daemon_runs_and_is_adopted(world, daemon, secret):
+    d = daemon(CONFIG)
+    listener = Control(d, "a").claim(V4)
+    before, cgroup = pins(d), d.status()["fence"]["cgroup"]
+    assert [len(links) for links in before.values()] == [PROGRAMS]
+    for _ in range(3):
+        d.kill()
+        assert not escapes(world, listener)
+        d.start()
+        assert d.status()["fence"]["adopted"]
+        assert not escapes(world, listener)
+    assert (pins(d), attached(cgroup)) == (before, PROGRAMS)
+    again = Control(d, "b")
+    Answers(again.claim("::", 81), "b")
+    assert ask(world, V6, 81) == "b"
+    assert secret.count == 0
+
+
+def test_sockets_of_a_removed_cgroup_stay_fenced(world, daemon, secret):
+    """As systemd removes that of a service which it restarts."""
+    d = daemon(CONFIG)
+    control = Control(d, "a")
+    listener = control.claim(V4)
+    [old], cgroup = pins(d), d.status()["fence"]["cgroup"]
+    d.kill()
+    os.rmdir(cgroup)
+    d.start()
+    assert len(pins(d)) == 2
+    assert not escapes(world, listener)
+    assert not d.status()["fence"]["adopted"]
+    control.close()
+
+    def cleared():
+        d.restart()
+        return old not in pins(d)
+    until(cleared, timeout=30)
+    assert [len(links) for links in pins(d).values()] == [PROGRAMS]
+
+
+def test_off_takes_an_earlier_fence_down(world, daemon, secret):
+    d = daemon(CONFIG)
+    listener = Control(d, "a").claim(V4)
+    cgroup = d.status()["fence"]["cgroup"]
+    d.kill()
+    d.options = [*d.options, "--fence", "off"]
+    d.start()
+    assert pins(d) == {} and not os.path.exists(cgroup)
+    assert escapes(world, listener)
+    assert d.status()["fence"]["why"] == "the configuration or the command line says fence: off"
+    assert "WARNING: NO FENCE" in d.cli("status").stdout
+
+
+def test_detach_leaves_nothing(world, daemon):
+    d = daemon(CONFIG)
+    cgroup = d.status()["fence"]["cgroup"]
+    assert attached(cgroup) == PROGRAMS
+    d.process.stop()
+    assert os.path.isdir(cgroup)
+    world.run([paths.DAEMON, "--detach", "--run-dir", d.run_dir], netns=world.host)
+    assert not os.path.exists(cgroup) and not (d.run_dir / "cgroup").exists()
+
+
+def test_two_daemons_have_a_fence_each(world, daemon, secret):
+    one, other = daemon(CONFIG), daemon(CONFIG, name="other")
+    assert one.status()["fence"]["cgroup"] != other.status()["fence"]["cgroup"]
+    for d, address in ((one, V4), (other, V6)):
+        Answers(Control(d, "b").claim(address, 81), "b")
+        d.restart()
+        Answers(Control(d, "b").claim("::", 81), "b")
+    assert ask(world, V6, 81) == "b"
+
+
+WITHOUT_CGROUP2 = ("unshare", "-m", "sh", "-c",
+                   "for each in $(sed -n 's/^[^ ]* \\([^ ]*\\) cgroup2 .*/\\1/p' /proc/self/mounts); do umount -l $each; done;"
+                   'exec "$@"', "sh")
+
+
+def test_without_cgroup_v2_it_is_said(world, daemon):
+    d = daemon(CONFIG, prefix=WITHOUT_CGROUP2)
+    assert not d.status()["fence"]["stands"]
+    assert "no cgroup v2 hierarchy is mounted" in d.status()["fence"]["why"]
+    assert "NO FENCE: whoever is given a socket" in d.process.log()
+    Answers(Control(d, "a").claim("::"), "a")
+    assert ask(world, V4) == "a"
+
+
+def test_required_means_not_to_start_without(world, daemon):
+    d = daemon({"fence": "required", **CONFIG}, prefix=WITHOUT_CGROUP2, wait=False)
+    assert d.process.wait(30) == 1
+    assert "the fence is required, and cannot stand: no cgroup v2 hierarchy is mounted" in d.process.log()
+
+
+def test_a_user_s_daemon_says_what_it_lacks(world, daemon):
+    folder = world.folder / "theirs"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    open_to_all(type("Folder", (), {"run_dir": folder}))
+    d = daemon({"services": {"a": {}}, "routes": [{"to": V4, "port": 8080, "service": "a"}]}, run_dir=folder / "run",
+               options=["--engine", "user"], prefix=NOBODY, wait=False)
+    os.chmod(d.config, 0o644)
+    until(d.answers, timeout=30)
+    assert not d.status()["fence"]["stands"]
+    assert "cannot make the cgroup" in d.status()["fence"]["why"]
+    assert "NO FENCE" in d.process.log()
+
+
+def test_the_user_engine_has_one_too(world, daemon, secret):
+    d = daemon(CONFIG, options=["--engine", "user"])
+    assert d.status()["engine"]["name"] == "user" and d.status()["fence"]["stands"]
+    assert not escapes(world, Control(d, "a").claim(V4))
+
+
+def test_a_reload_does_not_change_it(world, daemon):
+    d = daemon(CONFIG)
+    assert "'fence' has changed; restart socketboxd for that" in d.reload({"fence": "off", **CONFIG}).stderr
+    assert d.status()["fence"]["stands"]
+
+
+def test_own_sockets_of_a_service_are_free(world, daemon, secret):
+    d = daemon(CONFIG)
+    connects = f"import socket; print(socket.create_connection(('{V4}', 9999), 5).getpeername()[1])"
+    assert run_once(world, d, "/usr/bin/python3", "-c", connects).stdout == "9999\n"
+
+
+USES_ITS_OWN = """
+import os, socket
+try:
+    socket.create_connection(('%s', 9999), 5)
+    result = 'free'
+except OSError as error:
+    result = error.strerror
+given = socket.socket(fileno=0)
+given.recv(100)
+with open('/proc/self/cgroup') as file:
+    cgroup = file.read().splitlines()[-1].split('/')[-1]
+given.sendall(f'HTTP/1.0 200 OK\\r\\n\\r\\n{result} {cgroup}'.encode())
+""" % V4
+
+
+@pytest.mark.parametrize("cgroup", ["own", "none"])
+def test_programs_that_the_daemon_starts_are_outside(world, daemon, secret, cgroup):
+    program = {"command": ["/usr/bin/python3", "-c", USES_ITS_OWN], "cgroup": cgroup}
+    d = daemon({"services": {"x": {"exec": program}}, "routes": [{"to": V4, "port": 80, "service": "x"}]},
+               options=["--fence", "required"])
+    result, _, name = ask(world, V4, timeout=20).partition(" ")
+    assert result == "free"
+    assert "fence" not in name
+    assert name.startswith("socketbox-x") == (cgroup == "own")
+
+
+class Echo(Answers):
+    """Sends each packet back."""
+
+    def _answer(self):
+        data, peer = self.sock.recvfrom(4096)
+        self.sock.sendto(data, peer)
+
+
+@pytest.mark.parametrize("address", [V4, V6], ids=["ipv4", "ipv6"])
+def test_ten_thousand_queries_and_none_lost(world, daemon, address):
+    d = daemon(CONFIG)
+    control = Control(d, "a")
+    echo = Echo(control.claim(address, 53, protocol=UDP), "")
+    result = Queries(world, address, 53, dns_query("example.test"), count=10000).result()
+    assert result["ok"] == 10000 and lost_queries(result) == {}, result
+    echo.stop()
+    control.close()
+
+
+def test_lifting_it_for_a_socket(world, tmp_path):
+    result = world.run([paths.PROGRAMS / "fence_lift", tmp_path], netns=world.host)
+    assert result.stdout.split("\n")[:-1] == [
+        "fenced: connect EPERM, bind EPERM", "lifted: connect ok, bind EPERM", "own: connect ok, bind ok",
+        "udp: send EPERM", "udp lifted: send ok"]

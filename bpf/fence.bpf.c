@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 #include <linux/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -29,13 +30,23 @@ struct {
 	__type(value, struct fence_owner);
 } owner SEC(".maps");
 
-/* Sockets that may connect and send wherever they want. An entry ends with its socket. */
+/* Sockets that may connect and send to whom they want, but to the host itself by its loopback. An
+ * entry ends with its socket. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, __u32);
 } lifted SEC(".maps");
+
+/* The services of UDP sockets. What one socket of a service has heard, others may answer: servers
+ * take their clients to sockets of their own, as by TFTP and QUIC. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32);
+} services SEC(".maps");
 
 /* Sockets that the daemon has bound; connections accepted from them are not among these. */
 struct {
@@ -78,22 +89,31 @@ int enroll(void *context)
 	return 0;
 }
 
+static __always_inline __u64 listener_of(struct bpf_sock_addr *call)
+{
+	struct bpf_sock *socket = call->sk;
+	__u32 *service = socket ? bpf_sk_storage_get(&services, socket, 0, 0) : NULL;
+
+	return service ? FENCE_SERVICE | *service : bpf_get_socket_cookie(call);
+}
+
 static __always_inline void peer_v4(struct bpf_sock_addr *call, struct fence_peer *peer)
 {
 	__u32 v4 = call->user_ip4;
 
-	peer->cookie = bpf_get_socket_cookie(call);
-	peer->address[10] = peer->address[11] = 0xff;
-	__builtin_memcpy(peer->address + 12, &v4, sizeof(v4));
+	peer->listener = listener_of(call);
+	peer->address[2] = bpf_htonl(0xffff);
+	peer->address[3] = v4;
 	peer->port = (__u16)call->user_port;
 }
 
 static __always_inline void peer_v6(struct bpf_sock_addr *call, struct fence_peer *peer)
 {
-	__u32 v6[4] = {call->user_ip6[0], call->user_ip6[1], call->user_ip6[2], call->user_ip6[3]};
-
-	peer->cookie = bpf_get_socket_cookie(call);
-	__builtin_memcpy(peer->address, v6, sizeof(v6));
+	peer->listener = listener_of(call);
+	peer->address[0] = call->user_ip6[0];
+	peer->address[1] = call->user_ip6[1];
+	peer->address[2] = call->user_ip6[2];
+	peer->address[3] = call->user_ip6[3];
 	peer->port = (__u16)call->user_port;
 }
 
@@ -104,29 +124,45 @@ static __always_inline bool is_lifted(struct bpf_sock_addr *call)
 	return socket && bpf_sk_storage_get(&lifted, socket, 0, 0);
 }
 
-/* The daemon and lifted sockets may; others answer whom they have heard, by UDP alone. */
+/* An unspecified address leads to loopback too. */
+static __always_inline bool is_loopback(const struct fence_peer *peer)
+{
+	__u32 last = peer->address[3];
+
+	if (peer->address[0] || peer->address[1])
+		return false;
+	if (peer->address[2] == bpf_htonl(0xffff))
+		return !last || (last & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+	return !peer->address[2] && (!last || last == bpf_htonl(1));
+}
+
+/* Lifted sockets are bound to an address of the network, and have no business on loopback. Others
+ * answer whom they have heard, by UDP alone. */
+static __always_inline int judge(struct bpf_sock_addr *call, const struct fence_peer *peer)
+{
+	if (is_lifted(call) && !is_loopback(peer))
+		return ALLOW;
+	return call->type == SOCK_DGRAM && bpf_map_lookup_elem(&peers, peer) ? ALLOW : REFUSE;
+}
+
 static __always_inline int judge_v4(struct bpf_sock_addr *call)
 {
 	struct fence_peer peer = {};
 
-	if (is_owner() || is_lifted(call))
+	if (is_owner())
 		return ALLOW;
-	if (call->type != SOCK_DGRAM)
-		return REFUSE;
 	peer_v4(call, &peer);
-	return bpf_map_lookup_elem(&peers, &peer) ? ALLOW : REFUSE;
+	return judge(call, &peer);
 }
 
 static __always_inline int judge_v6(struct bpf_sock_addr *call)
 {
 	struct fence_peer peer = {};
 
-	if (is_owner() || is_lifted(call))
+	if (is_owner())
 		return ALLOW;
-	if (call->type != SOCK_DGRAM)
-		return REFUSE;
 	peer_v6(call, &peer);
-	return bpf_map_lookup_elem(&peers, &peer) ? ALLOW : REFUSE;
+	return judge(call, &peer);
 }
 
 SEC("cgroup/connect4")

@@ -6,7 +6,7 @@
 
 #include <linux/types.h>
 
-/* How many (socket, peer) pairs the UDP sockets remember, those heard last. */
+/* How many (listener, peer) pairs are remembered, those heard last. */
 #define FENCE_MAX_PEERS 65536
 
 /* Whom the fence lets pass: one process, and only while it is in this cgroup. */
@@ -18,11 +18,14 @@ struct fence_owner {
 
 /* Somebody from whom a UDP socket has received. */
 struct fence_peer {
-	__u64 cookie;	  /* of the socket */
-	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
+	__u64 listener;	  /* FENCE_SERVICE and the socket's service, or the socket's cookie */
+	__u32 address[4]; /* network order; IPv4 as ::ffff:a.b.c.d */
 	__u16 port;	  /* network order */
 	__u16 unused[3];
 };
+
+/* Cookies are counted from 1, and never get there. */
+#define FENCE_SERVICE (1ull << 63)
 
 _Static_assert(sizeof(struct fence_owner) == 16, "pinned layout");
 _Static_assert(sizeof(struct fence_peer) == 32, "pinned layout");

@@ -15,7 +15,7 @@
 #include "daemon/log.h"
 #include "daemon/sockets.h"
 
-struct claims *claims_new(struct event_base *base, struct engine *engine,
+struct claims *claims_new(struct event_base *base, struct engine *engine, struct fence *fence,
 	const struct drains *drains, struct handover *handover)
 {
 	struct claims *claims = calloc(1, sizeof(*claims));
@@ -24,6 +24,7 @@ struct claims *claims_new(struct event_base *base, struct engine *engine,
 		return NULL;
 	claims->base = base;
 	claims->engine = engine;
+	claims->fence = fence;
 	claims->drains = drains;
 	claims->handover = handover;
 	if (claims_watch_init(claims)) {

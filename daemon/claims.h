@@ -21,6 +21,7 @@
 #include "daemon/coverage.h"
 #include "daemon/drains.h"
 #include "daemon/engine.h"
+#include "daemon/fence/fence.h"
 #include "daemon/handover.h"
 #include "daemon/peer.h"
 
@@ -58,9 +59,9 @@ struct claims_view {
 	enum claims_pktinfo pktinfo;
 };
 
-/* Nothing is owned. handover may be NULL; every kept socket is kept there too. NULL without memory.
- */
-struct claims *claims_new(struct event_base *base, struct engine *engine,
+/* Nothing is owned. fence and handover may be NULL; every kept socket is kept in the handover too.
+ * NULL without memory. */
+struct claims *claims_new(struct event_base *base, struct engine *engine, struct fence *fence,
 	const struct drains *drains, struct handover *handover);
 
 /* Closes every kept socket. */

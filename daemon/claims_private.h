@@ -31,6 +31,7 @@ struct claim {
 struct claims {
 	struct event_base *base;
 	struct engine *engine;
+	struct fence *fence;
 	const struct drains *drains;
 	struct handover *handover;
 	const struct config *config;
@@ -90,7 +91,8 @@ int claims_lone_steer(struct claim *claim, struct err *err);
 int claims_lone_adopt(struct claim *claim, int fd, struct err *err);
 
 /* Fits a UDP socket of the claim's to the routes in force: it is guarded unless nothing else can
- * reach it, and on the IPv6 wildcard may answer from all of a prefix that the service has. */
+ * reach it, and on the IPv6 wildcard may answer from all of a prefix that the service has. It may
+ * send first where a grant to connect says so, and otherwise answer whom the service has heard. */
 int claims_udp_fit(struct claim *claim, int fd, struct err *err);
 
 /* Whether the claim's socket tells its program which address was asked. */

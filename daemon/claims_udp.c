@@ -7,16 +7,30 @@
 #include "daemon/sockets.h"
 #include "daemon/user/filter.h"
 
+static int fence_in(
+	struct claim *claim, const struct config_service *service, int fd, struct err *err)
+{
+	struct fence *fence = claim->claims->fence;
+	int result = fence_assign(fence, fd, claim->service, err);
+
+	if (!result && service &&
+		coverage_grants(claim->claims->config, service, &claim->bind) & COVERAGE_CONNECT)
+		result = fence_lift(fence, fd, err);
+	return result;
+}
+
 int claims_udp_fit(struct claim *claim, int fd, struct err *err)
 {
 	const struct config *config = claim->claims->config;
 	const struct config_service *service = config_service_by_id(config, claim->service);
 	bool wildcard = addr_is_wildcard(&claim->bind.endpoint.addr);
+	int result = fence_in(claim, service, fd, err);
 
+	if (result)
+		return result;
 	if (claim->bind.family == 6 && wildcard && service &&
 		coverage_has_prefix(config, service, &claim->bind)) {
-		int result = sockets_set_freebind(fd, AF_INET6, true, err);
-
+		result = sockets_set_freebind(fd, AF_INET6, true, err);
 		if (result)
 			return result;
 	}

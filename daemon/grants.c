@@ -140,9 +140,22 @@ static int steer_idle(struct engine *engine, const struct steer_key *key,
 	return engine_steer(engine, key, made->fd, err);
 }
 
+/* What its holder may do. A UDP socket beside the service's own is for peers that were heard there:
+ * it sends first. */
+static int fence_in(struct grants *grants, const struct config_service *service, uint8_t protocol,
+	unsigned allowed, int fd, struct err *err)
+{
+	int result = protocol == IPPROTO_UDP ? fence_assign(grants->fence, fd, service->id, err) : 0;
+
+	if (!result && allowed & COVERAGE_CONNECT)
+		result = fence_lift(grants->fence, fd, err);
+	return result;
+}
+
 /* Every granted socket is made here. `allowed` says whether its holder may connect it. */
-static int make(struct grants *grants, const struct coverage_bind *bind, uint16_t port,
-	unsigned allowed, struct grants_socket *out, struct err *err)
+static int make(struct grants *grants, const struct config_service *service,
+	const struct coverage_bind *bind, uint16_t port, unsigned allowed,
+	struct grants_socket *out, struct err *err)
 {
 	bool tcp = bind->protocol == IPPROTO_TCP;
 	struct sockets_request request = {
@@ -169,10 +182,8 @@ static int make(struct grants *grants, const struct coverage_bind *bind, uint16_
 		result = steer_idle(grants->engine, &key, &made, err);
 	else if (!(allowed & COVERAGE_PASSIVE))
 		result = sockets_refuse_callers(fd, err);
-	/* A UDP socket beside the service's own is for peers that were heard there: it sends first.
-	 */
-	if (!result && (!tcp || allowed & COVERAGE_CONNECT))
-		result = fence_lift(grants->fence, fd, err);
+	if (!result)
+		result = fence_in(grants, service, bind->protocol, allowed, fd, err);
 	if (result)
 		return result;
 	take_fd(&fd);
@@ -225,7 +236,7 @@ static int make_in_range(struct grants *grants, const struct config_service *ser
 
 		if (is_taken(grants, bind, &at))
 			continue;
-		result = make(grants, bind, at.port, allowed, out, err);
+		result = make(grants, service, bind, at.port, allowed, out, err);
 		if (result != -EADDRINUSE)
 			return result;
 	}
@@ -236,8 +247,9 @@ static int make_in_range(struct grants *grants, const struct config_service *ser
 }
 
 /* A specific port. A socket that connects out shares its port with others that do. */
-static int make_at(struct grants *grants, const struct coverage_bind *bind, unsigned allowed,
-	struct grants_socket *out, struct err *err)
+static int make_at(struct grants *grants, const struct config_service *service,
+	const struct coverage_bind *bind, unsigned allowed, struct grants_socket *out,
+	struct err *err)
 {
 	bool shares = bind->protocol == IPPROTO_TCP && !(allowed & COVERAGE_PASSIVE);
 	char text[ADDR_TEXT_SIZE];
@@ -245,7 +257,7 @@ static int make_at(struct grants *grants, const struct coverage_bind *bind, unsi
 	if (!shares && is_taken(grants, bind, &bind->endpoint))
 		return err_set(err, -EADDRINUSE, "%s is in use under a grant already",
 			addr_endpoint_format(&bind->endpoint, text));
-	return make(grants, bind, bind->endpoint.port, allowed, out, err);
+	return make(grants, service, bind, bind->endpoint.port, allowed, out, err);
 }
 
 static int refuse_port_zero(
@@ -275,7 +287,7 @@ int grants_give(struct grants *grants, const struct config_service *service,
 		return err_set(err, -ENOENT, "no grant of service '%s' covers it", service->name);
 	result = !bind->endpoint.port && allowed & COVERAGE_PASSIVE
 			 ? make_in_range(grants, service, bind, allowed, out, err)
-			 : make_at(grants, bind, allowed, out, err);
+			 : make_at(grants, service, bind, allowed, out, err);
 	record = result ? NULL : get_record(grants, service->id);
 	if (record && allowed & COVERAGE_PASSIVE)
 		record->counts.passive++;

@@ -25,7 +25,8 @@ int state_open(struct daemon_state *state, struct event_base *base, struct err *
 	engine_facts(state->engine, &facts);
 	state->drains = drains_new(state->handover);
 	if (state->drains)
-		state->claims = claims_new(base, state->engine, state->drains, state->handover);
+		state->claims = claims_new(
+			base, state->engine, state->fence, state->drains, state->handover);
 	if (state->claims)
 		state->getsocks = getsocks_new(base, state->claims);
 	state->grants = grants_new(state->engine, state->fence);
@@ -33,7 +34,7 @@ int state_open(struct daemon_state *state, struct event_base *base, struct err *
 	if (state->drains && state->deliveries)
 		state->judge = judge_new(base, state->deliveries, state->drains, !facts.steers);
 	if (state->judge)
-		state->acceptors = acceptors_new(base, state->engine, state->judge,
+		state->acceptors = acceptors_new(base, state->engine, state->fence, state->judge,
 			state->deliveries, state->drains, state->handover);
 	if (!state->getsocks || !state->grants || !state->acceptors)
 		return err_errno(err, -ENOMEM, "starting");

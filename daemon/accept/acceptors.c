@@ -163,8 +163,9 @@ void acceptors_resume(struct acceptors *acceptors, uint32_t service)
 	}
 }
 
-struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, struct judge *judge,
-	struct deliveries *deliveries, const struct drains *drains, struct handover *handover)
+struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, struct fence *fence,
+	struct judge *judge, struct deliveries *deliveries, const struct drains *drains,
+	struct handover *handover)
 {
 	struct acceptors *set = calloc(1, sizeof(*set));
 
@@ -173,6 +174,7 @@ struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, 
 	*set = (struct acceptors){
 		.base = base,
 		.engine = engine,
+		.fence = fence,
 		.judge = judge,
 		.deliveries = deliveries,
 		.drains = drains,
@@ -214,7 +216,8 @@ static void close_acceptor(struct acceptor *acceptor)
 	free(acceptor);
 }
 
-/* UDP sockets are bound to what they serve, and hear what no route gives them. */
+/* UDP sockets are bound to what they serve, and hear what no route gives them; their programs
+ * answer whom the service has heard. */
 int acceptor_guard(struct acceptor *acceptor, const struct config *config, struct err *err)
 {
 	const struct wanted *wanted = &acceptor->wanted;
@@ -224,7 +227,10 @@ int acceptor_guard(struct acceptor *acceptor, const struct config *config, struc
 		.v6only = true,
 		.endpoint = wanted->endpoint,
 	};
+	int result = fence_assign(acceptor->set->fence, acceptor->fd, wanted->service, err);
 
+	if (result)
+		return result;
 	if (engine_steers(acceptor->set->engine))
 		return engine_guard(acceptor->set->engine, acceptor->fd, wanted->service, err);
 	return filter_attach(

@@ -12,14 +12,16 @@
 #include "daemon/accept/judge.h"
 #include "daemon/drains.h"
 #include "daemon/engine.h"
+#include "daemon/fence/fence.h"
 #include "daemon/handover.h"
 
 struct acceptors;
 
-/* Nothing is owned. handover may be NULL; sockets that it has are used again, and every socket is
- * kept there. NULL without memory. */
-struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, struct judge *judge,
-	struct deliveries *deliveries, const struct drains *drains, struct handover *handover);
+/* Nothing is owned. fence and handover may be NULL; sockets that the handover has are used again,
+ * and every socket is kept there. NULL without memory. */
+struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, struct fence *fence,
+	struct judge *judge, struct deliveries *deliveries, const struct drains *drains,
+	struct handover *handover);
 
 /* Opens what the configuration needs beside what is open. On failure, with at least one error among
  * the complaints, nothing is changed. Then one of the other two. */

@@ -28,6 +28,7 @@ struct acceptors {
 	struct engine *engine;
 	struct judge *judge;
 	struct deliveries *deliveries;
+	struct fence *fence;
 	const struct drains *drains;
 	uint32_t era;
 	struct handover *handover;

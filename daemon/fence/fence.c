@@ -247,6 +247,14 @@ int fence_lift(struct fence *fence, int fd, struct err *err)
 	return 0;
 }
 
+int fence_assign(struct fence *fence, int fd, uint32_t service, struct err *err)
+{
+	if (fence && bpf_map_update_elem(bpf_map__fd(fence->skeleton->maps.services), &fd, &service,
+			     BPF_ANY))
+		return err_errno(err, -errno, "telling the fence whose a socket is");
+	return 0;
+}
+
 void fence_close(struct fence *fence)
 {
 	if (!fence)

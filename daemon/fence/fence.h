@@ -10,6 +10,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/err.h"
 #include "daemon/config/config.h"
@@ -34,9 +35,14 @@ struct fence_facts {
 int fence_open(const char *run_dir, enum config_fence wanted, struct fence **out,
 	struct fence_facts *facts, struct err *err);
 
-/* Lets whoever holds the socket connect, and send to anyone, as a grant to connect says. It still
- * cannot be bound anew. Nothing to do without a fence (NULL). */
+/* These two do nothing without a fence (NULL). */
+
+/* Lets whoever holds the socket connect, and send to anyone, as a grant to connect says, but not to
+ * the host's loopback. It still cannot be bound anew. */
 int fence_lift(struct fence *fence, int fd, struct err *err);
+
+/* Says which service a UDP socket is for: it may answer whom any of that service's has heard. */
+int fence_assign(struct fence *fence, int fd, uint32_t service, struct err *err);
 
 /* Frees the object; the fence stands. NULL is allowed. */
 void fence_close(struct fence *fence);

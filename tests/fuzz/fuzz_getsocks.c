@@ -225,7 +225,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int lowest = lowest_free_fd();
 	struct engine *engine = fake_engine_new();
 	struct drains *drains = drains_new(NULL);
-	struct claims *claims = claims_new(base, engine, drains, NULL);
+	struct claims *claims = claims_new(base, engine, NULL, drains, NULL);
 	struct getsocks *getsocks = getsocks_new(base, claims);
 	struct client client = {.fd = -1};
 	struct input input = {data, size};

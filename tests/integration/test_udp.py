@@ -139,6 +139,8 @@ def test_connected_sockets_of_a_group_hear_their_peers_alone(world, daemon):
     serve(d, V6, "others", flags=REUSEPORT)
     clients = [connect(world, V6, 53, timeout=5, kind=socket.SOCK_DGRAM) for _ in range(8)]
     for number, client in enumerate(clients):
+        client.send(b"hello")
+        assert client.recv(4096).endswith(b"others")
         control = Control(d, "a")
         made = control.claim(V6, 53, protocol=UDP, flags=REUSEPORT)
         made.connect(client.getsockname()[:2])
@@ -149,10 +151,17 @@ def test_connected_sockets_of_a_group_hear_their_peers_alone(world, daemon):
     assert {ask_udp(world, V6) for _ in range(32)} == {"others"}
 
 
+def connect_to_client(world, server):
+    """Connects a socket of the service's to a client, which has to be heard first."""
+    with connect(world, V6, 53, kind=socket.SOCK_DGRAM) as client:
+        client.send(b"hello")
+        server.connect(server.recvfrom(100)[1])
+
+
 def test_a_lone_socket_that_was_connected_is_replaced(world, daemon):
     d = daemon(CONFIG)
     first = Control(d, "a")
-    first.claim(V6, 53, protocol=UDP).connect((CLIENT_V6, 9))
+    connect_to_client(world, first.claim(V6, 53, protocol=UDP))
     assert ask_udp(world, V6) == REFUSED
     serve(d, V6)
     assert ask_udp(world, V6) == "a"
@@ -189,7 +198,8 @@ print(bind(made(socket.SO_REUSEADDR)), bind(made(socket.SO_REUSEADDR)))
 
 
 def test_an_address_that_a_process_of_the_service_has_is_in_use(world, daemon):
-    result = run_once(world, daemon(CONFIG), "/usr/bin/python3", "-uc", ONE_AFTER_ANOTHER, options=["--isolate"])
+    d = daemon(CONFIG, options=["--fence", "off"])  # the program connects to whom it has not heard
+    result = run_once(world, d, "/usr/bin/python3", "-uc", ONE_AFTER_ANOTHER, options=["--isolate"])
     assert result.stdout.split() == ["bound", "EADDRINUSE", "EADDRINUSE", "bound", "ENOTCONN", "bound", "bound"]
     assert result.stderr == ""
 
@@ -199,7 +209,9 @@ def test_a_connected_socket_goes_on_when_its_address_is_claimed_again(world, dae
     d = daemon(CONFIG)
     client = connect(world, V6, 53, timeout=5, kind=socket.SOCK_DGRAM)
     first = Control(d, "a")
-    first.claim("::", 53, protocol=UDP).connect(client.getsockname()[:2])
+    first.claim("::", 53, protocol=UDP)
+    client.send(b"hello")
+    first.socket.connect(first.socket.recvfrom(100)[1])
     first.server = Answers(first.socket, "first")
     serve(d, "::", "second")
     client.send(b"x")
@@ -227,7 +239,7 @@ def test_claims_leave_no_guards_behind(world, daemon):
     control = Control(d, "a")
     for _ in range(5):
         with control.claim("::", 53, protocol=UDP) as made:
-            made.connect((CLIENT_V6, 9))
+            connect_to_client(world, made)
     assert guards() == 1
     control.close()
     until(lambda: not d.claims("a"))

@@ -94,6 +94,7 @@ class Answers:
     def _answer(self):
         if self.sock.type == socket.SOCK_DGRAM:
             _, peer = self.sock.recvfrom(4096)
+            self.count += 1
             self.sock.sendto(self.page, peer)
         else:
             connection, _ = self.sock.accept()

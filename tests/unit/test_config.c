@@ -624,7 +624,7 @@ static void a_route_is_stored_as_written(void **state)
 	assert_true(route->tcp && route->udp);
 	assert_int_equal(route->action, MATCH_SERVICE);
 	assert_ptr_equal(route->service, config_service_find(config, "blog"));
-	assert_int_equal(route->place.line, 4);
+	assert_int_equal(route->place.line, 5);
 	assert_int_equal(route->place.column, 5);
 
 	route++; /* a range of all ports is any port, and lists left out hold everything */

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A hostile service: from an empty namespace it tries to get out through the sockets it is given.
 //   escape accepted|listener|udp 4|6 ADDRESS PORT [PATH]
-// ADDRESS and PORT are a server of the host's that nobody has given it. Each line of its output is
-// an attempt and what came of it: "ok", or an errno. accepted: one connection is used up by each
-// attempt. PATH: a Unix socket outside to which one socket more is passed.
+// With 6 and an IPv4 address the sockets are dual-stack ones. ADDRESS and PORT are a server of the
+// host's that nobody has given it. Each line of its output is an attempt and what came of it: "ok",
+// or an errno. accepted: one connection is used up by each attempt. PATH: a Unix socket outside to
+// which one socket more is passed.
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/un.h>
@@ -21,8 +23,11 @@
 #endif
 
 static int domain;
+static sigset_t go;
 static struct sockaddr_storage outside; /* in the socket's own family */
 static socklen_t outside_length;
+static struct sockaddr_storage heard; /* a client, by UDP */
+static socklen_t heard_length;
 static const char *pass_to;
 
 static const char *result_text(int result)
@@ -59,8 +64,12 @@ static int disconnect(int fd)
 	return connect(fd, &nowhere, sizeof(nowhere)) ? -errno : 0;
 }
 
+/* Without a fence it may be under way for long. */
 static int connect_out(int fd)
 {
+	struct timeval patience = {.tv_sec = 1};
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	return connect(fd, (struct sockaddr *)&outside, outside_length) ? -errno : 0;
 }
 
@@ -85,13 +94,12 @@ static int disconnect_bind(int fd)
 	return result ? result : bind_out(fd);
 }
 
-/* The test tries to reach the port that it names, until stdin ends. */
+/* The test tries to reach the port that it names, and sends SIGUSR1 when it has. */
 static int disconnect_listen(int fd)
 {
 	struct sockaddr_in6 name = {0};
 	socklen_t length = sizeof(name);
-	int result = disconnect(fd);
-	char line[8];
+	int result = disconnect(fd), signal;
 
 	if (!result)
 		result = listen(fd, 16) ? -errno : 0;
@@ -99,8 +107,7 @@ static int disconnect_listen(int fd)
 		return result;
 	getsockname(fd, (struct sockaddr *)&name, &length);
 	printf("listens %d\n", ntohs(name.sin6_port)); /* at the same place in both families */
-	if (!fgets(line, sizeof(line), stdin))
-		return -EIO;
+	sigwait(&go, &signal);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	result = accept(fd, NULL, NULL);
 	return result < 0 ? -errno : 0;
@@ -174,19 +181,27 @@ static int uring_bind(int fd)
 		domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(anywhere));
 }
 
-/* From here on the kernel takes it for an IPv4 socket. */
-static int change_family(int fd)
+/* Makes the connected socket an IPv4 one for the kernel, and disconnects it. */
+static int become_v4(int fd, struct sockaddr_in *target)
 {
-	struct sockaddr_in target = {.sin_family = AF_INET};
 	const struct sockaddr_in6 *mapped = (struct sockaddr_in6 *)&outside;
 
 	if (domain == AF_INET)
 		return -EAFNOSUPPORT;
 	if (setsockopt(fd, IPPROTO_IPV6, IPV6_ADDRFORM, &(int){AF_INET}, sizeof(int)))
 		return -errno;
-	disconnect(fd);
-	target.sin_port = mapped->sin6_port;
-	memcpy(&target.sin_addr, mapped->sin6_addr.s6_addr + 12, sizeof(target.sin_addr));
+	*target = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = mapped->sin6_port};
+	memcpy(&target->sin_addr, mapped->sin6_addr.s6_addr + 12, sizeof(target->sin_addr));
+	return disconnect(fd);
+}
+
+static int change_family(int fd)
+{
+	struct sockaddr_in target;
+	int result = become_v4(fd, &target);
+
+	if (result)
+		return result;
 	return connect(fd, (struct sockaddr *)&target, sizeof(target)) ? -errno : 0;
 }
 
@@ -313,15 +328,26 @@ static int send_loopback(int fd)
 /* What a server does: answers whom it has heard, also connected, and lets go again. */
 static int answer_heard(int fd)
 {
-	struct sockaddr_storage peer;
-	socklen_t length = sizeof(peer);
 	char packet[16];
 
-	if (recvfrom(fd, packet, sizeof(packet), 0, (struct sockaddr *)&peer, &length) < 0 ||
-		sendto(fd, "heard", 5, 0, (struct sockaddr *)&peer, length) < 0 ||
-		connect(fd, (struct sockaddr *)&peer, length) || send(fd, "twice", 5, 0) < 0)
+	heard_length = sizeof(heard);
+	if (recvfrom(fd, packet, sizeof(packet), 0, (struct sockaddr *)&heard, &heard_length) < 0 ||
+		sendto(fd, "heard", 5, 0, (struct sockaddr *)&heard, heard_length) < 0 ||
+		connect(fd, (struct sockaddr *)&heard, heard_length) || send(fd, "twice", 5, 0) < 0)
 		return -errno;
 	return disconnect(fd);
+}
+
+static int change_family_send(int fd)
+{
+	struct sockaddr_in target;
+	int result = connect(fd, (struct sockaddr *)&heard, heard_length) ? -errno : 0;
+
+	if (!result)
+		result = become_v4(fd, &target);
+	if (result)
+		return result;
+	return sendto(fd, "x", 1, 0, (struct sockaddr *)&target, sizeof(target)) < 0 ? -errno : 0;
 }
 
 struct attempt {
@@ -376,6 +402,7 @@ static const struct attempt on_udp[] = {
 	{"take-namespace", take_namespace},
 	{"see-interfaces", see_interfaces},
 	{"pass", pass},
+	{"change-family", change_family_send},
 };
 
 static void try_all(const struct attempt *attempts, size_t count, int fd, bool accepts)
@@ -406,6 +433,9 @@ int main(int argc, char **argv)
 	udp = !strcmp(argv[1], "udp");
 	domain = argv[2][0] == '4' ? AF_INET : AF_INET6;
 	pass_to = argv[5];
+	sigemptyset(&go);
+	sigaddset(&go, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &go, NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	set_outside(argv[3], atoi(argv[4]));
 	fd = socket(domain, udp ? SOCK_DGRAM : SOCK_STREAM, 0);

@@ -145,7 +145,8 @@ static int steer_idle(struct engine *engine, const struct steer_key *key,
 static int fence_in(struct grants *grants, const struct config_service *service, uint8_t protocol,
 	unsigned allowed, int fd, struct err *err)
 {
-	int result = protocol == IPPROTO_UDP ? fence_assign(grants->fence, fd, service->id, err) : 0;
+	int result =
+		protocol == IPPROTO_UDP ? fence_assign(grants->fence, fd, service->id, err) : 0;
 
 	if (!result && allowed & COVERAGE_CONNECT)
 		result = fence_lift(grants->fence, fd, err);

@@ -42,6 +42,10 @@ static void print_fence(const json_t *fence)
 	if (json_is_string(json_object_get(fence, "loose")))
 		printf("WARNING: the fence ends with the daemon: %s\n",
 			control_text(fence, "loose"));
+	if (json_integer_value(json_object_get(fence, "strangers")) > 0)
+		printf("WARNING: %" JSON_INTEGER_FORMAT
+		       " sockets that were made before the fence stood are outside of it (see socketboxd(8))\n",
+			json_integer_value(json_object_get(fence, "strangers")));
 }
 
 static void print_claim(const json_t *claim)

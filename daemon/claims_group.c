@@ -177,6 +177,7 @@ int claims_group_adopt(struct claim *claim, int fd, struct err *err)
 	if (getsockname(fd, (struct sockaddr *)&address, &length) ||
 		addr_from_sockaddr(&address, length, &claim->bound))
 		return err_set(err, -ESTALE, "the kept socket has no address");
+	fence_recognise(claim->claims->fence, fd);
 	result = steer_slot(claim, STEER_SLOT_KEEPER, copy, err);
 	if (!result)
 		claim->fd = take_fd(&copy);

@@ -242,6 +242,7 @@ int claims_lone_adopt(struct claim *claim, int fd, struct err *err)
 	if (claim->fd < 0)
 		return err_errno(err, -errno, "keeping the registered socket");
 	claim->cookie = sockets_cookie(fd);
+	fence_recognise(claim->claims->fence, fd);
 	if (claim->bind.protocol == IPPROTO_UDP)
 		result = claims_udp_fit(claim, claim->fd, err);
 	return result ? result : claims_lone_steer(claim, err);

@@ -390,6 +390,8 @@ static int check(const struct options *options, struct err *err)
 	if (!result)
 		result =
 			engine_check(options->engine_given ? options->engine : config->engine, err);
+	if (!result)
+		result = fence_check(options->fence_given ? options->fence : config->fence, err);
 	config_free(config);
 	return result;
 }

@@ -56,11 +56,14 @@ static const char *text_of(const struct err *err)
 	return err->text[0] ? err->text : NULL;
 }
 
-static json_t *report_fence(const struct fence_facts *facts)
+static json_t *report_fence(const struct daemon_state *state)
 {
-	return json_pack("{s:b, s:b, s:s?, s:s?, s:s?, s:s?}", "stands", facts->stands, "adopted",
-		facts->adopted, "cgroup", facts->cgroup[0] ? facts->cgroup : NULL, "why",
-		text_of(&facts->why), "gap", text_of(&facts->gap), "loose", text_of(&facts->loose));
+	const struct fence_facts *facts = &state->fence_facts;
+
+	return json_pack("{s:b, s:b, s:s?, s:s?, s:s?, s:s?, s:i}", "stands", facts->stands,
+		"adopted", facts->adopted, "cgroup", facts->cgroup[0] ? facts->cgroup : NULL, "why",
+		text_of(&facts->why), "gap", text_of(&facts->gap), "loose", text_of(&facts->loose),
+		"strangers", (int)fence_strangers(state->fence));
 }
 
 static json_t *claim_object(const struct claims_view *view)
@@ -230,9 +233,8 @@ json_t *report_status(struct daemon_state *state)
 		"version", SOCKETBOX_BUILD_VERSION, "pid", (int)getpid(), "control",
 		state->control_path, "started", (json_int_t)state->started, "loaded",
 		(json_int_t)state->loaded, "reloads", (int)state->reloads, "files", files, "engine",
-		report_engine(state), "fence", report_fence(&state->fence_facts), "shapes",
-		(int)state->shapes, "services", report_services(state), "routes",
-		report_routes(state), "acceptors",
+		report_engine(state), "fence", report_fence(state), "shapes", (int)state->shapes,
+		"services", report_services(state), "routes", report_routes(state), "acceptors",
 		acceptors_report(state->acceptors, state->config), "peeking",
 		(int)judge_waiting(state->judge));
 }

@@ -258,6 +258,7 @@ static bool take_socket(struct acceptor *acceptor)
 	fd = handover_take(acceptor->set->handover, name);
 	if (fd < 0 || (acceptor->wanted.protocol == IPPROTO_TCP && !sockets_listens(fd)))
 		return false;
+	fence_recognise(acceptor->set->fence, fd);
 	acceptor->fd = take_fd(&fd);
 	/* It may be; then this daemon goes on with the drain, or ends it. */
 	acceptor->deaf = !engine_steers(acceptor->set->engine);

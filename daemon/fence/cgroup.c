@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -41,6 +43,14 @@ static int find_outside(char path[PATH_MAX], bool *inside)
 	return -ENOENT;
 }
 
+/* In a container, what is mounted may be another part of the hierarchy than the process is in. */
+static bool is_cgroup(const char *path)
+{
+	struct statfs what;
+
+	return !statfs(path, &what) && what.f_type == CGROUP2_SUPER_MAGIC;
+}
+
 /* Where the hierarchy is mounted, and where the process is in it, or was before it entered a
  * fence. */
 static int locate(char root[PATH_MAX], char outside[PATH_MAX], bool *inside, struct err *err)
@@ -53,7 +63,11 @@ static int locate(char root[PATH_MAX], char outside[PATH_MAX], bool *inside, str
 			"no cgroup v2 hierarchy is mounted (mount -t cgroup2 none /sys/fs/cgroup/unified)");
 	strcpy(outside, root);
 	result = find_outside(outside, inside);
-	return result ? err_errno(err, result, "/proc/self/cgroup") : 0;
+	if (result)
+		return err_errno(err, result, "/proc/self/cgroup");
+	if (!is_cgroup(outside))
+		strcpy(outside, root);
+	return 0;
 }
 
 static int write_text(int directory, const char *name, const char *text)
@@ -160,6 +174,17 @@ int fence_cgroup_enter(const char *run_dir, struct fence_cgroup *cgroup, struct 
 		rmdir(before);
 	write_note(run_dir, cgroup->path);
 	return 0;
+}
+
+int fence_cgroup_check(struct err *err)
+{
+	char root[PATH_MAX], outside[PATH_MAX];
+	bool inside = false;
+	int result = locate(root, outside, &inside, err);
+
+	if (!result && access(outside, W_OK) && access(root, W_OK))
+		result = err_errno(err, -errno, "cannot make a cgroup in %s", outside);
+	return result;
 }
 
 /* Out of whatever fence the process is in. */

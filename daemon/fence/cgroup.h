@@ -26,6 +26,9 @@ struct fence_cgroup {
  * -ENOENT without cgroup v2, -EACCES, -EROFS and others. */
 int fence_cgroup_enter(const char *run_dir, struct fence_cgroup *cgroup, struct err *err);
 
+/* Finds out whether it could be entered, as far as can be told without doing it. */
+int fence_cgroup_check(struct err *err);
+
 /* Leaves the cgroup if the process is in it, and removes the one that run_dir remembers, if nobody
  * else is. */
 void fence_cgroup_remove(const char *run_dir);

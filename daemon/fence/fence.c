@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,16 +21,19 @@
 #include "daemon/fence/links.h"
 #include "daemon/kernel/libbpf_log.h"
 #include "daemon/kernel/pins.h"
+#include "daemon/log.h"
 #include "fence.skel.h"
 
 enum { LINKS = 9 };
 
 struct fence {
-	struct fence_bpf *skeleton;
+	struct fence_bpf *skeleton; /* while it is put up */
 	struct fence_cgroup cgroup;
 	struct bpf_link *links[LINKS];
 	size_t link_count;
+	int lifted, services, bound;		  /* maps */
 	char pin_dir[PATH_MAX], folder[PATH_MAX]; /* empty: nothing is pinned */
+	unsigned strangers;			  /* sockets of before it stood */
 };
 
 static int set_pin_paths(struct fence *fence, struct err *err)
@@ -161,6 +165,39 @@ static void open_pins(struct fence *fence, const char *run_dir, struct err *faul
 		fence->pin_dir[0] = fence->folder[0] = '\0';
 }
 
+static int keep_map(const struct bpf_map *map, int *fd, struct err *err)
+{
+	*fd = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0);
+	return *fd < 0 ? err_errno(err, -errno, "keeping the fence's maps") : 0;
+}
+
+static void free_links(struct fence *fence)
+{
+	while (fence->link_count)
+		bpf_link__destroy(fence->links[--fence->link_count]); /* what is pinned stays */
+}
+
+/* The kernel has the programs. What this process goes on to need is few descriptors: connections
+ * need them, too. */
+static int settle(struct fence *fence, struct err *err)
+{
+	int result = keep_map(fence->skeleton->maps.lifted, &fence->lifted, err);
+
+	if (!result)
+		result = keep_map(fence->skeleton->maps.services, &fence->services, err);
+	if (!result)
+		result = keep_map(fence->skeleton->maps.bound, &fence->bound, err);
+	if (result)
+		return result;
+	if (fence->pin_dir[0]) {
+		free_links(fence);
+		fence_links_clear(fence->pin_dir, false);
+	}
+	fence_bpf__destroy(take_ptr(&fence->skeleton));
+	cleanup_close_fd(&fence->cgroup.fd);
+	return 0;
+}
+
 static int put_up(
 	struct fence *fence, const char *run_dir, struct fence_facts *facts, struct err *err)
 {
@@ -174,10 +211,10 @@ static int put_up(
 		result = attach_all(fence, &facts->adopted, err);
 	if (!result)
 		result = prove(fence, &facts->gap, err);
+	if (!result)
+		result = settle(fence, err);
 	if (result)
 		return result;
-	if (fence->pin_dir[0])
-		fence_links_clear(fence->pin_dir, false);
 	facts->stands = true;
 	strcpy(facts->cgroup, fence->cgroup.path);
 	strcpy(facts->outside, fence->cgroup.outside);
@@ -208,6 +245,11 @@ static void take_down_pinned(const char *run_dir)
 	fence_cgroup_remove(run_dir);
 }
 
+static int refuse(int code, const struct err *why, struct err *err)
+{
+	return err_set(err, code, "the fence is required, and cannot stand: %s", why->text);
+}
+
 int fence_open(const char *run_dir, enum config_fence wanted, struct fence **out,
 	struct fence_facts *facts, struct err *err)
 {
@@ -225,7 +267,7 @@ int fence_open(const char *run_dir, enum config_fence wanted, struct fence **out
 	fence = calloc(1, sizeof(*fence));
 	if (!fence)
 		return err_errno(err, -ENOMEM, "the fence");
-	fence->cgroup.fd = -1;
+	*fence = (struct fence){.cgroup.fd = -1, .lifted = -1, .services = -1, .bound = -1};
 	result = put_up(fence, run_dir, facts, &facts->why);
 	if (!result) {
 		*out = fence;
@@ -234,34 +276,66 @@ int fence_open(const char *run_dir, enum config_fence wanted, struct fence **out
 	take_down(fence, run_dir);
 	if (wanted == CONFIG_FENCE_AUTO)
 		return 0;
-	return err_set(err, result, "the fence is required, and cannot stand: %s", facts->why.text);
+	return refuse(result, &facts->why, err);
+}
+
+int fence_check(enum config_fence wanted, struct err *err)
+{
+	struct fence fence = {.cgroup.fd = -1};
+	struct err why;
+	int result;
+
+	if (wanted != CONFIG_FENCE_REQUIRED)
+		return 0;
+	libbpf_log_open();
+	result = fence_cgroup_check(&why);
+	if (!result)
+		result = load(&fence, &why);
+	fence_bpf__destroy(fence.skeleton);
+	return result ? refuse(result, &why, err) : 0;
 }
 
 int fence_lift(struct fence *fence, int fd, struct err *err)
 {
 	uint32_t one = 1;
 
-	if (fence &&
-		bpf_map_update_elem(bpf_map__fd(fence->skeleton->maps.lifted), &fd, &one, BPF_ANY))
+	if (fence && bpf_map_update_elem(fence->lifted, &fd, &one, BPF_ANY))
 		return err_errno(err, -errno, "lifting the fence for a socket");
 	return 0;
 }
 
 int fence_assign(struct fence *fence, int fd, uint32_t service, struct err *err)
 {
-	if (fence && bpf_map_update_elem(bpf_map__fd(fence->skeleton->maps.services), &fd, &service,
-			     BPF_ANY))
+	if (fence && bpf_map_update_elem(fence->services, &fd, &service, BPF_ANY))
 		return err_errno(err, -errno, "telling the fence whose a socket is");
 	return 0;
+}
+
+void fence_recognise(struct fence *fence, int fd)
+{
+	uint32_t mark;
+
+	if (!fence || !bpf_map_lookup_elem(fence->bound, &fd, &mark))
+		return;
+	if (!fence->strangers++)
+		log_warning(
+			"sockets that were made before the fence stood are outside of it: to renew them, stop this daemon and the services, run socketboxd --detach, and start them again");
+}
+
+unsigned fence_strangers(const struct fence *fence)
+{
+	return fence ? fence->strangers : 0;
 }
 
 void fence_close(struct fence *fence)
 {
 	if (!fence)
 		return;
-	for (size_t i = 0; i < fence->link_count; i++)
-		bpf_link__destroy(fence->links[i]); /* a pinned link stays attached */
+	free_links(fence);
 	fence_bpf__destroy(fence->skeleton);
+	cleanup_close_fd(&fence->lifted);
+	cleanup_close_fd(&fence->services);
+	cleanup_close_fd(&fence->bound);
 	cleanup_close_fd(&fence->cgroup.fd);
 	free(fence);
 }

@@ -27,6 +27,10 @@ struct fence_facts {
 	struct err loose;	/* it ends with the daemon; empty text: it does not */
 };
 
+/* Finds out whether this program's fence could be had here; nothing that runs is touched. With
+ * CONFIG_FENCE_REQUIRED alone it matters, so nothing is done with another. */
+int fence_check(enum config_fence wanted, struct err *err);
+
 /*
  * Enters the cgroup and attaches the programs; to be called before the daemon makes any socket that
  * it gives away. With CONFIG_FENCE_AUTO a fence that cannot be had is no error: *out is NULL, and
@@ -35,7 +39,7 @@ struct fence_facts {
 int fence_open(const char *run_dir, enum config_fence wanted, struct fence **out,
 	struct fence_facts *facts, struct err *err);
 
-/* These two do nothing without a fence (NULL). */
+/* These three do nothing without a fence (NULL). */
 
 /* Lets whoever holds the socket connect, and send to anyone, as a grant to connect says, but not to
  * the host's loopback. It still cannot be bound anew. */
@@ -43,6 +47,11 @@ int fence_lift(struct fence *fence, int fd, struct err *err);
 
 /* Says which service a UDP socket is for: it may answer whom any of that service's has heard. */
 int fence_assign(struct fence *fence, int fd, uint32_t service, struct err *err);
+
+/* To be shown each socket that an earlier daemon made: those that it did not make inside a fence
+ * are counted, and complained of once. */
+void fence_recognise(struct fence *fence, int fd);
+unsigned fence_strangers(const struct fence *fence);
 
 /* Frees the object; the fence stands. NULL is allowed. */
 void fence_close(struct fence *fence);

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The fence over time: crashes, restarts, removal, several daemons, machines that cannot have it, and its cost."""
 import ctypes
+import json
 import os
 import pathlib
+import signal
 import socket
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from support import paths
 from support.control import UDP, Control
 from support.launch import NOBODY, open_to_all, run_once
-from support.process import until
+from support.process import run, until
 from support.queries import Queries, dns_query
 from support.queries import lost as lost_queries
 from support.traffic import Answers, ask, connect, host_server
@@ -26,7 +28,7 @@ PROGRAMS = 9
 
 def escapes(world, listener):
     """Whether a connection that the listener accepts can be turned to a server of the host's."""
-    with connect(world, V4):
+    with connect(world, V4, listener.getsockname()[1]):
         accepted, _ = listener.accept()
     with accepted:
         assert _libc.connect(accepted.fileno(), bytes(16), 16) == 0  # AF_UNSPEC
@@ -43,9 +45,30 @@ def pins(daemon):
     return {each.name: sorted(link.name for link in each.iterdir()) for each in folder.iterdir()} if folder.exists() else {}
 
 
+def bpftool(*words):
+    return json.loads(run(["bpftool", "-j", *words], check=True).stdout or "[]")
+
+
 def attached(cgroup):
     """How many programs the kernel has on a cgroup."""
-    return len(os.popen(f"bpftool -j cgroup show {cgroup}").read().split('"id"')) - 1
+    return len(bpftool("cgroup", "show", cgroup))
+
+
+def maps(daemon):
+    """The numbers of the fence's maps."""
+    return {pin.name: bpftool("map", "show", "pinned", pin)["id"] for pin in (daemon.run_dir / "bpf" / "v1").glob("fence_*")}
+
+
+def programs(daemon):
+    """How many programs use the fence's maps, attached or not."""
+    known = set(maps(daemon).values())
+    return sum(bool(known & set(program.get("map_ids", []))) for program in bpftool("prog"))
+
+
+def is_inside(daemon):
+    """Whether the daemon is in the cgroup of its fence."""
+    own = pathlib.Path(f"/proc/{daemon.process.pid}/cgroup").read_text().split("0::")[1].strip()
+    return daemon.status()["fence"]["cgroup"].endswith(own)
 
 
 @pytest.fixture
@@ -59,8 +82,7 @@ def test_status_says_that_it_stands(world, daemon):
     assert (fence["stands"], fence["adopted"], fence["why"], fence["gap"], fence["loose"]) == (True, False, None, None, None)
     assert "the fence stands" in d.cli("status").stdout
     assert f"the fence stands: {fence['cgroup']}" in d.process.log()
-    assert pathlib.Path(f"/proc/{d.process.pid}/cgroup").read_text().splitlines()[-1].endswith(
-        pathlib.Path(fence["cgroup"]).name)
+    assert is_inside(d)
 
 
 def test_it_stands_while_no_daemon_runs_and_is_adopted(world, daemon, secret):
@@ -68,17 +90,48 @@ def test_it_stands_while_no_daemon_runs_and_is_adopted(world, daemon, secret):
     listener = Control(d, "a").claim(V4)
     before, cgroup = pins(d), d.status()["fence"]["cgroup"]
     assert [len(links) for links in before.values()] == [PROGRAMS]
-    for _ in range(3):
+    there_is = maps(d), programs(d)
+    for _ in range(8):
         d.kill()
         assert not escapes(world, listener)
         d.start()
-        assert d.status()["fence"]["adopted"]
+        assert d.status()["fence"]["adopted"] and is_inside(d)
         assert not escapes(world, listener)
     assert (pins(d), attached(cgroup)) == (before, PROGRAMS)
+    until(lambda: (maps(d), programs(d)) == there_is, what="earlier daemons' programs are gone")
     again = Control(d, "b")
     Answers(again.claim("::", 81), "b")
     assert ask(world, V6, 81) == "b"
     assert secret.count == 0
+
+
+def test_upgrades_take_it_over(world, daemon, secret):
+    d = daemon(CONFIG)
+    control = Control(d, "a")
+    listener = control.claim(V4)
+    before, cgroup, there_is = pins(d), d.status()["fence"]["cgroup"], (maps(d), programs(d))
+    for i in range(8):
+        d.process.send(signal.SIGUSR2)
+        until(lambda: d.process.log().count("the fence stands") == 2 + i and d.answers(), what="the next daemon")
+        assert d.status()["fence"]["adopted"] and is_inside(d)
+        assert not escapes(world, listener)
+    assert (pins(d), attached(cgroup), d.status()["fence"]["cgroup"]) == (before, PROGRAMS, cgroup)
+    until(lambda: (maps(d), programs(d)) == there_is, what="earlier daemons' programs are gone")
+    assert not escapes(world, Control(d, "b").claim(V4, 81))
+    assert secret.count == 0
+
+
+def test_upgrades_put_it_up_and_say_what_is_outside(world, daemon, secret):
+    d = daemon({"fence": "off", **CONFIG})
+    listener = Control(d, "a").claim(V4)
+    d.write(CONFIG)
+    d.process.send(signal.SIGUSR2)
+    until(lambda: "the fence stands" in d.process.log() and d.answers(), what="the next daemon")
+    assert d.status()["fence"]["strangers"] == 1
+    assert "WARNING: 1 sockets that were made before the fence stood are outside of it" in d.cli("status").stdout
+    assert "run socketboxd --detach" in d.process.log()
+    assert escapes(world, listener)
+    assert not escapes(world, Control(d, "b").claim(V4, 81))
 
 
 def test_sockets_of_a_removed_cgroup_stay_fenced(world, daemon, secret):
@@ -135,9 +188,25 @@ def test_two_daemons_have_a_fence_each(world, daemon, secret):
     assert ask(world, V6, 81) == "b"
 
 
-WITHOUT_CGROUP2 = ("unshare", "-m", "sh", "-c",
-                   "for each in $(sed -n 's/^[^ ]* \\([^ ]*\\) cgroup2 .*/\\1/p' /proc/self/mounts); do umount -l $each; done;"
-                   'exec "$@"', "sh")
+def cgroup2_at(place, before="true"):
+    """Runs what follows where cgroup v2 is mounted there, and nowhere else; "": nowhere at all."""
+    return ("unshare", "-m", "sh", "-c",
+            "for each in $(sed -n 's/^[^ ]* \\([^ ]*\\) cgroup2 .*/\\1/p' /proc/self/mounts); do umount -l $each; done;"
+            f"place={place}; "
+            f'[ -z "$place" ] || {{ umount -q -R -l /sys/fs/cgroup; {before}; mkdir -p $place; mount -t cgroup2 none $place || exit; }};'
+            'exec "$@"', "sh")
+
+
+WITHOUT_CGROUP2 = cgroup2_at("")
+
+
+@pytest.mark.parametrize("layout", ["unified", "hybrid", "elsewhere"])
+def test_cgroup_v2_is_found(world, daemon, secret, layout, tmp_path):
+    mount = {"unified": ["/sys/fs/cgroup"], "hybrid": ["/sys/fs/cgroup/unified", "mount -t tmpfs none /sys/fs/cgroup"],
+             "elsewhere": [tmp_path / "mount"]}[layout]
+    d = daemon(CONFIG, prefix=cgroup2_at(*mount))
+    assert d.status()["fence"]["cgroup"].startswith(f"{mount[0]}/")
+    assert not escapes(world, Control(d, "a").claim(V4))
 
 
 def test_without_cgroup_v2_it_is_said(world, daemon):
@@ -153,6 +222,8 @@ def test_required_means_not_to_start_without(world, daemon):
     d = daemon({"fence": "required", **CONFIG}, prefix=WITHOUT_CGROUP2, wait=False)
     assert d.process.wait(30) == 1
     assert "the fence is required, and cannot stand: no cgroup v2 hierarchy is mounted" in d.process.log()
+    check = world.run([*d.prefix, paths.DAEMON, "--check", "--config", d.config], netns=world.host, check=False)
+    assert check.returncode == 1 and "no cgroup v2 hierarchy is mounted" in check.stderr
 
 
 def test_a_user_s_daemon_says_what_it_lacks(world, daemon):
@@ -167,6 +238,11 @@ def test_a_user_s_daemon_says_what_it_lacks(world, daemon):
     assert not d.status()["fence"]["stands"]
     assert "cannot make the cgroup" in d.status()["fence"]["why"]
     assert "NO FENCE" in d.process.log()
+    d.write({"fence": "required", "services": {}, "routes": []})
+    d.process.send(signal.SIGUSR2)
+    until(lambda: "upgrade refused" in d.process.log(), what="the upgrade is refused")
+    assert "the fence is required, and cannot stand: cannot make a cgroup" in d.process.log()
+    assert d.answers()
 
 
 def test_the_user_engine_has_one_too(world, daemon, secret):

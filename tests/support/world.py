@@ -28,10 +28,14 @@ def _ip_in(namespace, *words):
 
 
 def remove_cgroup(run_dir):
-    """That of a daemon's sockets, which outlives the daemon."""
+    """That of a daemon's sockets, which outlives the daemon. Some daemons see the hierarchy mounted elsewhere."""
     note = run_dir / "cgroup"
-    if note.exists() and os.path.isdir(note.read_text().strip()):
-        os.rmdir(note.read_text().strip())
+    if not note.exists():
+        return
+    mounts = [line.split() for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()]
+    for mount in (words[1] for words in mounts if words[2] == "cgroup2"):
+        for cgroup in pathlib.Path(mount).rglob(pathlib.Path(note.read_text().strip()).name):
+            cgroup.rmdir()
 
 
 class World:

@@ -13,6 +13,7 @@
 
 #include "common/cleanup.h"
 #include "daemon/kernel/pins.h"
+#include "daemon/log.h"
 
 static int make_folder(const char *path, struct err *err)
 {
@@ -97,14 +98,28 @@ static bool is_gone(const char *folder, const char *name)
 	return gone;
 }
 
+/* What only loses its pin is detached some time after. */
+static void detach(const char *folder, const char *name)
+{
+	char path[PATH_MAX];
+	struct bpf_link *link = pins_path(folder, name, path) ? NULL : bpf_link__open(path);
+
+	if (link && bpf_link__detach(link))
+		log_debug("%s: %s", path, strerror(errno));
+	bpf_link__destroy(link);
+}
+
 static void clear_folder(const char *folder, bool all)
 {
 	cleanup_closedir DIR *directory = opendir(folder);
 	struct dirent *entry;
 
 	while (directory && (entry = readdir(directory))) {
-		if (entry->d_name[0] != '.' && (all || is_gone(folder, entry->d_name)))
-			unlinkat(dirfd(directory), entry->d_name, 0);
+		if (entry->d_name[0] == '.' || (!all && !is_gone(folder, entry->d_name)))
+			continue;
+		if (all)
+			detach(folder, entry->d_name);
+		unlinkat(dirfd(directory), entry->d_name, 0);
 	}
 	rmdir(folder);
 }

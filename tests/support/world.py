@@ -32,10 +32,12 @@ def remove_cgroup(run_dir):
     note = run_dir / "cgroup"
     if not note.exists():
         return
+    name = pathlib.Path(note.read_text().strip()).name
     mounts = [line.split() for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()]
     for mount in (words[1] for words in mounts if words[2] == "cgroup2"):
-        for cgroup in pathlib.Path(mount).rglob(pathlib.Path(note.read_text().strip()).name):
-            cgroup.rmdir()
+        for parent, children, _ in os.walk(mount):  # what others remove meanwhile it passes over
+            if name in children:
+                os.rmdir(f"{parent}/{name}")
 
 
 class World:

@@ -325,7 +325,19 @@ static void find_bound(struct daemon_state *state, const struct table_packet *pa
 	*cookie = search.cookie;
 }
 
-static const char *outcome(const struct steer_verdict *verdict, bool passed)
+/* Without steering, a program's own socket cannot refuse. */
+static const char *drained_outcome(const struct daemon_state *state, uint32_t id)
+{
+	const struct config_service *service = config_service_by_id(state->config, id);
+	const struct delivery *delivery = deliveries_find(state->deliveries, id);
+
+	if (engine_steers(state->engine) || !service || (delivery && !delivery_serves(delivery)))
+		return "refused: the service is being drained";
+	return "dropped in silence: the service is being drained";
+}
+
+static const char *outcome(
+	const struct daemon_state *state, const struct steer_verdict *verdict, bool passed)
 {
 	if (verdict->slot == STEER_SLOT_GRANTED)
 		return "served, by a grant";
@@ -337,7 +349,7 @@ static const char *outcome(const struct steer_verdict *verdict, bool passed)
 	if (verdict->action == MATCH_SERVICE)
 		return passed ? "served" : "refused: the service has no socket";
 	if (verdict->action == MATCH_DRAINED)
-		return "refused: the service is being drained";
+		return drained_outcome(state, verdict->service);
 	if (verdict->action == MATCH_RESET)
 		return "refused with a reset";
 	if (verdict->action == MATCH_SILENT)
@@ -393,7 +405,7 @@ json_t *report_explain(
 		addr_endpoint_format(&packet->local, local), "remote",
 		addr_endpoint_format(&packet->remote, remote), "action",
 		action_names[verdict.slot == STEER_SLOT_GRANTED ? MATCH_SERVICE : verdict.action],
-		"outcome", outcome(&verdict, passed));
+		"outcome", outcome(state, &verdict, passed));
 	if (!object) {
 		err_errno(err, -ENOMEM, "explaining");
 		return NULL;

@@ -105,7 +105,7 @@ def test_a_socket_that_was_shut_down_is_replaced(world, daemon, engine):
     d = daemon(config())
     first, second = Control(d, "a"), Control(d, "a")
     stopped = first.claim("::")
-    d.process.send(signal.SIGSTOP)
+    d.process.pause()
     stopped.shutdown(socket.SHUT_RDWR)
     if engine == "kernel":
         assert ask(world, V4, timeout=1) == SILENT  # not refused, so that the client tries again

@@ -69,11 +69,6 @@ class Draining:
         return self.process.wait(), self.process.log()
 
 
-def pause(process):
-    process.send(signal.SIGSTOP)
-    until(lambda: open(f"/proc/{process.pid}/stat", encoding="ascii").read().rsplit(")", 1)[1].split()[0] == "T")
-
-
 def check_answer(connection, text):
     connection.settimeout(10)
     connection.send(REQUEST)
@@ -220,7 +215,7 @@ def test_a_handoff_whose_receiver_pauses(world, daemon, engine):
     serve(d, "b", 81)
     until(path.exists, what="the receiver binds")
     assert "a" in ask(world, V6)
-    pause(receiver)
+    receiver.pause()
     load = Load(world, V6, count=50, concurrency=50, expect="a")
     until(lambda: d.status()["services"][0]["handoff"]["destinations"][0]["untaken"] and
           sum(d.status()["services"][0]["handoff"]["destinations"][0][key] for key in ("waiting", "untaken")) == 50,
@@ -245,7 +240,7 @@ def test_a_full_queue_and_its_backlog(world, daemon, engine):
     d = daemon(config(a={"handoff": {"path": str(path), "queue": 4}}))
     until(path.exists, what="the receiver binds")
     assert "a" in ask(world, V6)
-    pause(receiver)
+    receiver.pause()
     load = Load(world, V6, count=80, concurrency=80, expect="a")
 
     def known():
@@ -584,7 +579,7 @@ def test_it_outlives_the_daemon(world, engine, change):
     a, b = Control(d, "a"), serve(d, "b", 82)
     a.claim("::", 80)
     until(path.exists, what="the receiver binds")
-    pause(receiver)
+    receiver.pause()
     waiting = [connect(world, address, port) for address in (V4, V6) for port in (80, 81)]
     mail = Draining(world, d, "mail")
     drain = Draining(world, d, "a")

@@ -154,7 +154,7 @@ def test_what_waits_outlives_an_orderly_restart(world, stored, path):
     receiver = receive(world, path)
     started = stored(config(path))
     assert ask(world, V6, HANDED)
-    receiver.send(signal.SIGSTOP)
+    receiver.pause()
     load = Load(world, V6, port=HANDED, count=60, concurrency=60, expect="client=")
 
     def in_hand():
@@ -414,7 +414,7 @@ def test_launchers_and_programs_killed_at_any_moment_leave_nothing(world, daemon
         running = service(started, "a", [program("v6only"), "0"], isolate=number % 2 == 0)
         time.sleep(chance.uniform(0, 0.08))
         if number % 4 == 3:
-            running.process.send(signal.SIGSTOP)
+            running.process.pause()
             time.sleep(0.02)
         with contextlib.suppress(OSError, IndexError):
             os.kill(running.program if number % 4 == 1 else running.process.pid, signal.SIGKILL)

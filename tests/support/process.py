@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Processes of a test: their output goes to files, and they end with the test."""
 import os
+import pathlib
 import signal
 import subprocess
 import tempfile
@@ -36,6 +37,11 @@ class Process:
             os.killpg(self.pid, number)
         else:
             self.popen.send_signal(number)
+
+    def pause(self):
+        """SIGSTOP; returns when it does nothing any more."""
+        self.send(signal.SIGSTOP)
+        until(lambda: pathlib.Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rsplit(") ", 1)[1][0] == "T")
 
     def wait(self, timeout=30):
         return self.popen.wait(timeout)

@@ -104,7 +104,7 @@ static void read_addresses(const char *text)
 	}
 }
 
-__attribute__((constructor)) static void load(void)
+__attribute__((constructor)) void settings_load(void)
 {
 	const char *stealth = getenv("SKBOX_STEALTH_MODE");
 	int saved = errno;
@@ -127,7 +127,7 @@ __attribute__((constructor)) static void load(void)
 static void ensure_read(void)
 {
 	if (!atomic_load_explicit(&settings.read, memory_order_acquire))
-		load();
+		settings_load();
 }
 
 bool settings_stealth(void)
@@ -149,7 +149,7 @@ static int set_path(struct settings_target *target, const char *path, uint16_t p
 }
 
 /* $SKBOX_DIRECTORY_ROOT/skbox_dir_XXXXX, record Y. An abstract name is the whole of the 108 bytes,
- * as the original takes it. */
+ * as the original takes it; a path ends among them. */
 static int read_record(struct settings_target *target, unsigned x, unsigned y, uint16_t port)
 {
 	char *path = target->address.sun_path, file[PATH_MAX + 32];
@@ -162,6 +162,8 @@ static int read_record(struct settings_target *target, unsigned x, unsigned y, u
 		return -errno;
 	if (pread(fd, path, size, (off_t)y * RECORD_SIZE) != (ssize_t)size)
 		return -ERANGE;
+	if (!memchr(path, '\0', size))
+		return -ENAMETOOLONG;
 	handoff_fill_port(path, size, port);
 	target->length = sizeof(target->address);
 	return path[0] || path[1] ? 1 : -ERANGE;

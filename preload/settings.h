@@ -16,7 +16,9 @@ struct settings_target {
 	socklen_t length; /* of address */
 };
 
-/* Reads the environment once, at load; a later change of it is not seen before the next exec. */
+/* Reads the environment. It happens once, at load, and else is for tests: while a program runs, a
+ * change of its environment is not seen. Not beside calls of the others. */
+void settings_load(void);
 
 /*
  * 1: a bind of this endpoint, given as a sockaddr of `family`, becomes *target; 0: it stays the

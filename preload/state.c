@@ -40,6 +40,16 @@ static unsigned words_of(uint32_t head)
 	return 1 + ((head & 0xff) + 3) / 4;
 }
 
+/* Another program's filter may look like ours up to here. */
+static bool is_whole(const struct state *state)
+{
+	unsigned at = 0;
+
+	while (at < state->used)
+		at += words_of(state->words[at]);
+	return at == state->used;
+}
+
 bool state_read(int fd, struct state *state)
 {
 	struct sock_filter filter[MOST_INSTRUCTIONS];
@@ -53,7 +63,10 @@ bool state_read(int fd, struct state *state)
 	state->used = found ? count - HEAD - 1 : 0;
 	for (unsigned i = 0; i < state->used; i++)
 		state->words[i] = filter[HEAD + i].k;
-	return found;
+	if (is_whole(state))
+		return found;
+	*state = (struct state){0};
+	return false;
 }
 
 bool state_write(int fd, const struct state *state)

@@ -215,6 +215,16 @@ def test_record_past_the_end_of_the_file(start):
     assert result.stderr == "bind: Numerical result out of range\n"
 
 
+def test_record_without_an_end(start):
+    """A path of 108 characters has no room for its NUL: nothing could find it."""
+    folder = str(start.folder).encode()
+    (start.folder / "skbox_dir_00007").write_bytes((folder + b"/" + b"x" * 128)[:128])
+    result = subprocess.run([program("preloaded"), "every", "fe8f::7:0", "80"], capture_output=True, text=True, check=False,
+                            timeout=10, env=environment(start.folder, SKBOX_DIRECTORY_ROOT=str(start.folder)))
+    assert result.stderr == "bind: File name too long\n"
+    assert not [path for path in start.folder.iterdir() if path.is_socket()]
+
+
 def test_unix_stream_listener_and_stealth(start):
     """fe8f::3:X:Y is a Unix stream socket; its clients have no address, or ::1."""
     path = start.folder / "00001" / "00002_00080"

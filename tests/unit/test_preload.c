@@ -141,6 +141,21 @@ static void test_options_are_kept_by_the_kernel(void **state)
 	close(tcp);
 }
 
+/* A filter that begins like ours and holds an option whose end is not there. */
+static void test_filters_of_others_are_none(void **state)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct state kept = {.used = 2, .words = {IPPROTO_TCP << 24 | TCP_NODELAY << 8 | 9, 1}};
+	struct state back;
+
+	(void)state;
+	assert_true(state_write(fd, &kept));
+	assert_false(state_read(fd, &back));
+	assert_false(back.listening);
+	assert_int_equal(back.used, 0);
+	close(fd);
+}
+
 static void test_room_for_options_ends(void **state)
 {
 	struct state kept = {0};
@@ -201,6 +216,7 @@ int main(void)
 		cmocka_unit_test(test_a_name_is_beside_the_path),
 		cmocka_unit_test(test_other_names_are_none),
 		cmocka_unit_test(test_options_are_kept_by_the_kernel),
+		cmocka_unit_test(test_filters_of_others_are_none),
 		cmocka_unit_test(test_room_for_options_ends),
 		cmocka_unit_test(test_takes_over_what_differs),
 		cmocka_unit_test(test_port_in_a_path),

@@ -29,6 +29,12 @@ struct engine *fake_engine_new(void)
 	return calloc(1, sizeof(struct engine));
 }
 
+void fake_engine_forget(struct engine *engine)
+{
+	engine->socket_count = engine->group_count = 0;
+	engine->until_failure = 0;
+}
+
 void engine_close(struct engine *engine)
 {
 	if (engine)
@@ -48,10 +54,17 @@ static int may_fail(struct engine *engine, struct err *err)
 	return 0;
 }
 
+/* What differs most often first: this is most of the work of a group. */
+static bool same(const struct steer_key *a, const struct steer_key *b)
+{
+	return a->slot == b->slot && a->port == b->port && a->family == b->family &&
+	       a->service == b->service && !memcmp(a, b, sizeof(*a));
+}
+
 static struct entry *find(struct entry *list, size_t count, const struct steer_key *key)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (!memcmp(&list[i].key, key, sizeof(*key)))
+		if (same(&list[i].key, key))
 			return &list[i];
 	}
 	return NULL;
@@ -116,14 +129,21 @@ int engine_install(struct engine *engine, struct table *table, struct err *err)
 	return 0;
 }
 
+static bool has_address(const struct steer_key *key)
+{
+	return memcmp(key->address, (uint8_t[16]){0}, sizeof(key->address)) != 0;
+}
+
 int engine_steer(struct engine *engine, const struct steer_key *key, int fd, struct err *err)
 {
 	int result = may_fail(engine, err);
 
 	if (result)
 		return result;
-	FUZZ_REQUIRE(key->port && (key->family == 4 || key->family == 6));
-	FUZZ_REQUIRE(key->service || memcmp(key->address, (uint8_t[16]){0}, sizeof(key->address)));
+	FUZZ_REQUIRE(key->family == 4 || key->family == 6);
+	/* An acceptor takes any port of its service. */
+	FUZZ_REQUIRE(key->port || (key->service && !has_address(key)));
+	FUZZ_REQUIRE(key->service || has_address(key));
 	FUZZ_REQUIRE(sockets_cookie(fd));
 	if (key->protocol == IPPROTO_TCP && !sockets_listens(fd))
 		return err_errno(err, -EOPNOTSUPP, "steering to a socket that does not listen");

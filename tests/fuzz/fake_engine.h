@@ -10,6 +10,9 @@
 
 struct engine *fake_engine_new(void);
 
+/* Back to what it was before it steered anything; the table stays. */
+void fake_engine_forget(struct engine *engine);
+
 /* The last holder of one of the steered sockets closes it; `pick` says of which. */
 void fake_engine_lose(struct engine *engine, unsigned pick);
 

@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char whole_name[NAMES_MAX_LENGTH + 1] = "", name[NAMES_MAX_LENGTH + 1] = "";
 	enum client_hello whole = read_exact(data, size, whole_name), part;
-	size_t step = size / 16 + 1;
+	size_t step = size / 6 + 1;
 
 	if (whole == CLIENT_HELLO_NAMED)
 		FUZZ_REQUIRE(!names_check(whole_name, NULL));

@@ -20,7 +20,9 @@
 
 #define PEERS	    4
 #define MAX_MESSAGE 512
-#define MAX_STEPS   256
+#define MAX_STEPS   16
+#define MAX_RELOADS 2 /* which take longer than all else */
+#define MAX_TEXTS   2 /* that are read again, which takes longer than writing them */
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 
 enum step {
@@ -31,6 +33,7 @@ enum step {
 	STEP_CONFIG,   /* which configuration the next reload reads */
 	STEP_FAIL,     /* how many calls of the engine until one fails */
 	STEP_MISTREAT, /* what a holder does to the last socket that it was given */
+	STEP_TURN,     /* the daemon notices what has happened to its sockets */
 	STEP_KINDS,
 };
 
@@ -39,6 +42,7 @@ static const char *const configurations[] = {
 	 "  blog: {allow: {user: [1000]}, hold: 0, grants: {passive: 90-93, connect: [20]}}\n"
 	 "  shop: {allow: {group: [7]}}\n"
 	 "  dns: {hold: 1h, grants: {connect: true, protocol: [tcp, udp]}}\n"
+	 "  mail: {handoff: {}}\n"
 	 "routes:\n"
 	 "  - {to: \"192.0.2.1\", port: 80-90, service: blog}\n"
 	 "  - {to: \"2001:db8::/64\", port: [80, 443], service: shop}\n"
@@ -48,6 +52,7 @@ static const char *const configurations[] = {
 	 "  - {port: 3000, service: shop}\n"
 	 "  - {port: 82, refuse: silent}\n"
 	 "  - {port: 83, pass: true}\n"
+	 "  - {to: \"192.0.2.1\", port: 25, service: mail}\n"
 	 "  - {port: 80, service: blog}\n"),
 	("services: {blog: {hold: 10s}, shop: {allow: {user: [1000, 2000]}}}\n"
 	 "routes: [{port: 80, service: shop}, {to: \"192.0.2.1\", service: blog}]\n"),
@@ -57,8 +62,9 @@ static const char *const configurations[] = {
 
 struct party {
 	struct requests_peer daemon_side;
-	int fd;	   /* the peer's side; -1: not connected */
+	int fd;	   /* the peer's side */
 	int given; /* the last socket that it got, or -1 */
+	bool connected;
 };
 
 struct input {
@@ -67,8 +73,60 @@ struct input {
 };
 
 static struct event_base *base;
-static int no_socket; /* a descriptor of another kind */
+static struct daemon_state state;
+static struct party parties[PEERS];
+static unsigned reloads, texts; /* so far in this execution */
+static bool changed;		/* more of it than claims and grants */
+static int no_socket;		/* a descriptor of another kind */
 static char config_paths[COUNT(configurations)][64];
+
+/* A daemon with the first configuration. */
+static void open_state(void)
+{
+	struct complaints complaints = {0};
+
+	state = (struct daemon_state){
+		.config_path = config_paths[0],
+		.control_path = "control.sock",
+		.engine = fake_engine_new(),
+	};
+	FUZZ_REQUIRE(state.engine && !state_open(&state, base, NULL));
+	FUZZ_REQUIRE(!state_load(&state, &complaints));
+	complaints_fini(&complaints);
+	changed = false;
+}
+
+/* The daemon as open_state leaves it. A configuration is not read again where none has been. */
+static void restore_state(void)
+{
+	if (changed) {
+		state_fini(&state);
+		open_state();
+		return;
+	}
+	getsocks_free(state.getsocks);
+	claims_free(state.claims);
+	grants_free(state.grants);
+	fake_engine_forget(state.engine);
+	state.config_path = config_paths[0];
+	state.claims = claims_new(base, state.engine, state.fence, state.drains, NULL);
+	FUZZ_REQUIRE(state.claims);
+	state.getsocks = getsocks_new(base, state.claims);
+	state.grants = grants_new(state.engine, state.fence);
+	FUZZ_REQUIRE(state.getsocks && state.grants);
+	claims_configure(state.claims, state.config);
+	getsocks_configure(state.getsocks, state.config);
+	grants_configure(state.grants, state.config);
+}
+
+/* Before the first message: a connection is made once, and is another peer's after each end. */
+static void open_party(struct party *party)
+{
+	int pair[2];
+
+	FUZZ_REQUIRE(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair));
+	*party = (struct party){.daemon_side = {.fd = pair[0]}, .fd = pair[1], .given = -1};
+}
 
 /* All sockets are bound in a network namespace of the fuzzer's own. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -90,6 +148,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		FUZZ_REQUIRE(write(fd, configurations[i], length) == (ssize_t)length);
 		snprintf(config_paths[i], sizeof(config_paths[i]), "/proc/self/fd/%d", fd);
 	}
+	json_object_seed(1);
+	open_state();
+	for (unsigned p = 0; p < PEERS; p++)
+		open_party(&parties[p]);
 	return 0;
 }
 
@@ -109,37 +171,6 @@ static size_t take_bytes(struct input *input, void *out, size_t size)
 	input->data += got;
 	input->left -= got;
 	return got;
-}
-
-static void connect_party(struct party *party, unsigned number)
-{
-	static gid_t groups[] = {7};
-	int pair[2];
-
-	FUZZ_REQUIRE(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair));
-	*party = (struct party){
-		.daemon_side = {.fd = pair[0], .credentials = {.pid = 100, .uid = 3000}},
-		.fd = pair[1],
-		.given = -1,
-	};
-	if (number == 0)
-		party->daemon_side.credentials.uid = geteuid();
-	if (number == 1)
-		party->daemon_side.credentials.uid = 1000;
-	if (number == 2) {
-		party->daemon_side.credentials.groups = groups;
-		party->daemon_side.credentials.group_count = COUNT(groups);
-	}
-}
-
-static void disconnect_party(struct daemon_state *state, struct party *party)
-{
-	if (party->fd < 0)
-		return;
-	claims_release(state->claims, &party->daemon_side.credentials);
-	cleanup_close_fd(&party->daemon_side.fd);
-	cleanup_close_fd(&party->fd);
-	cleanup_close_fd(&party->given);
 }
 
 /* Reads one answer; *fd is the caller's. */
@@ -181,6 +212,35 @@ static void check_json(int fd, uint64_t size)
 	munmap(text, size);
 }
 
+static void connect_party(struct party *party, unsigned number)
+{
+	static gid_t groups[] = {7};
+	static const uid_t users[PEERS] = {0, 1000, 3000, 3000};
+
+	party->connected = true;
+	party->daemon_side = (struct requests_peer){.fd = party->daemon_side.fd,
+		.credentials = {.pid = 100, .uid = number ? users[number] : geteuid()}};
+	if (number == 2) {
+		party->daemon_side.credentials.groups = groups;
+		party->daemon_side.credentials.group_count = COUNT(groups);
+	}
+}
+
+/* What has not been read is gone with the connection. */
+static void disconnect_party(struct party *party)
+{
+	char rest[2048];
+	int fd;
+
+	if (!party->connected)
+		return;
+	claims_release(state.claims, &party->daemon_side.credentials);
+	while (read_answer(party->fd, rest, sizeof(rest), &fd) > 0)
+		cleanup_close_fd(&fd);
+	cleanup_close_fd(&party->given);
+	party->connected = false;
+}
+
 static size_t answer_size(uint16_t type)
 {
 	switch (type) {
@@ -190,6 +250,8 @@ static size_t answer_size(uint16_t type)
 		return sizeof(struct wire_claimed);
 	case WIRE_TEXT:
 		return sizeof(struct wire_text);
+	case WIRE_RECEIVING:
+		return sizeof(struct wire_header);
 	case WIRE_ERROR:
 		return sizeof(struct wire_error);
 	default:
@@ -232,11 +294,17 @@ static void check_answer(struct party *party, uint16_t asked, uint32_t request)
 			party->given = take_fd(&fd);
 		}
 		break;
+	case WIRE_RECEIVING:
+		FUZZ_REQUIRE(asked == WIRE_RECEIVE && fd >= 0);
+		cleanup_close_fd(&party->given);
+		party->given = take_fd(&fd);
+		changed = true;
+		break;
 	case WIRE_TEXT:
 		FUZZ_REQUIRE(
 			(asked >= WIRE_STATUS && asked <= WIRE_DESTINATION) || asked == WIRE_DRAIN);
 		FUZZ_REQUIRE(lseek(fd, 0, SEEK_END) == (off_t)answer.text.size);
-		if (asked != WIRE_DESTINATION)
+		if (asked != WIRE_DESTINATION && texts++ < MAX_TEXTS)
 			check_json(fd, answer.text.size);
 		break;
 	default:
@@ -247,8 +315,7 @@ static void check_answer(struct party *party, uint16_t asked, uint32_t request)
 }
 
 /* Descriptors to send: none, another kind of file, what the daemon gave, or many. */
-static size_t choose_fds(const struct party *parties, const struct party *party, unsigned choice,
-	int *fds, size_t room)
+static size_t choose_fds(const struct party *party, unsigned choice, int *fds, size_t room)
 {
 	switch (choice) {
 	case 1:
@@ -302,10 +369,10 @@ static size_t form_message(struct input *input, uint8_t *message)
 		[WIRE_EXPLAIN] = sizeof(struct wire_explain),
 		[WIRE_RELOAD] = sizeof(struct wire_header),
 		[WIRE_DESTINATION] = sizeof(struct wire_header),
+		[WIRE_RECEIVE] = sizeof(struct wire_receive),
 		[WIRE_DRAIN] = sizeof(struct wire_drain),
 	};
-	uint8_t pick = take_octet(input);
-	uint8_t type = pick >= 250 ? WIRE_DRAIN : (uint8_t)(1 + pick % WIRE_DESTINATION);
+	uint8_t type = (uint8_t)(1 + take_octet(input) % (COUNT(sizes) - 1));
 	struct wire_header header = {WIRE_MAGIC, WIRE_VERSION, type, (uint32_t)sizes[type], 7};
 
 	memset(message, 0, sizes[type]);
@@ -314,7 +381,7 @@ static size_t form_message(struct input *input, uint8_t *message)
 	return sizes[type];
 }
 
-static void talk(struct daemon_state *state, struct party *parties, struct input *input, bool raw)
+static void talk(struct input *input, bool raw)
 {
 	uint8_t choice = take_octet(input);
 	unsigned number = choice % PEERS;
@@ -324,7 +391,7 @@ static void talk(struct daemon_state *state, struct party *parties, struct input
 	size_t length, fd_count;
 	int fds[20];
 
-	if (party->fd < 0)
+	if (!party->connected)
 		connect_party(party, number);
 	if (raw) {
 		length = take_octet(input) | (size_t)take_octet(input) << 8;
@@ -333,11 +400,15 @@ static void talk(struct daemon_state *state, struct party *parties, struct input
 		length = form_message(input, message);
 	}
 	memcpy(&header, message, length < sizeof(header) ? length : sizeof(header));
-	fd_count = choose_fds(parties, party, choice / PEERS % 8, fds, COUNT(fds));
+	if (header.type == WIRE_RELOAD && reloads++ >= MAX_RELOADS)
+		return;
+	fd_count = choose_fds(party, choice / PEERS % 8, fds, COUNT(fds));
 	if (!send_message(party->fd, message, length, fds, fd_count))
 		return;
-	if (requests_serve(state, &party->daemon_side))
-		disconnect_party(state, party);
+	/* Whether or not they are done. */
+	changed |= !number && (header.type == WIRE_RELOAD || header.type == WIRE_DRAIN);
+	if (requests_serve(&state, &party->daemon_side))
+		disconnect_party(party);
 	else
 		check_answer(party, header.type, header.request);
 }
@@ -358,27 +429,30 @@ static void mistreat(struct party *party, uint8_t how)
 	}
 }
 
-static void take_step(struct daemon_state *state, struct party *parties, struct input *input)
+static void take_step(struct input *input)
 {
 	uint8_t step = take_octet(input) % STEP_KINDS, choice;
 
 	if (step == STEP_RAW || step == STEP_FORMED) {
-		talk(state, parties, input, step == STEP_RAW);
+		talk(input, step == STEP_RAW);
 		return;
 	}
 	choice = take_octet(input);
 	switch (step) {
 	case STEP_LEAVE:
-		disconnect_party(state, &parties[choice % PEERS]);
+		disconnect_party(&parties[choice % PEERS]);
 		break;
 	case STEP_LOSE:
-		fake_engine_lose(state->engine, choice);
+		fake_engine_lose(state.engine, choice);
 		break;
 	case STEP_CONFIG:
-		state->config_path = config_paths[choice % COUNT(config_paths)];
+		state.config_path = config_paths[choice % COUNT(config_paths)];
 		break;
 	case STEP_FAIL:
-		fake_engine_fail(state->engine, choice);
+		fake_engine_fail(state.engine, choice);
+		break;
+	case STEP_TURN:
+		FUZZ_REQUIRE(event_base_loop(base, EVLOOP_NONBLOCK) >= 0);
 		break;
 	default:
 		mistreat(&parties[choice % PEERS], choice / PEERS);
@@ -396,26 +470,15 @@ static int lowest_free_fd(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct daemon_state state = {
-		.config_path = config_paths[0],
-		.control_path = "control.sock",
-		.engine = fake_engine_new(),
-	};
-	struct complaints complaints = {0};
 	struct input input = {data, size};
-	struct party parties[PEERS];
 	int lowest = lowest_free_fd();
 
-	for (unsigned p = 0; p < PEERS; p++)
-		parties[p] = (struct party){.fd = -1, .given = -1};
-	FUZZ_REQUIRE(state.engine && !state_open(&state, base, NULL));
-	FUZZ_REQUIRE(!state_load(&state, &complaints));
-	complaints_fini(&complaints);
+	reloads = texts = 0;
 	for (unsigned i = 0; input.left && i < MAX_STEPS; i++)
-		take_step(&state, parties, &input);
+		take_step(&input);
 	for (unsigned p = 0; p < PEERS; p++)
-		disconnect_party(&state, &parties[p]);
-	state_fini(&state);
+		disconnect_party(&parties[p]);
+	restore_state();
 	FUZZ_REQUIRE(lowest_free_fd() == lowest);
 	return 0;
 }

@@ -15,8 +15,14 @@
 #include "common/handoff.h"
 #include "tests/fuzz/fuzz.h"
 
-#define MOST_SENT 32 /* more than a receiver looks for */
-#define KINDS	  4
+#define MOST_SENT     32 /* descriptors; more than a receiver looks for */
+#define MOST_MESSAGES 16 /* more than a queue of datagrams holds */
+#define KINDS	      4
+
+/* Mostly few, since each costs the kernel as much as a message; and about as many as are looked
+ * for. */
+static const uint8_t counts[32] = {0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3,
+	3, 4, 5, 8, 15, 16, 17, 18, 31, MOST_SENT};
 
 static int sendable[KINDS]; /* sockets, a file and a pipe */
 
@@ -106,9 +112,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool (*receive)(int channel) = size && data[0] & 128 ? receive_one : take_one;
 
 	FUZZ_REQUIRE(!socketpair(AF_UNIX, types[size ? data[0] % 3 : 0] | SOCK_CLOEXEC, 0, pair));
-	for (size_t at = 1; at + 2 <= size;) {
+	for (size_t at = 1, sent = 0; at + 2 <= size && sent < MOST_MESSAGES; sent++) {
 		size_t length = data[at] % 8;
-		unsigned count = data[at] / 8, choice = data[at + 1];
+		unsigned count = counts[data[at] / 8], choice = data[at + 1];
 
 		at += 2;
 		if (length > size - at)

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define MAX_DEPTH  16
-#define BLOCK_SIZE (256 * 1024)
+#define BLOCK_SIZE (64 * 1024)
 
 /* Nodes and texts live in blocks that are freed together. */
 struct block {

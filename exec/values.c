@@ -84,7 +84,7 @@ int value_rate(const char *text, struct exec_rate *out, struct err *err)
 {
 	static const char word[] = " burst ";
 	const char *at = text;
-	uint64_t count, burst, seconds = 0;
+	uint64_t count = 0, burst, seconds = 0;
 
 	if (take_number(&at, MOST_PER_SECOND, &count) && count && at[0] == '/' && at[1]) {
 		seconds = at[1] == 's' ? 1 : at[1] == 'm' ? 60 : at[1] == 'h' ? 3600 : 0;

@@ -2,6 +2,7 @@
 # The commands of this project; meson and ninja do the work. Each installs what it needs (Debian).
 BUILD ?= build
 SANITIZED ?= build-sanitize
+SANITIZED_THREADS ?= build-sanitize-threads
 export SOCKETBOX_BUILD := $(abspath $(BUILD))
 PYTEST = /usr/bin/python3 -m pytest
 JOBS ?= $(shell nproc)
@@ -10,7 +11,7 @@ JOBS ?= $(shell nproc)
 ALONE = $(addprefix tests/integration/test_,exhaustion.py faults.py shutdown.py soak.py)
 MESON_OPTIONS ?=
 
-.PHONY: all build run check unit integration compat bench sanitize fuzz lint test install clean
+.PHONY: all build run check unit integration compat bench sanitize sanitize-threads fuzz lint test install clean
 
 all: build
 
@@ -53,7 +54,12 @@ sanitize: export UBSAN_OPTIONS = halt_on_error=1:print_stacktrace=1
 sanitize:
 	$(MAKE) BUILD=$(SANITIZED) MESON_OPTIONS='-Db_sanitize=address,undefined -Db_lundef=false' unit integration
 
-# Each fuzzer for SECONDS (60).
+# The libraries' use by several threads, and all else that needs no root, under ThreadSanitizer.
+sanitize-threads: export TSAN_OPTIONS = halt_on_error=1
+sanitize-threads:
+	$(MAKE) BUILD=$(SANITIZED_THREADS) MESON_OPTIONS='-Db_sanitize=thread -Db_lundef=false' unit
+
+# Each fuzzer for SECONDS_EACH (60).
 fuzz:
 	tools/install-deps build test
 	tools/fuzz
@@ -70,4 +76,4 @@ install: build
 	meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) $(SANITIZED)
+	rm -rf $(BUILD) $(SANITIZED) $(SANITIZED_THREADS)

@@ -5,6 +5,7 @@ import os
 import random
 import resource
 import socket
+import struct
 import subprocess
 import time
 
@@ -34,12 +35,14 @@ def test_ten_thousand_clients_that_say_nothing(world, daemon):
     try:
         for _ in range(10000):
             client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            client.settimeout(30)
+            # Not settimeout, with which connect fails where the daemon is behind.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 30, 0))
             client.connect(str(started.control))
             silent.append(client)
         Answers(Control(started, "a").claim("::"), "a")
         assert ask(world, V4) == "a"
-        assert memory_kib(started.process.pid) < before + 4096
+        room = 16384 if paths.SANITIZED else 4096  # AddressSanitizer pads each allocation, and keeps what is freed
+        assert memory_kib(started.process.pid) < before + room
     finally:
         for client in silent:
             client.close()

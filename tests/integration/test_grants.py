@@ -378,7 +378,7 @@ while True:
 """
     s = service(d, "a", ["/usr/bin/python3", "-c", SCRIPT + script])
     for number in range(5):
-        line = until(lambda: s.log().splitlines()[number:])[0]  # pylint: disable=cell-var-from-loop
+        line = until(lambda: s.log().split("\n")[number:-1])[0]  # pylint: disable=cell-var-from-loop
         with connect(world, V4, int(line.split()[2]), timeout=5) as connection:
             assert connection.recv(10) == b"file"
     assert d.claims("a") == []

@@ -11,7 +11,7 @@ JOBS ?= $(shell nproc)
 ALONE = $(addprefix tests/integration/test_,exhaustion.py faults.py shutdown.py soak.py)
 MESON_OPTIONS ?=
 
-.PHONY: all build run check unit integration compat bench sanitize sanitize-threads fuzz lint test install clean
+.PHONY: all build run check unit integration compat bench sanitize sanitize-library sanitize-threads fuzz lint test install clean
 
 all: build
 
@@ -53,6 +53,12 @@ test: build
 sanitize: export UBSAN_OPTIONS = halt_on_error=1:print_stacktrace=1
 sanitize:
 	$(MAKE) BUILD=$(SANITIZED) MESON_OPTIONS='-Db_sanitize=address,undefined -Db_lundef=false' unit integration
+	$(MAKE) BUILD=$(SANITIZED) sanitize-library
+
+# The library in Python's process, which the sanitizer has to be in first.
+sanitize-library:
+	tools/as-root env LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+		$(PYTEST) -q tests/integration/test_lib.py -k 'not example'
 
 # The libraries' use by several threads, and all else that needs no root, under ThreadSanitizer.
 sanitize-threads: export TSAN_OPTIONS = halt_on_error=1

@@ -14,12 +14,12 @@
 
 #include "build_info.h"
 #include "common/cleanup.h"
-#include "daemon/control.h"
+#include "daemon/control/control.h"
+#include "daemon/handover/notify.h"
+#include "daemon/handover/upgrade.h"
 #include "daemon/log.h"
-#include "daemon/notify.h"
 #include "daemon/state.h"
 #include "daemon/table.h"
-#include "daemon/upgrade.h"
 #include "exec/cgroup.h"
 #include "exec/spawn.h"
 

@@ -7,15 +7,15 @@
 
 #include "daemon/accept/acceptors.h"
 #include "daemon/accept/judge.h"
-#include "daemon/claims.h"
+#include "daemon/claims/claims.h"
 #include "daemon/config/config.h"
+#include "daemon/control/getsocks.h"
 #include "daemon/deliver/delivery.h"
 #include "daemon/drains.h"
 #include "daemon/engine.h"
 #include "daemon/fence/fence.h"
-#include "daemon/getsocks.h"
 #include "daemon/grants.h"
-#include "daemon/handover.h"
+#include "daemon/handover/handover.h"
 
 struct daemon_state {
 	const char *config_path;

@@ -13,7 +13,7 @@
 #include "daemon/drains.h"
 #include "daemon/engine.h"
 #include "daemon/fence/fence.h"
-#include "daemon/handover.h"
+#include "daemon/handover/handover.h"
 
 struct acceptors;
 

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "daemon/arrival.h"
-#include "daemon/handover.h"
+#include "daemon/handover/handover.h"
 
 /* How long a client may take to send its ClientHello. */
 #define PEEK_TIMEOUT_MS 5000

@@ -15,7 +15,7 @@
 #include "daemon/arrival.h"
 #include "daemon/config/config.h"
 #include "daemon/deliver/headers.h"
-#include "daemon/handover.h"
+#include "daemon/handover/handover.h"
 
 struct deliveries;
 struct delivery;

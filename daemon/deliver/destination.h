@@ -14,7 +14,7 @@
 
 #include "daemon/arrival.h"
 #include "daemon/config/config.h"
-#include "daemon/handover.h"
+#include "daemon/handover/handover.h"
 
 struct destination;
 

@@ -18,7 +18,7 @@
 
 #include "common/err.h"
 #include "daemon/arrival.h"
-#include "daemon/handover.h"
+#include "daemon/handover/handover.h"
 
 struct receiver;
 

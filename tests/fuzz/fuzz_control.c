@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "daemon/requests.h"
+#include "daemon/control/requests.h"
 #include "tests/fuzz/fake_engine.h"
 #include "tests/fuzz/fuzz.h"
 

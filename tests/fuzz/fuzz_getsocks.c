@@ -13,7 +13,7 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
-#include "daemon/getsocks.h"
+#include "daemon/control/getsocks.h"
 #include "tests/fuzz/fake_engine.h"
 #include "tests/fuzz/fuzz.h"
 

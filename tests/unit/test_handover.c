@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/handover.h"
+#include "daemon/handover/handover.h"
 
 static char told[16384]; /* what the store was told */
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "daemon/claims_private.h"
+#include "daemon/claims/private.h"
 #include "daemon/log.h"
 #include "daemon/sockets.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Listeners by service, and one short conversation per client.
-#include "daemon/getsocks.h"
+#include "daemon/control/getsocks.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "daemon/requests.h"
+#include "daemon/control/requests.h"
 
 /* Every message that a peer may send. */
 union message {

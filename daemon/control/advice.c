@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Names the remedy; judges UDP sockets by what the kernel says about them and its routes.
-#include "daemon/advice.h"
+#include "daemon/control/advice.h"
 
 #include <stdio.h>
 #include <sys/socket.h>

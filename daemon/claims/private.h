@@ -3,8 +3,8 @@
 #ifndef SOCKETBOX_DAEMON_CLAIMS_PRIVATE_H
 #define SOCKETBOX_DAEMON_CLAIMS_PRIVATE_H
 
-#include "daemon/claims.h"
-#include "daemon/queues.h"
+#include "daemon/claims/claims.h"
+#include "daemon/claims/queues.h"
 
 struct refusers;
 

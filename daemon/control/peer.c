@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Reads peer credentials and judges them.
-#include "daemon/peer.h"
+#include "daemon/control/peer.h"
 
 #include <errno.h>
 #include <stdlib.h>

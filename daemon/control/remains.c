@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Asks each part for its share.
-#include "daemon/remains.h"
+#include "daemon/control/remains.h"
 
 struct sum {
 	uint32_t service;

@@ -4,7 +4,7 @@
 #define SOCKETBOX_DAEMON_REQUESTS_H
 
 #include "common/wire.h"
-#include "daemon/peer.h"
+#include "daemon/control/peer.h"
 #include "daemon/state.h"
 
 struct requests_peer {

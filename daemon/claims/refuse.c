@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
-#include "daemon/claims_private.h"
+#include "daemon/claims/private.h"
 #include "daemon/sockets.h"
 
 #ifndef SO_DETACH_REUSEPORT_BPF

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Turns the daemon's state into JSON.
-#include "daemon/report.h"
+#include "daemon/control/report.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "build_info.h"
-#include "daemon/advice.h"
-#include "daemon/remains.h"
+#include "daemon/control/advice.h"
+#include "daemon/control/remains.h"
 
 static const char *const action_names[] = {
 	[MATCH_PASS] = "pass",

@@ -4,9 +4,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "daemon/control/private.h"
+#include "daemon/control/report.h"
 #include "daemon/log.h"
-#include "daemon/report.h"
-#include "daemon/requests_private.h"
 
 int requests_status(struct request *request, struct err *err)
 {

@@ -3,7 +3,7 @@
 #ifndef SOCKETBOX_DAEMON_NOTIFY_H
 #define SOCKETBOX_DAEMON_NOTIFY_H
 
-#include "daemon/handover.h"
+#include "daemon/handover/handover.h"
 
 void notify_ready(void);
 void notify_reloading(void);

@@ -10,7 +10,7 @@
 
 #include <event2/event.h>
 
-#include "daemon/claims.h"
+#include "daemon/claims/claims.h"
 #include "daemon/config/config.h"
 
 struct getsocks;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Reads control messages, finds who carries them out, and sends the answers. A malformed message is
 // answered with what is wrong with it; nothing of it is carried out.
-#include "daemon/requests.h"
+#include "daemon/control/requests.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
+#include "daemon/control/private.h"
 #include "daemon/log.h"
-#include "daemon/requests_private.h"
 
 struct wire_header requests_header(
 	const struct request *request, enum wire_type type, size_t length)

@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
+#include "daemon/control/private.h"
 #include "daemon/deliver/handoff.h"
-#include "daemon/requests_private.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262

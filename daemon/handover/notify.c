@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // sd_notify messages.
-#include "daemon/notify.h"
+#include "daemon/handover/notify.h"
 
 #include "build_info.h"
 

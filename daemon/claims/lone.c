@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
-#include "daemon/claims_private.h"
+#include "daemon/claims/private.h"
 #include "daemon/sockets.h"
 #include "daemon/user/filter.h"
 

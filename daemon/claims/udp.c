@@ -3,7 +3,7 @@
 // them, the right to answer from every address of an IPv6 prefix, and a look at what they can tell.
 #include <sys/socket.h>
 
-#include "daemon/claims_private.h"
+#include "daemon/claims/private.h"
 #include "daemon/sockets.h"
 #include "daemon/user/filter.h"
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "daemon/claims_private.h"
+#include "daemon/claims/private.h"
 #include "daemon/log.h"
 
 /* Replaces whatever has died. A socket that cannot be replaced now is with the next claim. */

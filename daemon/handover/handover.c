@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What is inherited, as a list; what is kept, by descriptor. The service manager is told of
 // changes.
-#include "daemon/handover.h"
+#include "daemon/handover/handover.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,7 +7,7 @@
 #ifndef SOCKETBOX_DAEMON_ADVICE_H
 #define SOCKETBOX_DAEMON_ADVICE_H
 
-#include "daemon/claims.h"
+#include "daemon/claims/claims.h"
 #include "daemon/table.h"
 
 #define ADVICE_SIZE 512

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Checks the new program in a child, then becomes it.
-#include "daemon/upgrade.h"
+#include "daemon/handover/upgrade.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "daemon/handover/notify.h"
 #include "daemon/log.h"
-#include "daemon/notify.h"
 #include "daemon/state.h"
 #include "exec/spawn.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The registry: finds, makes, holds and forgets claims of either kind.
-#include "daemon/claims.h"
+#include "daemon/claims/claims.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "common/cleanup.h"
-#include "daemon/claims_private.h"
+#include "daemon/claims/private.h"
 #include "daemon/log.h"
 #include "daemon/sockets.h"
 

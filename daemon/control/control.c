@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Connections of the control socket: their lives and limits. What messages mean is in requests.c.
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
+#include "daemon/control/requests.h"
 #include "daemon/log.h"
-#include "daemon/requests.h"
 
 /* A connection that has not said whose it is by then is closed: launchers greet at once. */
 static const struct timeval greeting_time = {.tv_sec = 10};

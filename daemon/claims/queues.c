@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // One question, and its answer in several messages.
-#include "daemon/queues.h"
+#include "daemon/claims/queues.h"
 
 #include <errno.h>
 #include <linux/bpf.h> /* the states of TCP */

@@ -61,7 +61,8 @@ def check_queries(world, *more, port=53, payload=QUERY, expect=EXPECTED, count=1
 def check_restart(world, service, wait, number=None, port=53, payload=QUERY, expect=EXPECTED):
     """Restarts the server under queries that are repeated each second, as resolvers do: all are answered, and none is
     refused (ICMP port unreachable), as the restart of a native server does."""
-    loads = [Queries(world, address, port, payload, expect, seconds=4, concurrency=8, tries=8, timeout=1)
+    loads = [Queries(world, address, port, payload, expect, seconds=4, concurrency=8, tries=8, timeout=1,
+                     dns=payload == QUERY)
              for address in (V4, V6)]
     time.sleep(0.5)
     service.restart(*([number] if number else []))

@@ -41,6 +41,7 @@ static struct {
 	unsigned long limit; /* queries; 0: until the time is over */
 	int64_t end_ms, timeout_ms;
 	struct bytes payload, expect;
+	bool dns;
 	/* refused: ICMP errors; stray: answers from another address or port; retried: tries after
 	 * the first */
 	unsigned long started, ok, lost, refused, stray, wrong, retried;
@@ -104,6 +105,13 @@ static bool from_the_asked(const struct sockaddr_storage *address, socklen_t len
 	       addr_equal(&from.addr, &load.endpoint.addr);
 }
 
+/* SERVFAIL or REFUSED of DNS (RFC 1035, 4.1.1): the server runs, but has not loaded its zone yet.
+ */
+static bool is_not_ready(const uint8_t *answer, size_t size)
+{
+	return load.dns && size > 3 && ((answer[3] & 15) == 2 || (answer[3] & 15) == 5);
+}
+
 static void on_readable(unsigned i)
 {
 	struct asker *asker = &askers[i];
@@ -123,6 +131,8 @@ static void on_readable(unsigned i)
 	memcpy(&number, answer, sizeof(number));
 	if (ntohs(number) != asker->number)
 		return; /* late: that query was asked again, and is answered */
+	if (is_not_ready(answer, (size_t)got) && asker->tries < load.tries)
+		return;
 	if (!from_the_asked(&from, length))
 		load.stray++;
 	else if (!memmem(answer, (size_t)got, load.expect.data, load.expect.size))
@@ -131,7 +141,8 @@ static void on_readable(unsigned i)
 		finish(asker, &load.ok);
 }
 
-/* A refused query waits for its next try too, as resolvers do that ask again. */
+/* A refused query, or one to a server that is not ready, waits for its next try too, as resolvers
+ * do that ask again. */
 static void expire(void)
 {
 	int64_t now = now_ms();
@@ -216,6 +227,7 @@ static int parse(int argc, char **argv)
 		{"timeout-ms", required_argument, NULL, 't'},
 		{"tries", required_argument, NULL, 'r'},
 		{"expect", required_argument, NULL, 'e'},
+		{"dns", no_argument, NULL, 'd'},
 		{0},
 	};
 	struct err err;
@@ -233,6 +245,8 @@ static int parse(int argc, char **argv)
 			load.timeout_ms = atol(optarg);
 		else if (option == 'r')
 			load.tries = (unsigned)atoi(optarg);
+		else if (option == 'd')
+			load.dns = true;
 		else if (option != 'e' || read_hex(optarg, &load.expect))
 			return -1;
 	}
@@ -249,7 +263,7 @@ static int parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	if (parse(argc, argv)) {
-		fputs("usage: queries [--concurrency N] [--count N | --seconds S] [--timeout-ms N] [--tries N] [--expect HEX] ADDRESS PORT HEX\n",
+		fputs("usage: queries [--concurrency N] [--count N | --seconds S] [--timeout-ms N] [--tries N] [--expect HEX] [--dns] ADDRESS PORT HEX\n",
 			stderr);
 		return 2;
 	}

@@ -15,13 +15,15 @@ def dns_query(name, kind=1):
 
 class Queries:
     """Queries from now on; result() waits for their end. One that has no answer within `timeout` seconds is asked again,
-    up to so many tries. The first two bytes of the payload, and of its answer, are the query's number."""
+    up to so many tries; with dns, so is one whose answer is that the server cannot answer yet. The first two bytes of
+    the payload, and of its answer, are the query's number."""
 
     def __init__(self, world, address, port, payload, expect=b"", seconds=None, count=None, concurrency=64, tries=1,
-                 timeout=5):
+                 timeout=5, dns=False):
         words = [paths.QUERIES, "--concurrency", concurrency, "--tries", tries, "--timeout-ms", int(timeout * 1000)]
         words += ["--count", count] if count else ["--seconds", seconds or 1]
         words += ["--expect", expect.hex()] if expect else []
+        words += ["--dns"] if dns else []
         self.popen = subprocess.Popen(
             ["nsenter", f"--net=/run/netns/{world.client}", *map(str, words), address, str(port), payload.hex()],
             stdout=subprocess.PIPE, text=True)

@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from support import paths
-from support.launch import NOBODY, open_to_all, program
+from support.launch import NOBODY, OWN_ROOT, open_to_all, program
 from support.process import until
 from support.traffic import connect, family_of, host_server, in_namespace
 from support.world import CLIENT_V4, V4, V6
@@ -25,7 +25,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 SECRET = 9999  # a server of the host's own
 ACCEPTED = 14  # attempts
 
-USERS = {"root": (), "user": NOBODY}
+USERS = {"root": (), "user": (*OWN_ROOT, *NOBODY)}
 
 # The address that clients use, and the family of the service's sockets.
 each_family = pytest.mark.parametrize("address, family", [(V4, "4"), (V6, "6"), (V4, "6")], ids=["ipv4", "ipv6", "mapped"])

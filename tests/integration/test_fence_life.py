@@ -11,7 +11,7 @@ import pytest
 
 from support import paths
 from support.control import UDP, Control
-from support.launch import NOBODY, open_to_all, run_once
+from support.launch import NOBODY, OWN_ROOT, open_to_all, run_once
 from support.process import run, until
 from support.queries import Queries, dns_query
 from support.queries import lost as lost_queries
@@ -190,7 +190,7 @@ def test_two_daemons_have_a_fence_each(world, daemon, secret):
 
 def cgroup2_at(place, before="true"):
     """Runs what follows where cgroup v2 is mounted there, and nowhere else; "": nowhere at all."""
-    return ("unshare", "-m", "sh", "-c",
+    return (*OWN_ROOT, "unshare", "-m", "sh", "-c",
             "for each in $(sed -n 's/^[^ ]* \\([^ ]*\\) cgroup2 .*/\\1/p' /proc/self/mounts); do umount -l $each; done;"
             f"place={place}; "
             f'[ -z "$place" ] || {{ umount -q -R -l /sys/fs/cgroup; {before}; mkdir -p $place; mount -t cgroup2 none $place || exit; }};'

@@ -13,7 +13,7 @@ import pytest
 
 from support import paths, require
 from support.inetd import Inetd, read_all, tcp_pair
-from support.launch import NOBODY, Copies, program
+from support.launch import NOBODY, OWN_ROOT, Copies, program
 from support.process import until
 
 SHOW = program("show_inherited")
@@ -170,7 +170,7 @@ def test_without_clone3(inetd):
 def test_without_a_cgroup_hierarchy_that_is_said_once(inetd):
     require.root()
     script = 'for m in $(awk \'$3 == "cgroup2" {print $2}\' /proc/self/mounts); do umount -l $m; done; exec "$@"'
-    receiver = inetd(SHOW, prefix=["unshare", "-m", "sh", "-c", script, "sh"])
+    receiver = inetd(SHOW, prefix=[*OWN_ROOT, "unshare", "-m", "sh", "-c", script, "sh"])
     assert [receiver.show()["argv"] for _ in range(3)] == [[str(SHOW)]] * 3
     assert receiver.log().count("programs have no cgroup of their own: no cgroup v2 hierarchy is mounted") == 1
 

@@ -330,6 +330,8 @@ static void connect_path(struct destination *destination)
 		free_link(link);
 		return;
 	}
+	/* It may have come only after the first look, by rename(2). */
+	narrow_mode(destination);
 	old = path_link(destination);
 	link->by_path = true;
 	add_link(link, receiver);

@@ -18,6 +18,7 @@
 #include "daemon/handover/notify.h"
 #include "daemon/handover/upgrade.h"
 #include "daemon/log.h"
+#include "daemon/privileges/privileges.h"
 #include "daemon/state.h"
 #include "daemon/table.h"
 #include "exec/cgroup.h"
@@ -425,6 +426,7 @@ static int serve(struct options *options, char **argv, struct err *err)
 	};
 	struct event_base *base = event_base_new();
 	struct upgrade *upgrade;
+	bool parted;
 	int result;
 
 	if (!base)
@@ -439,8 +441,11 @@ static int serve(struct options *options, char **argv, struct err *err)
 	read_wishes(options);
 	upgrade = upgrade_new(base, &state, argv);
 	result = upgrade ? inherit(&state, err) : err_errno(err, -ENOMEM, "starting");
+	parted = !result && privileges_part();
 	if (!result)
 		result = start(&state, options, base, err);
+	if (!result && parted)
+		privileges_drop();
 	if (!result)
 		result = run(&state, base, upgrade, err);
 	upgrade_free(upgrade);

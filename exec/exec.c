@@ -17,6 +17,21 @@
 /* Handles whose processes still run when the event base has ended stay known here. */
 static LIST_HEAD(, exec) retired = LIST_HEAD_INITIALIZER(retired);
 
+static void (*runner)(void (*function)(void *argument), void *argument);
+
+void exec_set_runner(void (*run)(void (*function)(void *argument), void *argument))
+{
+	runner = run;
+}
+
+void exec_run(void (*function)(void *argument), void *argument)
+{
+	if (runner)
+		runner(function, argument);
+	else
+		function(argument);
+}
+
 enum exec_reason exec_blocked(struct exec *exec, uint64_t now_ns, uint64_t *wait_ns)
 {
 	if (exec->paused_until_ns > now_ns) {
@@ -242,8 +257,9 @@ static void destroy(struct exec *exec)
 	free(exec);
 }
 
-void exec_open_cgroup(struct exec *exec)
+static void open_cgroup(void *argument)
 {
+	struct exec *exec = argument;
 	const struct exec_options *options = &exec->options;
 	struct err why;
 
@@ -251,6 +267,11 @@ void exec_open_cgroup(struct exec *exec)
 	if (!exec->settings->no_cgroup && cgroup_open(options->cgroup_parent, options->cgroup_name,
 						  exec->cgroup_path, &exec->cgroup, &why))
 		exec_say(exec, LOG_INFO, 0, "programs have no cgroup of their own: %s", why.text);
+}
+
+void exec_open_cgroup(struct exec *exec)
+{
+	exec_run(open_cgroup, exec);
 }
 
 int exec_new(const struct exec_options *options, const struct exec_settings *settings,

@@ -16,6 +16,10 @@
 
 struct exec;
 
+/* From now on what starting a program takes is done by `run`, which calls function(argument) and
+ * returns when that has: for a process whose event loop may not do it. Call it before exec_new. */
+void exec_set_runner(void (*run)(void (*function)(void *argument), void *argument));
+
 struct exec_options {
 	struct event_base *base;
 	const char *name; /* of the service, for the log and LISTEN_FDNAMES; copied */

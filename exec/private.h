@@ -96,6 +96,9 @@ bool exec_may_say(struct exec_budget *budget, uint64_t now_ns, uint64_t *left_ou
 /* EXEC_ALLOWED, or why nothing can be started now, and for how long. */
 enum exec_reason exec_blocked(struct exec *exec, uint64_t now_ns, uint64_t *wait_ns);
 
+/* Calls function(argument) where programs may be started. */
+void exec_run(void (*function)(void *argument), void *argument);
+
 /* Opens the cgroup that the settings ask for, or says that there is none. */
 void exec_open_cgroup(struct exec *exec);
 

@@ -152,6 +152,20 @@ static int start(struct exec_child *child, int fd, struct err *err)
 	return result;
 }
 
+struct start {
+	struct exec_child *child;
+	int fd;
+	struct err *err;
+	int result;
+};
+
+static void start_there(void *argument)
+{
+	struct start *what = argument;
+
+	what->result = start(what->child, what->fd, what->err);
+}
+
 static int fail(struct exec *exec, const struct client *client, const struct err *err)
 {
 	uint64_t now = exec_now_ns(), left_out;
@@ -222,14 +236,14 @@ int exec_start(struct exec *exec, int fd, const struct client *client, struct ex
 {
 	struct exec_child *child = new_child(exec, client, socket);
 	struct err err = {0};
-	int result;
+	struct start what = {.child = child, .fd = fd, .err = &err};
 
 	if (!child) {
 		err_errno(&err, -EAGAIN, "noting a process");
 		return fail(exec, client, &err);
 	}
-	result = start(child, fd, &err);
-	if (result) {
+	exec_run(start_there, &what);
+	if (what.result) {
 		quota_leave(&exec->quota, child->counted);
 		exec_child_free(child);
 		return fail(exec, client, &err);

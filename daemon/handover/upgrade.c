@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "common/cleanup.h"
 #include "daemon/handover/notify.h"
 #include "daemon/log.h"
+#include "daemon/privileges/agent.h"
 #include "daemon/state.h"
 #include "exec/spawn.h"
 
@@ -37,6 +39,7 @@ struct upgrade {
 	char *program; /* its path; NULL: it is not known */
 	pid_t child;   /* that checks; 0: there is none */
 	int pidfd;
+	int error; /* of starting it, or of executing the program */
 	struct event *ended, *late;
 	struct heir *heirs;
 };
@@ -74,14 +77,36 @@ static void refuse(const struct upgrade *upgrade, const char *why)
 		upgrade->program ? upgrade->program : "the program", why);
 }
 
-void upgrade_block_signals(int how)
+static sigset_t own_signals(void)
 {
 	sigset_t signals;
 
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGHUP);
 	sigaddset(&signals, SIGUSR2);
-	sigprocmask(how, &signals, NULL);
+	return signals;
+}
+
+void upgrade_block_signals(int how)
+{
+	sigset_t signals = own_signals();
+
+	pthread_sigmask(how, &signals, NULL);
+}
+
+/* Returns if the program cannot be executed. It gets the mask of whoever executes it, and the agent
+ * has all signals blocked. */
+static void execute(void *argument)
+{
+	struct upgrade *upgrade = argument;
+	sigset_t signals = own_signals(), before;
+
+	pthread_sigmask(SIG_SETMASK, &signals, &before);
+	spawn_restore_nofile();
+	execv(upgrade->program, upgrade->argv);
+	upgrade->error = errno;
+	spawn_raise_nofile();
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static void become(struct upgrade *upgrade)
@@ -98,10 +123,8 @@ static void become(struct upgrade *upgrade)
 	if (!result) {
 		upgrade_block_signals(SIG_BLOCK);
 		setenv(HANDOVER_VARIABLE, value, 1);
-		spawn_restore_nofile();
-		execv(upgrade->program, upgrade->argv);
-		err_errno(&err, -errno, "executing it");
-		spawn_raise_nofile();
+		agent_run(execute, upgrade);
+		err_errno(&err, -upgrade->error, "executing it");
 		unsetenv(HANDOVER_VARIABLE);
 		upgrade_block_signals(SIG_UNBLOCK);
 		handover_unpass(handover);
@@ -145,7 +168,7 @@ static void on_late(evutil_socket_t fd, short what, void *context)
 
 /* The same arguments, and that it be this engine: the other one could not go on with what there is.
  */
-static int start_check(struct upgrade *upgrade)
+static int spawn_check(struct upgrade *upgrade)
 {
 	struct engine_facts facts;
 	cleanup_free const char **words = NULL;
@@ -175,6 +198,13 @@ static int start_check(struct upgrade *upgrade)
 	return -result;
 }
 
+static void start_check(void *argument)
+{
+	struct upgrade *upgrade = argument;
+
+	upgrade->error = -spawn_check(upgrade);
+}
+
 static int watch_check(struct upgrade *upgrade)
 {
 	upgrade->pidfd = pidfd_open(upgrade->child, 0);
@@ -197,9 +227,9 @@ void upgrade_begin(struct upgrade *upgrade)
 		refuse(upgrade, "cannot be found");
 		return;
 	}
-	result = start_check(upgrade);
-	if (result) {
-		refuse(upgrade, strerror(-result));
+	agent_run(start_check, upgrade);
+	if (upgrade->error) {
+		refuse(upgrade, strerror(upgrade->error));
 		return;
 	}
 	result = watch_check(upgrade);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "common/channel.h"
 #include "common/cleanup.h"
@@ -21,20 +22,24 @@ static const struct timeval greeting_time = {.tv_sec = 10};
 /* How long accepting rests when the machine is out of descriptors or memory. */
 static const struct timeval pause_time = {.tv_usec = 200 * 1000};
 
-/* When that many connections of one user have not greeted, the oldest of them makes room. */
-#define MAX_UNGREETED 256
+/* In a flood of connections, others wait behind so many of it. Who finds no room waits in
+ * connect(2).
+ */
+#define BACKLOG 128
 
 struct connection {
 	struct control *control;
 	struct connection *next;
 	struct event *readable;
 	struct event *greeting;
+	bool waiting; /* readable is not watched: its user has had enough for now */
 	struct requests_peer peer;
 };
 
 struct control {
 	struct event_base *base;
 	struct daemon_state *state;
+	struct accounts *accounts;
 	struct event *acceptable;
 	struct event *resume;	  /* pending while accepting pauses for want of descriptors */
 	bool starving;		  /* said already */
@@ -50,6 +55,8 @@ static void close_connection(struct connection *connection)
 	while (*link != connection)
 		link = &(*link)->next;
 	*link = connection->next;
+	if (connection->peer.account)
+		account_leave(connection->peer.account, !connection->peer.service[0]);
 	claims_release(connection->control->state->claims, &connection->peer.credentials);
 	peer_fini(&connection->peer.credentials);
 	if (connection->readable)
@@ -60,16 +67,54 @@ static void close_connection(struct connection *connection)
 	free(connection);
 }
 
+/* Of the processor's time, which others' share of a busy machine does not add to. */
+static uint64_t spent_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct connection *connection = context;
+	struct requests_peer *peer = &connection->peer;
+	bool silent = !peer->service[0];
+	uint64_t before = spent_ns();
+	int result;
 
 	(void)fd;
 	(void)what;
-	if (requests_serve(connection->control->state, &connection->peer))
-		close_connection(connection);
-	else if (connection->peer.service[0] && connection->greeting)
+	if (account_must_wait(peer->account)) {
+		event_del(connection->readable);
+		connection->waiting = true;
+		return;
+	}
+	result = requests_serve(connection->control->state, peer);
+	account_charge(peer->account, spent_ns() - before);
+	if (silent && peer->service[0]) {
+		account_greet(peer->account);
 		event_del(connection->greeting);
+	}
+	if (result)
+		close_connection(connection);
+}
+
+/* Others may have had enough since. */
+static void on_ready(void *context)
+{
+	struct control *control = context;
+	struct connection *next;
+
+	for (struct connection *connection = control->first; connection; connection = next) {
+		next = connection->next;
+		if (!connection->waiting || account_must_wait(connection->peer.account))
+			continue;
+		connection->waiting = false;
+		if (event_add(connection->readable, NULL))
+			close_connection(connection);
+	}
 }
 
 static void on_silence(evutil_socket_t fd, short what, void *context)
@@ -79,20 +124,18 @@ static void on_silence(evutil_socket_t fd, short what, void *context)
 	close_connection(context);
 }
 
-/* Closes the oldest silent connection of the user if there are too many. */
-static void limit_silent(struct control *control, uid_t uid)
+/* Where there are too many silent connections, closes the oldest one of whoever has the most. */
+static void limit_silent(struct control *control, const struct account *account)
 {
+	const struct account *crowding = account_crowding(account);
 	struct connection *oldest = NULL;
-	unsigned count = 0;
 
-	for (struct connection *connection = control->first; connection;
+	for (struct connection *connection = control->first; crowding && connection;
 		connection = connection->next) {
-		if (connection->peer.credentials.uid != uid || connection->peer.service[0])
-			continue;
-		oldest = connection;
-		count++;
+		if (connection->peer.account == crowding && !connection->peer.service[0])
+			oldest = connection;
 	}
-	if (count > MAX_UNGREETED)
+	if (oldest)
 		close_connection(oldest);
 }
 
@@ -112,16 +155,18 @@ static int add_connection(struct control *control, int fd, struct err *err)
 		close_connection(connection);
 		return err->code;
 	}
+	connection->peer.account = account_enter(control->accounts,
+		connection->peer.credentials.uid, !peer_may_manage(&connection->peer.credentials));
 	connection->readable =
 		event_new(control->base, fd, EV_READ | EV_PERSIST, on_readable, connection);
 	connection->greeting = evtimer_new(control->base, on_silence, connection);
-	if (!connection->readable || !connection->greeting ||
+	if (!connection->peer.account || !connection->readable || !connection->greeting ||
 		event_add(connection->readable, NULL) ||
 		event_add(connection->greeting, &greeting_time)) {
 		close_connection(connection);
 		return err_errno(err, -ENOMEM, "a control connection");
 	}
-	limit_silent(control, connection->peer.credentials.uid);
+	limit_silent(control, connection->peer.account);
 	return 0;
 }
 
@@ -143,14 +188,11 @@ static void say_starving(struct control *control, const char *why)
 	control->starving = true;
 }
 
-/* Accepts one connection per call, so that a flood of them does not keep the others waiting. */
-static void on_acceptable(evutil_socket_t listener, short what, void *context)
+static void accept_one(struct control *control)
 {
-	struct control *control = context;
 	struct err err;
-	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept4(control->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	(void)what;
 	if (fd >= 0) {
 		if (add_connection(control, fd, &err)) {
 			say_starving(control, err.text);
@@ -166,6 +208,23 @@ static void on_acceptable(evutil_socket_t listener, short what, void *context)
 		event_del(control->acceptable);
 		evtimer_add(control->resume, &pause_time);
 	}
+}
+
+/* Accepts one connection per call, and none for a while after many, so that a flood of them does
+ * not keep others waiting. */
+static void on_acceptable(evutil_socket_t listener, short what, void *context)
+{
+	struct control *control = context;
+	uint64_t before = spent_ns(), rest_us;
+
+	(void)listener;
+	(void)what;
+	accept_one(control);
+	rest_us = accounts_charge_accept(control->accounts, spent_ns() - before) / 1000;
+	if (!rest_us || evtimer_pending(control->resume, NULL))
+		return;
+	event_del(control->acceptable);
+	evtimer_add(control->resume, &(struct timeval){.tv_usec = (suseconds_t)rest_us});
 }
 
 /* Removes a socket that nobody listens on any more; a live one, or another kind of file, stays. */
@@ -207,7 +266,7 @@ static int listen_at(struct control *control, const char *path, struct err *err)
 	/* Everyone may connect: who may do what is judged by credentials. */
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || chmod(path, 0666))
 		return err_errno(err, -errno, "binding the control socket %s", path);
-	if (listen(fd, SOMAXCONN))
+	if (listen(fd, BACKLOG))
 		return err_errno(err, -errno, "listening on %s", path);
 	strcpy(control->path, path);
 	control->fd = take_fd(&fd);
@@ -225,7 +284,9 @@ int control_open(struct event_base *base, struct daemon_state *state, const char
 	control->base = base;
 	control->state = state;
 	control->fd = -1;
-	result = listen_at(control, path, err);
+	control->accounts = accounts_new(base, on_ready, control);
+	result = control->accounts ? listen_at(control, path, err)
+				   : err_errno(err, -ENOMEM, "the control socket");
 	if (!result) {
 		control->acceptable =
 			event_new(base, control->fd, EV_READ | EV_PERSIST, on_acceptable, control);
@@ -255,5 +316,6 @@ void control_close(struct control *control)
 	if (control->fd >= 0)
 		unlink(control->path);
 	cleanup_close_fd(&control->fd);
+	accounts_free(control->accounts);
 	free(control);
 }

@@ -35,8 +35,10 @@ struct wire_header requests_header(
  * for it. */
 void requests_answer(struct request *request, const void *message, size_t length, int fd);
 
-/* A sealed file with these contents: any size, and the reader can trust it not to change. */
-int requests_make_file(const void *data, size_t size, int *fd, struct err *err);
+/* A sealed file with these contents for an answer: any size, and the reader can trust it not to
+ * change, but that it is emptied some seconds later unless its user is trusted. */
+int requests_make_file(
+	struct request *request, const void *data, size_t size, int *fd, struct err *err);
 
 /* Answer with WIRE_TEXT; the object, which may be NULL for want of memory, is freed. */
 int requests_reply_text(struct request *request, const char *text, size_t size, struct err *err);

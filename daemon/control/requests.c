@@ -49,8 +49,11 @@ static void reply_error(struct request *request, const struct err *err)
 	requests_answer(request, &error, sizeof(error), -1);
 }
 
-int requests_make_file(const void *data, size_t size, int *fd_out, struct err *err)
+int requests_make_file(
+	struct request *request, const void *data, size_t size, int *fd_out, struct err *err)
 {
+	bool trusted = peer_may_manage(&request->peer->credentials);
+	int seals = F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL | (trusted ? F_SEAL_SHRINK : 0);
 	cleanup_close int fd = memfd_create("socketbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	size_t done = 0;
 
@@ -63,9 +66,10 @@ int requests_make_file(const void *data, size_t size, int *fd_out, struct err *e
 			return err_errno(err, -errno, "writing an answer");
 		done += (size_t)written;
 	}
-	if (lseek(fd, 0, SEEK_SET) ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL))
+	if (lseek(fd, 0, SEEK_SET) || fcntl(fd, F_ADD_SEALS, seals))
 		return err_errno(err, -errno, "sealing an answer");
+	if (request->peer->account)
+		account_gave(request->peer->account, fd);
 	*fd_out = take_fd(&fd);
 	return 0;
 }
@@ -77,7 +81,7 @@ int requests_reply_text(struct request *request, const char *text, size_t size, 
 		.size = size,
 	};
 	cleanup_close int fd = -1;
-	int result = requests_make_file(text, size, &fd, err);
+	int result = requests_make_file(request, text, size, &fd, err);
 
 	if (!result)
 		requests_answer(request, &reply, sizeof(reply), fd);

@@ -4,12 +4,14 @@
 #define SOCKETBOX_DAEMON_REQUESTS_H
 
 #include "common/wire.h"
+#include "daemon/control/accounts.h"
 #include "daemon/control/peer.h"
 #include "daemon/state.h"
 
 struct requests_peer {
 	int fd;
 	struct peer credentials;
+	struct account *account;      /* NULL: nothing is counted */
 	char service[WIRE_NAME_SIZE]; /* empty until the peer has greeted */
 };
 

@@ -55,7 +55,7 @@ int requests_hello(struct request *request, struct err *err)
 	result = coverage_endpoints(request->state->config, service, &endpoints, &count);
 	if (result)
 		return err_errno(err, result, "listing the endpoints of '%s'", name);
-	result = requests_make_file(endpoints, count * sizeof(*endpoints), &fd, err);
+	result = requests_make_file(request, endpoints, count * sizeof(*endpoints), &fd, err);
 	if (result)
 		return result;
 	reply.hold_ms = service->hold_ms;

@@ -63,8 +63,10 @@ class Control:
 
     def __init__(self, daemon, service=None):
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.channel.settimeout(10)
+        # Not settimeout, with which connect fails where the daemon is behind.
+        self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 10, 0))
         self.channel.connect(str(daemon.control))
+        self.channel.settimeout(10)
         self.socket = None
         if service:
             self.hello(service)

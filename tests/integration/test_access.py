@@ -121,9 +121,10 @@ def test_root_of_a_user_namespace_is_who_made_it(world, daemon, uid, greeted):
 
 
 class Floods:
-    """Hostile clients, of a user who may do nothing, while they run; a context. They leave the processor to others."""
+    """Hostile clients, of a user who may do nothing, while they run; a context. They leave the machine's processors to others, not
+    the daemon's time."""
 
-    def __init__(self, world, daemon, kinds, seconds=4):
+    def __init__(self, world, daemon, kinds, seconds=5):
         words = ["nice", "-n", "19", "setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups",
                  "/usr/bin/python3", paths.SOURCE / "tests" / "support" / "flood.py"]
         self.processes = [world.start([*words, kind, daemon.control, seconds], f"flood-{kind}") for kind in kinds]
@@ -162,15 +163,18 @@ def test_a_flood_costs_others_nothing(world, daemon, tmp_path, kinds):
     open_to_all(d)
     world.start([paths.RECEIVER, path, ""], "receiver")
     until(path.exists, what="the receiver binds")
-    quiet = Load(world, V6, port=84, seconds=2, concurrency=4, expect="client=").result()["ok"]
     before = open_fds(d.process.pid)
     with Floods(world, d, kinds) as floods:
         load = Load(world, V6, port=84, seconds=2, concurrency=4, expect="client=")
         claims = time_claims(d)
         result = load.result()
         descriptors = len(os.listdir(f"/proc/{d.process.pid}/fd"))
-    assert lost(result) == {} and result["ok"] > quiet / 3, (quiet, result)
-    assert statistics.median(claims) < 0.1 and max(claims) < 0.5, claims
+        begin, spent = time.monotonic(), d.process.cpu_seconds()
+        time.sleep(1)
+        share = (d.process.cpu_seconds() - spent) / (time.monotonic() - begin)
+    assert lost(result) == {}
+    assert share < 0.4, share  # a quarter is theirs, and a tenth for accepting
+    assert statistics.median(claims) < 0.1 and max(claims) < 1.5, claims
     assert descriptors < before + 256 + 128 + 32
     assert all(shown["connections"] > 100 for shown in floods.results()), floods.results()
     until(lambda: open_fds(d.process.pid) <= before + 2, what="nothing is left of it")

@@ -32,12 +32,6 @@ def config(path, exec_more=None, relay_more=None):
                        *({"to": [V4, V6], "port": port, "service": name} for name, port in PORTS.items())]}
 
 
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 class Subject:
     """A daemon with a service of every delivery, in front of servers that work."""
 
@@ -106,9 +100,9 @@ def test_a_shortage(subject, kinds, error, keeps):
     with subject.faults.armed(kinds, error):
         loads = subject.loads()
         time.sleep(1)
-        before = cpu_seconds(subject.process.pid)
+        before = subject.process.cpu_seconds()
         time.sleep(2)
-        assert cpu_seconds(subject.process.pid) - before < 0.5
+        assert subject.process.cpu_seconds() - before < 0.5
         assert subject.faults.failed
         assert ask(subject.world, V6, PORTS["kept"], timeout=15) == "served"
     results = {name: load.result() for name, load in loads.items()}
@@ -130,9 +124,9 @@ def test_control_connections_wait_for_descriptors(subject):
         waiting = [Control(subject.daemon) for _ in range(50)]
         for control in waiting:
             control.send(b"x" * 16)
-        before = cpu_seconds(subject.process.pid)
+        before = subject.process.cpu_seconds()
         time.sleep(2)
-        assert cpu_seconds(subject.process.pid) - before < 0.5
+        assert subject.process.cpu_seconds() - before < 0.5
     assert all(control.receive() for control in waiting)
     assert subject.process.log().count("control connections wait: accept: Too many open files") == 1
     assert "control connections are accepted again" in subject.process.log()
@@ -145,9 +139,9 @@ def test_getsocks_waits_for_descriptors(subject):
             client.connect(f"{subject.path}.getsocks")
             client.sendall(b"_getsocks\n")
             time.sleep(0.5)
-            before = cpu_seconds(subject.process.pid)
+            before = subject.process.cpu_seconds()
             time.sleep(2)
-            assert cpu_seconds(subject.process.pid) - before < 0.5
+            assert subject.process.cpu_seconds() - before < 0.5
         assert struct.unpack("=i", client.recv(4))[0] == 2
 
 
@@ -173,9 +167,9 @@ def test_the_wall_clock_jumps(world, daemon, tmp_path):
     began = time.monotonic()
     for seconds in (86400 * 365, -86400 * 365, 3600):
         subject.faults.shift_clock(seconds)
-        before = cpu_seconds(subject.process.pid)
+        before = subject.process.cpu_seconds()
         time.sleep(1)
-        assert cpu_seconds(subject.process.pid) - before < 0.3
+        assert subject.process.cpu_seconds() - before < 0.3
         [claim] = subject.daemon.claims("kept")
         assert claim["state"] == "held" and 30000 < claim["hold_left_ms"] <= 60000
     for connection in connections:
@@ -207,9 +201,9 @@ def test_no_room_for_processes(world, daemon):
                       "routes": [{"to": V6, "port": 80, "service": "a"}]})
     load = Load(world, V6, count=8, concurrency=8, expect="served")
     until(lambda: "cannot start programs now, connections wait" in started.process.log(), what="they are too many")
-    before = cpu_seconds(started.process.pid)
+    before = started.process.cpu_seconds()
     time.sleep(1)
-    assert cpu_seconds(started.process.pid) - before < 0.4
+    assert started.process.cpu_seconds() - before < 0.4
     result = load.result()
     assert (result["ok"], lost(result)) == (8, {})
     assert started.process.log().count("connections wait") <= 8
@@ -225,9 +219,9 @@ def test_a_full_backlog(world, daemon, tmp_path):
     started = daemon(settings)
     load = Load(world, V6, port=82, count=30, concurrency=30, expect="served")
     time.sleep(1)
-    before = cpu_seconds(started.process.pid)
+    before = started.process.cpu_seconds()
     time.sleep(1)
-    assert cpu_seconds(started.process.pid) - before < 0.3
+    assert started.process.cpu_seconds() - before < 0.3
     world.start([paths.RECEIVER, path, "served"], "receiver")
     result = load.result()
     assert (result["ok"], lost(result)) == (30, {})

@@ -43,6 +43,10 @@ class Process:
         self.send(signal.SIGSTOP)
         until(lambda: pathlib.Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rsplit(") ", 1)[1][0] == "T")
 
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rsplit(") ", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def wait(self, timeout=30):
         return self.popen.wait(timeout)
 

@@ -261,6 +261,13 @@ static void say_refused(struct attempt *attempt, int result, const char *text)
 	say_once_of(&attempt->context->said, key, text);
 }
 
+/* False once a signal has interrupted the call, or has ended the thread. */
+static bool still_waits(const struct attempt *attempt)
+{
+	return !ioctl(attempt->context->notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID,
+		&attempt->notification->id);
+}
+
 static int carry_out(struct attempt *attempt, bool last)
 {
 	struct bind_context *context = attempt->context;
@@ -270,6 +277,9 @@ static int carry_out(struct attempt *attempt, bool last)
 
 	if (result == -EPIPE && !last)
 		return -EAGAIN;
+	/* An interrupted call comes again. */
+	if (result && !still_waits(attempt))
+		return 0;
 	if (result == -EPIPE) {
 		say_once(&context->said,
 			"socketboxd did not come back: bind fails with EADDRNOTAVAIL");
@@ -299,7 +309,7 @@ int bind_answer(struct bind_context *context, const struct seccomp_notif *notifi
 	decision = decide(&attempt);
 	/* All that was read is of the thread that still waits, not of another that has its number
 	 * now. */
-	if (ioctl(context->notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &notification->id))
+	if (!still_waits(&attempt))
 		decision = DONE;
 	if (decision == CLAIM)
 		result = carry_out(&attempt, last);

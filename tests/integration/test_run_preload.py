@@ -117,14 +117,14 @@ def test_library_that_is_not_there(world, daemon, folder):
     assert "the library /nonexistent.so (set SOCKETBOX_PRELOAD_LIBRARY if it is elsewhere): No such" in result.stderr
 
 
-def refused(world, daemon, folder, *command):
-    result = run_once(world, daemon(config(folder / "s")), *command, options=["--preload"], env=LIBRARY)
+def refused(world, started, *command):
+    result = run_once(world, started, *command, options=["--preload"], env=LIBRARY)
     assert result.returncode == 1
     return result.stderr
 
 
 def test_static_program_is_refused_with_the_remedy(world, daemon, folder):
-    text = refused(world, daemon, folder, program("static_v6only"), "0")
+    text = refused(world, daemon(config(folder / "s")), program("static_v6only"), "0")
     assert "is a static program, into which nothing can be preloaded: start it without --preload" in text
 
 
@@ -136,8 +136,9 @@ def test_program_that_gains_privileges_is_refused_with_the_remedy(world, daemon,
     script = folder / "script"
     script.write_text(f"#! {copy} -x\n")
     script.chmod(0o755)
+    d = daemon(config(folder / "s"))
     for name in (copy, script):
-        text = refused(world, daemon, folder, name)
+        text = refused(world, d, name)
         assert f"{copy} is setuid, so the dynamic loader ignores LD_PRELOAD: start it without --preload" in text
 
 

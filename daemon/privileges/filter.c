@@ -232,7 +232,8 @@ static int add_rules(scmp_filter_ctx filter)
 	return result;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || !(defined(__x86_64__) || defined(__aarch64__))
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+	!(defined(__x86_64__) || defined(__aarch64__))
 /* Sanitizers make calls of their own, and 32-bit machines others. */
 int filter_load(struct err *err)
 {

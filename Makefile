@@ -9,9 +9,11 @@ JOBS ?= $(shell nproc)
 
 # Tests that make a machine short of things, or want all of it: not beside others.
 ALONE = $(addprefix tests/integration/test_,exhaustion.py faults.py shutdown.py soak.py)
+# What both of the daemon's threads take part in.
+TWO_THREADS = $(addprefix tests/integration/test_,privileges.py exec.py inetd.py inetd_limits.py upgrade.py)
 MESON_OPTIONS ?=
 
-.PHONY: all build run check unit integration compat bench sanitize sanitize-library sanitize-threads fuzz lint test install clean
+.PHONY: all build run check unit integration compat bench sanitize sanitize-library sanitize-threads two-threads fuzz lint test install clean
 
 all: build
 
@@ -60,10 +62,13 @@ sanitize-library:
 	tools/as-root env LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
 		$(PYTEST) -q tests/integration/test_lib.py -k 'not example'
 
-# The libraries' use by several threads, and all else that needs no root, under ThreadSanitizer.
+# The libraries' use by several threads, all else that needs no root, and the daemon's two threads, under ThreadSanitizer.
 sanitize-threads: export TSAN_OPTIONS = halt_on_error=1
 sanitize-threads:
-	$(MAKE) BUILD=$(SANITIZED_THREADS) MESON_OPTIONS='-Db_sanitize=thread -Db_lundef=false' unit
+	$(MAKE) BUILD=$(SANITIZED_THREADS) MESON_OPTIONS='-Db_sanitize=thread -Db_lundef=false' unit two-threads
+
+two-threads: build
+	tools/as-root $(PYTEST) -q -n $(JOBS) $(TWO_THREADS)
 
 # Each fuzzer for SECONDS_EACH (60).
 fuzz:

@@ -24,6 +24,7 @@ static struct {
 static void *serve(void *unused)
 {
 	(void)unused;
+	pthread_setname_np(pthread_self(), "agent");
 	pthread_mutex_lock(&agent.lock);
 	for (;;) {
 		while (!agent.function)

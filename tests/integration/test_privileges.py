@@ -67,12 +67,12 @@ def config(world):
 
 
 def threads(daemon):
-    """What /proc says of each thread, the event loop's first."""
-    shown = []
-    for task in sorted(pathlib.Path(f"/proc/{daemon.process.pid}/task").iterdir(), key=lambda path: int(path.name)):
-        status = (task / "status").read_text()
-        shown.append(dict(re.findall(r"^(\w+):\s*(.*)$", status, re.MULTILINE)))
-    return sorted(shown, key=lambda status: status["Pid"] != str(daemon.process.pid))
+    """What /proc says of the event loop and of the agent."""
+    shown = {}
+    for task in pathlib.Path(f"/proc/{daemon.process.pid}/task").iterdir():
+        status = dict(re.findall(r"^(\w+):\s*(.*)$", (task / "status").read_text(), re.MULTILINE))
+        shown["loop" if task.name == str(daemon.process.pid) else status["Name"]] = status
+    return shown["loop"], shown["agent"]
 
 
 def mask(names):

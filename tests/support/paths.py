@@ -6,7 +6,7 @@ import pathlib
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SOCKETBOX_BUILD", SOURCE / "build")).resolve()
 DAEMON = BUILD / "daemon" / "socketboxd"
-SANITIZED = DAEMON.exists() and b"__asan_init" in DAEMON.read_bytes()
+SANITIZED = DAEMON.exists() and any(name in DAEMON.read_bytes() for name in (b"__asan_init", b"__tsan_init"))
 CLI = BUILD / "cli" / "socketbox"
 PROGRAMS = BUILD / "tests" / "integration"
 LOAD = BUILD / "tests" / "support" / "load"

@@ -82,7 +82,7 @@ class Rows:
         folder = pathlib.Path(__file__).parent
         complete = len(self.files) == len(list(folder.glob("test_*.py")))
         if self.rows and complete and not self.spoiled and not session.config.option.keyword:
-            lines = ["| " + " | ".join(row) + " |\n" for row in sorted(self.rows, key=lambda row: row[0].lower())]
+            lines = ["| " + " | ".join(row) + " |\n" for row in sorted(self.rows, key=lambda row: [cell.lower() for cell in row])]
             PAGE.write_text(HEAD + "".join(lines))
 
 

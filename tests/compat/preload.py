@@ -26,7 +26,7 @@ class Preloaded:
             "SOCKETBOX_PRELOAD_PORTS": ",".join(map(str, ports)),
             "SOCKETBOX_PRELOAD_ADDRESSES": f"{V4},{V6}", **(env or {})}
         self.mapped = mapped  # IPv4 comes on AF_INET6 sockets, as with `ipv4: mapped`
-        self.process = None
+        self.process, self.stop_command = None, None
 
     def path(self, port):
         """Where the listener of a port receives."""
@@ -41,8 +41,10 @@ class Preloaded:
         feeder = self.world.start([paths.FEEDER, *words], "feeder", netns=self.world.host)
         until(lambda: "feeding" in feeder.log(), what="the feeder listens")
 
-    def start(self, command, prefix=()):
-        """Starts the server in a namespace that holds nothing but lo."""
+    def start(self, command, prefix=(), stop_command=None):
+        """Starts the server in a namespace that holds nothing but lo. Without a stop command, a signal to the process that is
+        started ends it."""
+        self.stop_command = stop_command
         words = [f"{name}={value}" for name, value in self.variables.items()]
         self.command = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *prefix, "env", *words,
                         *command]
@@ -58,16 +60,31 @@ class Preloaded:
             return self.world.curl(url, "-k", check=False)
         return until(answers, timeout, f"the server answers on {url} ({self.log()})")
 
+    def stop(self, number=signal.SIGTERM):
+        if self.stop_command and self.process.running():
+            self.world.run(self.stop_command)
+            self.process.wait()
+        elif self.process:
+            self.process.stop(number, timeout=20)
+
     def restart(self, number=signal.SIGTERM):
-        self.process.stop(number, timeout=20)
+        self.stop(number)
         self.process = self.world.start(self.command, "server", env=dict(os.environ))
 
 
 @pytest.fixture
 def preloaded(world):
     """Makes servers under the library: preloaded(**options) -> Preloaded."""
+    made = []
+
+    def make(**options):
+        made.append(Preloaded(world, folder, **options))
+        return made[-1]
+
     with Folder() as folder:
-        yield lambda **options: Preloaded(world, folder, **options)
+        yield make
+        for server in made:
+            server.stop()
 
 
 def check_restart(world, server, number=signal.SIGTERM):

@@ -53,7 +53,8 @@ def test_postfix(world, preloaded, row):  # noqa: F811
     server = preloaded(ports=PORTS)
     configuration = configure(server, postconf)
     server.feed()
-    server.start([require.command("postfix"), "-c", configuration, "start-fg"])
+    postfix = [require.command("postfix"), "-c", configuration]
+    server.start([*postfix, "start-fg"], stop_command=[*postfix, "stop"])
     for port in PORTS:
         until(greets(world, port, "220 "), 60, f"port {port}: {server.log()[-2000:]}")
     for address, client in ADDRESSES:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What waits in sockets of which the daemon has no copy, as the members of a SO_REUSEPORT group:
- * asked of the kernel by address (sock_diag(7)).
+ * asked of the kernel by address.
  */
 #ifndef SOCKETBOX_DAEMON_QUEUES_H
 #define SOCKETBOX_DAEMON_QUEUES_H

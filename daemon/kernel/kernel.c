@@ -231,6 +231,7 @@ int kernel_open(const char *run_dir, struct engine **out, struct err *err)
 		return result;
 	}
 	kernel_adopt_table(kernel);
+	kernel_forget_dead_guards(kernel);
 	*out = &kernel->base;
 	return 0;
 }

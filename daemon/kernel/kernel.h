@@ -52,6 +52,10 @@ void kernel_adopt_table(struct kernel *kernel);
 /* Forgets the table; the kernel's goes on. */
 void kernel_drop_table(struct kernel *kernel);
 
+/* An earlier daemon's that ended with sockets of its own leaves entries of theirs. Where that
+ * cannot be found out they stay. */
+void kernel_forget_dead_guards(struct kernel *kernel);
+
 int kernel_open_holes(struct kernel *kernel, struct err *err);
 void kernel_close_holes(struct kernel *kernel);
 

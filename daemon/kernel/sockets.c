@@ -103,26 +103,6 @@ void kernel_stop_migrating(struct engine *engine, int domain, const struct addr_
 	bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.homes), &home);
 }
 
-int kernel_guard(struct engine *engine, int fd, uint32_t service, struct err *err)
-{
-	struct kernel *kernel = kernel_of(engine);
-	int program = bpf_program__fd(kernel->skeleton->progs.guard);
-	uint64_t cookie = sockets_cookie(fd);
-
-	if (bpf_map_update_elem(
-		    bpf_map__fd(kernel->skeleton->maps.guards), &cookie, &service, BPF_ANY))
-		return err_errno(err, -errno, "guarding a UDP socket");
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)))
-		return err_errno(err, -errno, "SO_ATTACH_BPF");
-	return 0;
-}
-
-void kernel_unguard(struct engine *engine, uint64_t cookie)
-{
-	struct kernel *kernel = kernel_of(engine);
-	bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.guards), &cookie);
-}
-
 /* One hole per protocol and family; its filter drops everything before TCP or UDP can answer. */
 int kernel_open_holes(struct kernel *kernel, struct err *err)
 {

@@ -2,6 +2,7 @@
 """The load generator (load.c), in the client's namespace."""
 import json
 import subprocess
+import time
 
 from . import paths
 
@@ -20,6 +21,7 @@ class Load:
             words += ["--request", request]
         words += ["--greeted"] if greeted else []
         words += ["--pause", pause] if pause else []
+        self.begun = time.monotonic()
         self.popen = subprocess.Popen(
             ["nsenter", f"--net=/run/netns/{world.client}", *map(str, words), address, str(port)],
             stdout=subprocess.PIPE, text=True)
@@ -28,7 +30,8 @@ class Load:
         return self.popen.poll() is None
 
     def stop(self):
-        """Starts no more connections; result() then waits for those under way."""
+        """Starts no more connections, after a second at least; result() then waits for those under way."""
+        time.sleep(max(0, self.begun + 1 - time.monotonic()))
         self.popen.terminate()
 
     def result(self):

@@ -54,6 +54,16 @@ static void pause_acceptor(struct acceptor *acceptor)
 	acceptor->accepting = false;
 }
 
+/* Takes the socket back from the delivery that has it. */
+static void take_back(struct acceptor *acceptor)
+{
+	struct delivery *delivery = acceptor_delivery(acceptor);
+
+	if (acceptor->served && delivery)
+		delivery_unserve(delivery, acceptor->fd);
+	acceptor->served = false;
+}
+
 /* Gives the socket to a delivery that wants it itself, or takes it back. */
 static void settle(struct acceptor *acceptor)
 {
@@ -63,14 +73,14 @@ static void settle(struct acceptor *acceptor)
 
 	if (wanted == acceptor->served)
 		return;
-	if (wanted) {
-		pause_acceptor(acceptor);
-		if (delivery_serve(delivery, acceptor->fd, &err))
-			log_error("%s", err.text);
-	} else if (delivery) {
-		delivery_unserve(delivery, acceptor->fd);
+	if (!wanted) {
+		take_back(acceptor);
+		return;
 	}
-	acceptor->served = wanted;
+	pause_acceptor(acceptor);
+	if (delivery_serve(delivery, acceptor->fd, &err))
+		log_error("%s", err.text);
+	acceptor->served = true;
 }
 
 static bool must_wait(const struct acceptor *acceptor)
@@ -205,10 +215,7 @@ static void steer_key(const struct acceptor *acceptor, struct steer_key *key)
 
 static void close_acceptor(struct acceptor *acceptor)
 {
-	struct delivery *delivery = acceptor_delivery(acceptor);
-
-	if (acceptor->served && delivery)
-		delivery_unserve(delivery, acceptor->fd);
+	take_back(acceptor);
 	if (acceptor->readable)
 		event_free(acceptor->readable);
 	handover_drop(acceptor->set->handover, acceptor->fd);
@@ -242,10 +249,9 @@ static void name_socket(const struct wanted *wanted, char name[HANDOVER_NAME_SIZ
 {
 	char endpoint[HANDOVER_ENDPOINT_SIZE];
 
-	snprintf(name, HANDOVER_NAME_SIZE, "accept.%08x.%u.%d%d%d.%s",
-		wanted->endpoint.port ? 0 : wanted->service, wanted->protocol,
-		wanted->domain == AF_INET ? 4 : 6, wanted->mapped, wanted->transparent,
-		handover_endpoint(&wanted->endpoint, endpoint));
+	snprintf(name, HANDOVER_NAME_SIZE, "accept.%08x.%u.%d%d%d.%s", wanted_owner(wanted),
+		wanted->protocol, wanted->domain == AF_INET ? 4 : 6, wanted->mapped,
+		wanted->transparent, handover_endpoint(&wanted->endpoint, endpoint));
 }
 
 /* Takes the socket of an earlier daemon, with all that waits in its backlog. */
@@ -388,6 +394,19 @@ int acceptors_prepare(
 	return result;
 }
 
+/* Programs may hold a UDP socket on, and answer what came to it, but nothing more comes. Without an
+ * engine that steers, the one that has been bound last hears. */
+static void silence(struct acceptor *acceptor)
+{
+	struct err err;
+
+	if (acceptor->wanted.protocol != IPPROTO_UDP)
+		return;
+	if (sockets_deafen(acceptor->fd, true, &err))
+		log_warning("%s", err.text);
+	engine_unguard(acceptor->set->engine, sockets_cookie(acceptor->fd));
+}
+
 /* Closes those for which `drop` is true. */
 static void sweep(struct acceptors *set, bool (*drop)(const struct acceptor *acceptor))
 {
@@ -401,6 +420,7 @@ static void sweep(struct acceptors *set, bool (*drop)(const struct acceptor *acc
 			continue;
 		}
 		*link = acceptor->next;
+		silence(acceptor);
 		close_acceptor(acceptor);
 	}
 }
@@ -422,6 +442,8 @@ void acceptors_commit(struct acceptors *acceptors, const struct config *config)
 	sweep(acceptors, is_unneeded);
 	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
 		acceptor->is_new = false;
+		if (acceptor->wanted.service != acceptor->next_service)
+			take_back(acceptor);
 		acceptor->wanted.service = acceptor->next_service;
 		settle(acceptor);
 	}

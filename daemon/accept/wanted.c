@@ -16,10 +16,14 @@ void wanted_free(struct wanted_list *wanted)
 	*wanted = (struct wanted_list){0};
 }
 
+uint32_t wanted_owner(const struct wanted *wanted)
+{
+	return wanted->endpoint.port && wanted->protocol == IPPROTO_TCP ? 0 : wanted->service;
+}
+
 bool wanted_equal(const struct wanted *a, const struct wanted *b)
 {
-	/* An anchor serves its service only; what is really bound may change hands. */
-	return a->protocol == b->protocol && (a->endpoint.port || a->service == b->service) &&
+	return a->protocol == b->protocol && wanted_owner(a) == wanted_owner(b) &&
 	       a->domain == b->domain && a->mapped == b->mapped &&
 	       a->transparent == b->transparent && a->endpoint.port == b->endpoint.port &&
 	       addr_equal(&a->endpoint.addr, &b->endpoint.addr);

@@ -38,6 +38,11 @@ int wanted_by_services(
 int wanted_by_routes(
 	const struct config *config, struct wanted_list *out, struct complaints *complaints);
 
+/* The service that no socket of another can become one of; 0: there is none. An anchor serves its
+ * service only. So does a UDP socket, which programs go on having. A TCP port that is really bound
+ * may change hands: there is no second listener for it. */
+uint32_t wanted_owner(const struct wanted *wanted);
+
 /* True if one socket can be both. */
 bool wanted_equal(const struct wanted *a, const struct wanted *b);
 void wanted_free(struct wanted_list *wanted);

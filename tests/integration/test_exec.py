@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The exec delivery in the daemon: programs for connections, and for sockets, of routes."""
 import os
+import re
 
 import pytest
 
+from support.control import UDP, Control
 from support.load import Load, lost
 from support.process import until
-from support.traffic import ask, ask_udp, connect
+from support.traffic import Answers, ask, ask_udp, connect
 from support.world import CLIENT_V4, CLIENT_V6, V4, V6
 
 pytestmark = pytest.mark.both_engines
@@ -101,6 +103,55 @@ def test_wait_gives_the_udp_socket(world, daemon, address, route):
     assert ask_udp(world, address, timeout=10) == first
     until(lambda: not counts(started)["running"], what="the program ends when idle")
     assert ask_udp(world, address, timeout=10) != first
+
+
+def test_a_listening_socket_changes_hands(world, daemon):
+    def of(service):
+        services = {name: {"exec": {"command": ["/usr/bin/env", f"LISTEN_FDS={name}", "/usr/bin/python3", "-c", LISTENER], "wait": True}}
+                    for name in "ab"}
+        return {"services": services, "routes": [{"to": [V4, V6], "port": 80, "service": service}]}
+
+    started = daemon(of("a"))
+    for service in "aba":
+        assert ask(world, V6, timeout=10) == service
+        until(lambda: not any(shown["exec"]["running"] for shown in started.status()["services"]), what="the program ends when idle")
+        started.reload(of("b" if service == "a" else "a"))
+
+
+HEARD = """
+import os, socket, sys
+s = socket.socket(fileno=0)
+while True:
+    data, peer = s.recvfrom(2000)
+    print('heard', file=sys.stderr, flush=True)
+    s.sendto(b'HTTP/1.0 200 OK\\r\\n\\r\\n%s' % sys.argv[1].encode(), peer)
+"""
+
+
+@pytest.mark.parametrize("change", [lambda daemon: None, lambda daemon: daemon.upgrade()], ids=["reload", "upgrade"])
+def test_a_udp_port_changes_hands(world, daemon, change):
+    """What the old service's program holds is not the new one's: it gets nothing of theirs."""
+    def of(service):
+        services = {name: {"exec": {"command": ["/usr/bin/python3", "-c", HEARD, name], "wait": True, "stderr": "log"}} for name in "ab"}
+        return {"services": services, "routes": [{"to": [V4, V6], "port": 53, "protocol": "udp", "service": service}]}
+
+    started = daemon(of("a"))
+    assert ask_udp(world, V6, timeout=10) == "a"
+    started.reload(of("b"))
+    change(started)
+    for _ in range(3):
+        assert ask_udp(world, V6, timeout=10) == "b"
+    started.reload(of("a"))
+    change(started)
+    for _ in range(3):
+        assert ask_udp(world, V6, timeout=10) == "a"
+    started.reload({"services": {"b": {}}, "routes": [{"to": [V4, V6], "port": 53, "protocol": "udp", "service": "b"}]})
+    server = Answers(Control(started, "b").claim(V6, 53, protocol=UDP), "claimed")
+    change(started)
+    assert ask_udp(world, V6, timeout=10) == "claimed"
+    server.stop()
+    log = started.process.log()
+    assert len(re.findall(r" a\[\d+\]: stderr: heard", log)) == 4 and len(re.findall(r" b\[\d+\]: stderr: heard", log)) == 3, log
 
 
 def test_names_lead_to_programs(world, daemon):

@@ -221,14 +221,31 @@ def test_a_connected_socket_goes_on_when_its_address_is_claimed_again(world, dae
     assert ask_udp(world, V6) == "second"
 
 
+def guards(daemon):
+    shown = subprocess.run(["bpftool", "-j", "map", "dump", "pinned", daemon.run_dir / "bpf" / "v1" / "guards"],
+                           capture_output=True, text=True, check=True)
+    return len(json.loads(shown.stdout))
+
+
+def test_programs_sockets_leave_no_guards_behind(world, daemon):
+    """Neither those of a service that goes, nor those of a daemon that dies; what is claimed lives on, and stays guarded."""
+    claimed = [{"to": PREFIX_V6, "protocol": "udp", "port": 53, "service": "a"}]
+    started = {"services": {"a": {"hold": "20s"}, "b": {"exec": {"command": ["/bin/cat"], "wait": True}}},
+               "routes": [*claimed, {"to": [V4, V6], "protocol": "udp", "port": [53, 54], "service": "b"}]}
+    d = daemon(started)
+    control = serve(d, "::", server=AnswersFromTheAsked)
+    assert guards(d) == 5
+    for _ in range(3):
+        d.restart()
+        assert guards(d) == 5
+    assert ask_udp(world, IN_PREFIX_V6) == "a"
+    d.reload({"services": {"a": {"hold": "20s"}}, "routes": claimed})
+    assert guards(d) == 1
+    end(control)
+
+
 def test_claims_leave_no_guards_behind(world, daemon):
     d = daemon({**CONFIG, "services": {"a": {"hold": "0s"}}})
-
-    def guards():
-        shown = subprocess.run(["bpftool", "-j", "map", "dump", "pinned", d.run_dir / "bpf" / "v1" / "guards"],
-                               capture_output=True, text=True, check=True)
-        return len(json.loads(shown.stdout))
-
     for flags in 0, REUSEPORT:
         for _ in range(5):
             controls = [serve(d, "::", flags=flags) for _ in range(3 if flags else 1)]
@@ -240,7 +257,7 @@ def test_claims_leave_no_guards_behind(world, daemon):
     for _ in range(5):
         with control.claim("::", 53, protocol=UDP) as made:
             connect_to_client(world, made)
-    assert guards() == 1
+    assert guards(d) == 1
     control.close()
     until(lambda: not d.claims("a"))
-    assert guards() == 0
+    assert guards(d) == 0

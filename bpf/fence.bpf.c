@@ -48,6 +48,15 @@ struct {
 	__type(value, __u32);
 } services SEC(".maps");
 
+/* Services that routes give loopback addresses. The others have no business there, whoever asks. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FENCE_MAX_SERVICES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u32);
+} on_loopback SEC(".maps");
+
 /* Sockets that the daemon has bound; connections accepted from them are not among these. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -136,12 +145,23 @@ static __always_inline bool is_loopback(const struct fence_peer *peer)
 	return !peer->address[2] && (!last || last == bpf_htonl(1));
 }
 
-/* Lifted sockets are bound to an address of the network, and have no business on loopback. Others
- * answer whom they have heard, by UDP alone. */
+static __always_inline bool serves_loopback(struct bpf_sock_addr *call)
+{
+	struct bpf_sock *socket = call->sk;
+	__u32 *service = socket ? bpf_sk_storage_get(&services, socket, 0, 0) : NULL;
+
+	return service && bpf_map_lookup_elem(&on_loopback, service);
+}
+
+/* Lifted sockets may go anywhere but to loopback. All answer whom they have heard, by UDP alone. */
 static __always_inline int judge(struct bpf_sock_addr *call, const struct fence_peer *peer)
 {
-	if (is_lifted(call) && !is_loopback(peer))
+	bool loopback = is_loopback(peer);
+
+	if (is_lifted(call) && !loopback)
 		return ALLOW;
+	if (loopback && !serves_loopback(call))
+		return REFUSE;
 	return call->type == SOCK_DGRAM && bpf_map_lookup_elem(&peers, peer) ? ALLOW : REFUSE;
 }
 

@@ -9,6 +9,8 @@
 /* How many (listener, peer) pairs are remembered, those heard last. */
 #define FENCE_MAX_PEERS 65536
 
+#define FENCE_MAX_SERVICES 65535
+
 /* Whom the fence lets pass: one process, and only while it is in this cgroup. */
 struct fence_owner {
 	__u64 cgroup;

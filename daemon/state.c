@@ -103,6 +103,7 @@ static void commit(struct daemon_state *state, struct config *config)
 	struct config *old = state->config;
 
 	state->config = config;
+	fence_configure(state->fence, config);
 	drains_configure(state->drains, config);
 	claims_configure(state->claims, config);
 	getsocks_configure(state->getsocks, config);

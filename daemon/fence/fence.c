@@ -19,6 +19,7 @@
 #include "common/cleanup.h"
 #include "daemon/fence/cgroup.h"
 #include "daemon/fence/links.h"
+#include "daemon/fence/loopback.h"
 #include "daemon/kernel/libbpf_log.h"
 #include "daemon/kernel/pins.h"
 #include "daemon/log.h"
@@ -31,7 +32,7 @@ struct fence {
 	struct fence_cgroup cgroup;
 	struct bpf_link *links[LINKS];
 	size_t link_count;
-	int lifted, services, bound;		  /* maps */
+	int lifted, services, on_loopback, bound; /* maps */
 	char pin_dir[PATH_MAX], folder[PATH_MAX]; /* empty: nothing is pinned */
 	unsigned strangers;			  /* sockets of before it stood */
 };
@@ -186,6 +187,8 @@ static int settle(struct fence *fence, struct err *err)
 	if (!result)
 		result = keep_map(fence->skeleton->maps.services, &fence->services, err);
 	if (!result)
+		result = keep_map(fence->skeleton->maps.on_loopback, &fence->on_loopback, err);
+	if (!result)
 		result = keep_map(fence->skeleton->maps.bound, &fence->bound, err);
 	if (result)
 		return result;
@@ -267,7 +270,13 @@ int fence_open(const char *run_dir, enum config_fence wanted, struct fence **out
 	fence = calloc(1, sizeof(*fence));
 	if (!fence)
 		return err_errno(err, -ENOMEM, "the fence");
-	*fence = (struct fence){.cgroup.fd = -1, .lifted = -1, .services = -1, .bound = -1};
+	*fence = (struct fence){
+		.cgroup.fd = -1,
+		.lifted = -1,
+		.services = -1,
+		.on_loopback = -1,
+		.bound = -1,
+	};
 	result = put_up(fence, run_dir, facts, &facts->why);
 	if (!result) {
 		*out = fence;
@@ -311,6 +320,14 @@ int fence_assign(struct fence *fence, int fd, uint32_t service, struct err *err)
 	return 0;
 }
 
+void fence_configure(struct fence *fence, const struct config *config)
+{
+	struct err err;
+
+	if (fence && fence_loopback_update(fence->on_loopback, config, &err))
+		log_warning("%s", err.text);
+}
+
 void fence_recognise(struct fence *fence, int fd)
 {
 	uint32_t mark;
@@ -335,6 +352,7 @@ void fence_close(struct fence *fence)
 	fence_bpf__destroy(fence->skeleton);
 	cleanup_close_fd(&fence->lifted);
 	cleanup_close_fd(&fence->services);
+	cleanup_close_fd(&fence->on_loopback);
 	cleanup_close_fd(&fence->bound);
 	cleanup_close_fd(&fence->cgroup.fd);
 	free(fence);

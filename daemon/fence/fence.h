@@ -39,7 +39,7 @@ int fence_check(enum config_fence wanted, struct err *err);
 int fence_open(const char *run_dir, enum config_fence wanted, struct fence **out,
 	struct fence_facts *facts, struct err *err);
 
-/* These three do nothing without a fence (NULL). */
+/* These do nothing without a fence (NULL). */
 
 /* Lets whoever holds the socket connect, and send to anyone, as a grant to connect says, but not to
  * the host's loopback. It still cannot be bound anew. */
@@ -47,6 +47,10 @@ int fence_lift(struct fence *fence, int fd, struct err *err);
 
 /* Says which service a UDP socket is for: it may answer whom any of that service's has heard. */
 int fence_assign(struct fence *fence, int fd, uint32_t service, struct err *err);
+
+/* To be told each configuration that comes into force: services may answer clients on the host's
+ * loopback where its routes say that they serve there. */
+void fence_configure(struct fence *fence, const struct config *config);
 
 /* To be shown each socket that an earlier daemon made: those that it did not make inside a fence
  * are counted, and complained of once. */

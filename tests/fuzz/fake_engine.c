@@ -262,6 +262,12 @@ int fence_lift(struct fence *fence, int fd, struct err *err)
 	return 0;
 }
 
+void fence_configure(struct fence *fence, const struct config *config)
+{
+	(void)fence;
+	(void)config;
+}
+
 int fence_assign(struct fence *fence, int fd, uint32_t service, struct err *err)
 {
 	(void)fence;

@@ -145,17 +145,53 @@ def test_a_claimed_udp_socket_sends_first_where_a_grant_says_so(world, daemon, a
     assert attempt(Control(d, "dns").claim(address, 53, protocol=UDP).sendto, b"x", client.getsockname()) == "EPERM"
 
 
+def host_client(world, loopback):
+    """A socket of the host's own, on its loopback, whom no program of the host's has asked anything yet."""
+    made = in_namespace(world.host, lambda: socket.socket(family_of(loopback), DGRAM))
+    made.settimeout(5)
+    made.bind((loopback, 0))
+    return made
+
+
 @BOTH
-def test_a_client_on_loopback_is_answered(world, daemon, address):
-    """It was heard, so it is one of the host's own that has asked."""
+def test_a_client_on_loopback_is_answered_where_routes_lead_there(world, daemon, address):
+    """Others may not send there, even if they have been asked from there."""
+    loopback = "127.0.0.1" if address == V4 else "::1"
+    there = {**CONFIG, "routes": [*CONFIG["routes"], {"to": loopback, "port": 53, "protocol": "udp", "service": "dns"}]}
+    d = daemon(there, options=["--fence", "required"])
+    on_network, on_it = (Control(d, "dns").claim(to, 53, protocol=UDP) for to in (address, loopback))
+    other = Control(d, "tftp").claim(address, 69, protocol=UDP)
+
+    def answered(listener, to, port=53):
+        listener.settimeout(5)
+        with host_client(world, loopback) as client:
+            client.sendto(b"query", (to, port))
+            peer = listener.recvfrom(100)[1]
+            assert peer[0] == loopback
+            result = attempt(listener.sendto, b"answer", peer)
+            if result == "ok":
+                assert client.recv(100) == b"answer"
+            return result
+
+    assert (answered(on_it, loopback), answered(on_network, address)) == ("ok", "ok")
+    with host_client(world, loopback) as silent:
+        assert attempt(on_it.sendto, b"x", silent.getsockname()) == "EPERM"
+    assert answered(other, address, 69) == "EPERM"
+    d.reload(CONFIG)
+    assert answered(on_network, address) == "EPERM"
+    d.restart()
+    assert answered(on_network, address) == "EPERM"
+    d.reload(there)
+    assert answered(on_network, address) == "ok"
+    d.upgrade()
+    assert answered(on_network, address) == "ok"
+
+
+@BOTH
+def test_a_client_of_the_host_at_its_own_address_is_answered(world, daemon, address):
     d = daemon(CONFIG, options=["--fence", "required"])
     listener = Control(d, "dns").claim(address, 53, protocol=UDP)
-    loopback = "127.0.0.1" if address == V4 else "::1"
-    client = in_namespace(world.host, lambda: socket.socket(family_of(address), DGRAM))
-    client.settimeout(5)
-    client.bind((loopback, 0))
-    client.sendto(b"query", (address, 53))
-    peer = listener.recvfrom(100)[1]
-    assert peer[0] == loopback
-    listener.sendto(b"answer", peer)
-    assert client.recv(100) == b"answer"
+    with host_client(world, address) as client:
+        client.sendto(b"query", (address, 53))
+        listener.sendto(b"answer", listener.recvfrom(100)[1])
+        assert client.recv(100) == b"answer"

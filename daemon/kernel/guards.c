@@ -63,7 +63,8 @@ static int take_census(int map, struct census *census)
 		list[census->count] = (struct guarded){.cookie = cookie};
 		before = &list[census->count++].cookie;
 	}
-	qsort(census->list, census->count, sizeof(*census->list), compare);
+	if (census->list)
+		qsort(census->list, census->count, sizeof(*census->list), compare);
 	return 0;
 }
 

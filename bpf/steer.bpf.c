@@ -12,7 +12,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "bpf/maps.h"
+#include "bpf/steer_maps.h"
 #include "common/match.h"
 
 #define AF_INET	 2

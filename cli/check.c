@@ -2,9 +2,9 @@
 // socketbox check: reads a configuration as the daemon would.
 #include <stdio.h>
 
-#include "cli/verbs.h"
+#include "cli/subcommands.h"
 #include "daemon/config/config.h"
-#include "daemon/table.h"
+#include "daemon/routes/route_table.h"
 
 int check_main(int argc, char **argv, struct err *err)
 {

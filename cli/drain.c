@@ -8,9 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/control.h"
-#include "cli/verbs.h"
-#include "cli/view.h"
+#include "cli/control_json.h"
+#include "cli/status_model.h"
+#include "cli/subcommands.h"
 #include "exec/values.h"
 
 #define LOOK_MS	    200

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/control.h"
-#include "cli/verbs.h"
+#include "cli/control_json.h"
+#include "cli/subcommands.h"
 #include "common/addr.h"
 
 #define ASSUMED_REMOTE_PORT 49152 /* the first ephemeral one, RFC 6335 */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "cli/verbs.h"
+#include "cli/subcommands.h"
 #include "common/addr.h"
 
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))

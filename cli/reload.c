@@ -3,8 +3,8 @@
 // it.
 #include <stdio.h>
 
-#include "cli/control.h"
-#include "cli/verbs.h"
+#include "cli/control_json.h"
+#include "cli/subcommands.h"
 
 int reload_main(int argc, char **argv, struct err *err)
 {

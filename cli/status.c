@@ -4,9 +4,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/control.h"
-#include "cli/verbs.h"
-#include "cli/view.h"
+#include "cli/control_json.h"
+#include "cli/status_model.h"
+#include "cli/subcommands.h"
 
 static void print_engine(const struct view *view)
 {

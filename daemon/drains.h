@@ -14,7 +14,7 @@
 
 #include "common/err.h"
 #include "daemon/config/config.h"
-#include "daemon/handover/handover.h"
+#include "daemon/fdstore/fdstore.h"
 
 struct drain;
 struct drains;

@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bpf/maps.h"
+#include "bpf/steer_maps.h"
 #include "common/err.h"
-#include "daemon/table.h"
+#include "daemon/routes/route_table.h"
 
 struct engine;
 

@@ -15,9 +15,9 @@
 
 #include <stdint.h>
 
-#include "daemon/coverage.h"
+#include "daemon/confinement/confinement.h"
 #include "daemon/engine.h"
-#include "daemon/fence/fence.h"
+#include "daemon/routes/coverage.h"
 
 struct grants;
 

@@ -6,10 +6,10 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "daemon/deliver/handoff.h"
-#include "daemon/deliver/relay.h"
+#include "daemon/deliver/handoff_delivery.h"
+#include "daemon/deliver/relay_delivery.h"
 #include "daemon/log.h"
-#include "daemon/table.h"
+#include "daemon/routes/route_table.h"
 
 static void on_room(void *context, uint32_t service)
 {

@@ -5,17 +5,17 @@
 
 #include <time.h>
 
-#include "daemon/accept/acceptors.h"
-#include "daemon/accept/judge.h"
 #include "daemon/claims/claims.h"
 #include "daemon/config/config.h"
+#include "daemon/confinement/confinement.h"
 #include "daemon/control/getsocks.h"
 #include "daemon/deliver/delivery.h"
 #include "daemon/drains.h"
 #include "daemon/engine.h"
-#include "daemon/fence/fence.h"
+#include "daemon/fdstore/fdstore.h"
 #include "daemon/grants.h"
-#include "daemon/handover/handover.h"
+#include "daemon/listen/dispatcher.h"
+#include "daemon/listen/listeners.h"
 
 struct daemon_state {
 	const char *config_path;

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "exec/private.h"
+#include "exec/exec_private.h"
 
 #define MOST_READS     64 /* of stderr in a row: others have their turn too */
 #define WATCH_AGAIN_MS 200

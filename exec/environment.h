@@ -7,7 +7,7 @@
 #define SOCKETBOX_EXEC_ENVIRONMENT_H
 
 #include "exec/client.h"
-#include "exec/settings.h"
+#include "exec/exec_settings.h"
 
 /* Who the program is started for: a client, or, with wait, nobody yet. */
 struct environment_of {

@@ -12,7 +12,7 @@
 
 #include "common/cleanup.h"
 #include "exec/cgroup.h"
-#include "exec/private.h"
+#include "exec/exec_private.h"
 
 /* Handles whose processes still run when the event base has ended stay known here. */
 static LIST_HEAD(, exec) retired = LIST_HEAD_INITIALIZER(retired);

@@ -11,8 +11,8 @@
 
 #include <event2/event.h>
 
+#include "exec/exec_settings.h"
 #include "exec/quota.h"
-#include "exec/settings.h"
 
 struct exec;
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "exec/settings.h"
+#include "exec/exec_settings.h"
 #include "exec/values.h"
 
 #define NO_ID ((uid_t)-1)

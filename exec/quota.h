@@ -7,7 +7,7 @@
 #ifndef SOCKETBOX_EXEC_QUOTA_H
 #define SOCKETBOX_EXEC_QUOTA_H
 
-#include "exec/settings.h"
+#include "exec/exec_settings.h"
 
 #define QUOTA_FOREVER UINT64_MAX
 

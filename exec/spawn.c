@@ -21,7 +21,7 @@
 
 #include "common/cleanup.h"
 #include "exec/cgroup.h"
-#include "exec/stage.h"
+#include "exec/child_fds.h"
 
 #define STACK_SIZE (16 * 1024)
 

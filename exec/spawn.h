@@ -8,7 +8,7 @@
 
 #include <sys/types.h>
 
-#include "exec/settings.h"
+#include "exec/exec_settings.h"
 
 /* All descriptors stay the caller's. */
 struct spawn {

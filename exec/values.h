@@ -6,7 +6,7 @@
 #ifndef SOCKETBOX_EXEC_VALUES_H
 #define SOCKETBOX_EXEC_VALUES_H
 
-#include "exec/settings.h"
+#include "exec/exec_settings.h"
 
 /* A whole number in least..most; `what` names it ("a nice value"). */
 int value_number(

@@ -3,7 +3,7 @@
 #ifndef SOCKETBOX_RELAY_CONNECT_H
 #define SOCKETBOX_RELAY_CONNECT_H
 
-#include "relay/settings.h"
+#include "relay/relay_settings.h"
 
 /* Where to connect, and from where. */
 struct connect_target {

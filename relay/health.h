@@ -3,7 +3,7 @@
 #ifndef SOCKETBOX_RELAY_HEALTH_H
 #define SOCKETBOX_RELAY_HEALTH_H
 
-#include "relay/settings.h"
+#include "relay/relay_settings.h"
 
 struct health {
 	int64_t skip_until_ms;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "relay/pump.h"
+#include "relay/session.h"
 
 struct proxy_accept {
 	int fd;

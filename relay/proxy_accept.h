@@ -8,7 +8,7 @@
 
 #include <event2/event.h>
 
-#include "relay/settings.h"
+#include "relay/relay_settings.h"
 
 enum proxy_verdict {
 	PROXY_EXPECTED, /* it must send a header */

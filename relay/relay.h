@@ -15,8 +15,8 @@
 
 #include <event2/event.h>
 
-#include "relay/pump.h"
-#include "relay/settings.h"
+#include "relay/relay_settings.h"
+#include "relay/session.h"
 
 struct relay;
 

@@ -7,8 +7,8 @@
 
 #include "relay/connect.h"
 #include "relay/health.h"
-#include "relay/pump.h"
 #include "relay/relay.h"
+#include "relay/session.h"
 
 struct connection {
 	struct relay *relay;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/verbs.h"
+#include "cli/subcommands.h"
 #include "common/cleanup.h"
 
 #define LARGEST_FILE (1024 * 1024)

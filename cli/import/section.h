@@ -3,7 +3,7 @@
 #ifndef SOCKETBOX_CLI_IMPORT_SECTION_H
 #define SOCKETBOX_CLI_IMPORT_SECTION_H
 
-#include "exec/settings.h"
+#include "exec/exec_settings.h"
 
 #define SECTION_MOST 64 /* names in a section; what is more is left out, with a note */
 

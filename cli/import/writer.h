@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "exec/settings.h"
+#include "exec/exec_settings.h"
 
 /* A service in the making. */
 struct writer_service {

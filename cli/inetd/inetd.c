@@ -9,9 +9,9 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "cli/inetd/options.h"
-#include "cli/inetd/socket.h"
-#include "cli/verbs.h"
+#include "cli/inetd/inetd_options.h"
+#include "cli/inetd/inetd_socket.h"
+#include "cli/subcommands.h"
 #include "exec/exec.h"
 #include "exec/spawn.h"
 

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "cli/open/plan.h"
+#include "cli/open/socket_spec.h"
 #include "common/err.h"
 
 struct ctrtool_options {

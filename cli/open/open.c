@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/open/make.h"
+#include "cli/listen_fds.h"
+#include "cli/open/make_sockets.h"
 #include "cli/open/spec.h"
-#include "cli/pass.h"
-#include "cli/verbs.h"
+#include "cli/subcommands.h"
 #include "common/cleanup.h"
 
 struct request {

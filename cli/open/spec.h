@@ -6,7 +6,7 @@
 #ifndef SOCKETBOX_CLI_OPEN_SPEC_H
 #define SOCKETBOX_CLI_OPEN_SPEC_H
 
-#include "cli/open/plan.h"
+#include "cli/open/socket_spec.h"
 #include "common/err.h"
 
 /* Shown with the usage. */

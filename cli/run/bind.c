@@ -15,10 +15,10 @@
 #include <sys/stat.h>
 
 #include "cli/run/holders.h"
-#include "cli/run/options.h"
-#include "cli/run/replace.h"
-#include "cli/run/target.h"
+#include "cli/run/sockopt_copy.h"
+#include "cli/run/swap.h"
 #include "cli/run/trace.h"
+#include "cli/run/tracee.h"
 #include "common/cleanup.h"
 
 #ifndef IPPROTO_MPTCP

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "cli/run/say.h"
-#include "common/link.h"
+#include "cli/run/warn_once.h"
+#include "common/claim_client.h"
 
 struct trace;
 

@@ -10,13 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/control.h"
-#include "cli/run/listen_fds.h"
-#include "cli/run/preload.h"
+#include "cli/control_json.h"
+#include "cli/run/claim_for_listen_fds.h"
+#include "cli/run/preload_environment.h"
 #include "cli/run/start.h"
 #include "cli/run/supervise.h"
 #include "cli/run/trace.h"
-#include "cli/verbs.h"
+#include "cli/subcommands.h"
 #include "common/cleanup.h"
 
 struct options {

@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/run/filter.h"
 #include "cli/run/isolate.h"
+#include "cli/run/notify_filter.h"
 #include "common/channel.h"
 #include "common/cleanup.h"
 

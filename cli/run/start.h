@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "cli/pass.h"
+#include "cli/listen_fds.h"
 #include "common/addr.h"
 
 struct start {

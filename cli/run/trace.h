@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "cli/run/target.h"
-#include "common/link.h"
+#include "cli/run/tracee.h"
+#include "common/claim_client.h"
 
 struct trace; /* what has been seen so far */
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/control.h"
+#include "cli/control_json.h"
 
 #define LINE_SIZE 1024
 

@@ -3,7 +3,7 @@
 #ifndef SOCKETBOX_CLI_TOP_RATES_H
 #define SOCKETBOX_CLI_TOP_RATES_H
 
-#include "cli/view.h"
+#include "cli/status_model.h"
 
 struct rates_row {
 	const struct view_service *service; /* of a service */

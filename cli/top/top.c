@@ -7,10 +7,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/control.h"
+#include "cli/control_json.h"
+#include "cli/subcommands.h"
 #include "cli/top/page.h"
 #include "cli/top/screen.h"
-#include "cli/verbs.h"
 #include "common/cleanup.h"
 #include "exec/values.h"
 

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "common/cleanup.h"
-#include "daemon/claims/private.h"
+#include "daemon/claims/claims_private.h"
 #include "daemon/log.h"
 #include "daemon/sockets.h"
 

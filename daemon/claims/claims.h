@@ -18,12 +18,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/confinement/confinement.h"
 #include "daemon/control/peer.h"
-#include "daemon/coverage.h"
 #include "daemon/drains.h"
 #include "daemon/engine.h"
-#include "daemon/fence/fence.h"
-#include "daemon/handover/handover.h"
+#include "daemon/fdstore/fdstore.h"
+#include "daemon/routes/coverage.h"
 
 struct claims;
 

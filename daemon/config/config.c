@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bpf/maps.h"
+#include "bpf/steer_maps.h"
 #include "common/cleanup.h"
 #include "daemon/config/reader.h"
-#include "exec/settings.h"
-#include "relay/settings.h"
+#include "exec/exec_settings.h"
+#include "relay/relay_settings.h"
 
 #define MAX_FILE_SIZE (64 * 1024 * 1024)
 

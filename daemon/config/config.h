@@ -13,7 +13,7 @@
 
 #include "common/addr.h"
 #include "common/match.h"
-#include "daemon/config/complaints.h"
+#include "daemon/config/diagnostics.h"
 #include "daemon/config/names.h"
 
 #define CONFIG_DEFAULT_PATH    "/etc/socketbox/socketbox.yaml"

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "build_info.h"
-#include "daemon/control/advice.h"
-#include "daemon/control/remains.h"
+#include "daemon/control/drain_progress.h"
+#include "daemon/control/explain_hints.h"
 
 static const char *const action_names[] = {
 	[MATCH_PASS] = "pass",

@@ -12,7 +12,7 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
-#include "daemon/control/private.h"
+#include "daemon/control/requests_private.h"
 #include "daemon/log.h"
 
 struct wire_header requests_header(

@@ -12,10 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/arrival.h"
+#include "daemon/accepted.h"
 #include "daemon/config/config.h"
-#include "daemon/deliver/headers.h"
-#include "daemon/handover/handover.h"
+#include "daemon/deliver/proxy_headers.h"
+#include "daemon/fdstore/fdstore.h"
 
 struct deliveries;
 struct delivery;

@@ -9,8 +9,8 @@
 #include <time.h>
 
 #include "common/cleanup.h"
-#include "daemon/deliver/arrivals.h"
-#include "daemon/deliver/folder_watch.h"
+#include "daemon/deliver/accepted_queue.h"
+#include "daemon/deliver/directory_watch.h"
 #include "daemon/deliver/receiver.h"
 #include "daemon/log.h"
 

@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/arrival.h"
+#include "daemon/accepted.h"
 #include "daemon/config/config.h"
-#include "daemon/handover/handover.h"
+#include "daemon/fdstore/fdstore.h"
 
 struct destination;
 

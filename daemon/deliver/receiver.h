@@ -17,8 +17,8 @@
 #include <stddef.h>
 
 #include "common/err.h"
-#include "daemon/arrival.h"
-#include "daemon/handover/handover.h"
+#include "daemon/accepted.h"
+#include "daemon/fdstore/fdstore.h"
 
 struct receiver;
 

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
-#include "bpf/maps.h"
+#include "bpf/steer_maps.h"
 
 int pins_path(const char *directory, const char *name, char path[PATH_MAX])
 {

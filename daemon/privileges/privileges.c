@@ -5,7 +5,7 @@
 #include "daemon/log.h"
 #include "daemon/privileges/agent.h"
 #include "daemon/privileges/capabilities.h"
-#include "daemon/privileges/filter.h"
+#include "daemon/privileges/syscall_filter.h"
 #include "exec/exec.h"
 
 bool privileges_part(void)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/fence/fence.h"
+#include "daemon/confinement/confinement.h"
 #include "daemon/sockets.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -3,7 +3,7 @@
 // they arrive: once there is an answer, more octets do not change it.
 #include <string.h>
 
-#include "daemon/accept/client_hello.h"
+#include "daemon/listen/client_hello.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

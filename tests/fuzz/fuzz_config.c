@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "daemon/config/config.h"
-#include "daemon/table.h"
-#include "exec/settings.h"
+#include "daemon/routes/route_table.h"
+#include "exec/exec_settings.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/random_config.h"
 

@@ -12,7 +12,7 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
-#include "common/handoff.h"
+#include "common/handoff_message.h"
 #include "tests/fuzz/fuzz.h"
 
 #define MOST_SENT     32 /* descriptors; more than a receiver looks for */

@@ -6,7 +6,7 @@
 
 #include "cli/import/import.h"
 #include "daemon/config/config.h"
-#include "exec/settings.h"
+#include "exec/exec_settings.h"
 #include "tests/fuzz/fuzz.h"
 
 /* See fuzz_config.c. */

@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/handoff.h"
+#include "common/handoff_message.h"
+#include "preload/listener_state.h"
 #include "preload/name.h"
-#include "preload/settings.h"
-#include "preload/state.h"
+#include "preload/preload_settings.h"
 #include "tests/fuzz/fuzz.h"
 
 #define MOST_STEPS	64

@@ -20,7 +20,7 @@
 
 #include "daemon/privileges/agent.h"
 #include "daemon/privileges/capabilities.h"
-#include "daemon/privileges/filter.h"
+#include "daemon/privileges/syscall_filter.h"
 
 static const char *file;
 

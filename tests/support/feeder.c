@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "common/addr.h"
-#include "common/handoff.h"
+#include "common/handoff_message.h"
 
 #define RETRY_MS   20
 #define MOST_FEEDS 16

@@ -18,8 +18,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include "common/handoff.h"
-#include "preload/settings.h"
+#include "common/handoff_message.h"
+#include "preload/preload_settings.h"
 #include "tests/threads/crowd.h"
 
 #define EACH 50

@@ -7,7 +7,7 @@
 #define SOCKETBOX_TESTS_RANDOM_CONFIG_H
 
 #include "daemon/config/config.h"
-#include "daemon/table.h"
+#include "daemon/routes/route_table.h"
 
 /* A configuration of up to `routes` routes and a few services; the same seed gives the same one.
  * Freed with random_config_free. */

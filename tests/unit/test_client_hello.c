@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/accept/client_hello.h"
+#include "daemon/listen/client_hello.h"
 
 struct buffer {
 	uint8_t data[CLIENT_HELLO_BUFFER + 1024];

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "daemon/config/config.h"
-#include "exec/settings.h"
+#include "exec/exec_settings.h"
 
 /* The configuration of one service s with this value of exec:, which is in line 2. */
 static struct config *parse(const char *value, struct complaints *complaints)

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "daemon/config/config.h"
-#include "relay/settings.h"
+#include "relay/relay_settings.h"
 
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/coverage.h"
+#include "daemon/routes/coverage.h"
 
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 

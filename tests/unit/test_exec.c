@@ -13,8 +13,8 @@
 
 #include "exec/cgroup.h"
 #include "exec/environment.h"
+#include "exec/exec_settings.h"
 #include "exec/quota.h"
-#include "exec/settings.h"
 #include "exec/values.h"
 
 #define SECOND 1000000000ull

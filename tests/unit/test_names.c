@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/table.h"
+#include "daemon/routes/route_table.h"
 
 static void patterns(void **state)
 {

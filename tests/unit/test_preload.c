@@ -12,9 +12,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include "common/handoff.h"
+#include "common/handoff_message.h"
+#include "preload/listener_state.h"
 #include "preload/name.h"
-#include "preload/state.h"
 
 static struct name example(int family, const char *address, uint16_t port)
 {

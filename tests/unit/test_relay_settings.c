@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "relay/settings.h"
+#include "relay/relay_settings.h"
 
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 

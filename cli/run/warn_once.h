@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the launcher tells the user while the program runs, each thing once. */
+#ifndef SOCKETBOX_CLI_RUN_WARN_ONCE_H
+#define SOCKETBOX_CLI_RUN_WARN_ONCE_H
+
+#include <stddef.h>
+
+struct said {
+	char **texts;
+	size_t count;
+};
+
+/* Prints the text on stderr, unless it has been printed already: servers that cannot bind try again
+ * and again. */
+void say_once(struct said *said, const char *text);
+/* The same, with what it is about as the key: another text of the same key is not printed. */
+void say_once_of(struct said *said, const char *key, const char *text);
+void said_fini(struct said *said);
+
+#endif

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What people ask for: reports, and changes of the whole.
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "daemon/control/report.h"
+#include "daemon/control/requests_private.h"
+#include "daemon/log.h"
+
+int requests_status(struct request *request, struct err *err)
+{
+	return requests_reply_json(request, report_status(request->state), err);
+}
+
+int requests_explain(struct request *request, struct err *err)
+{
+	const struct wire_explain *explain = &request->message.explain;
+	struct table_packet packet = {
+		.protocol = (uint8_t)explain->protocol,
+		.local.port = explain->local_port,
+		.remote.port = explain->remote_port,
+	};
+	json_t *object;
+
+	if (explain->protocol != IPPROTO_TCP && explain->protocol != IPPROTO_UDP)
+		return err_set(err, -EPROTONOSUPPORT, "protocol is %u, not TCP (6) or UDP (17)",
+			explain->protocol);
+	memcpy(packet.local.addr.bytes, explain->local, sizeof(explain->local));
+	memcpy(packet.remote.addr.bytes, explain->remote, sizeof(explain->remote));
+	if (addr_is_v4(&packet.local.addr) != addr_is_v4(&packet.remote.addr))
+		return err_set(
+			err, -EINVAL, "the local and remote addresses are of different families");
+	object = report_explain(request->state, &packet, err);
+	return object ? requests_reply_json(request, object, err) : err->code;
+}
+
+int requests_reload(struct request *request, struct err *err)
+{
+	struct complaints complaints = {0};
+	int result;
+
+	if (!peer_may_manage(&request->peer->credentials))
+		return err_set(err, -EACCES, "only root and the daemon's own user may reload it");
+	result = state_load(request->state, &complaints);
+	for (size_t i = 0; i < complaints.count; i++)
+		log_warning("%s", complaints.lines[i]);
+	log_info(result ? "reload refused: the old configuration stays in force" : "reloaded");
+	result = requests_reply_json(request, report_reload(result, &complaints), err);
+	complaints_fini(&complaints);
+	return result;
+}
+
+/* To begin twice, or to end twice, changes nothing. */
+static int drain(struct request *request, const struct config_service *service, uint32_t action,
+	bool *changed, struct err *err)
+{
+	bool drained = drains_has(request->state->drains, service->id);
+	int result;
+
+	*changed = action != WIRE_DRAIN_ASK && drained != (action == WIRE_DRAIN_BEGIN);
+	if (!*changed)
+		return 0;
+	result = drained ? state_end_drain(request->state, service, err)
+			 : state_drain(request->state, service, err);
+	if (!result)
+		log_info(drained ? "service '%s' is in use again"
+				 : "service '%s' is being drained: new connections are refused",
+			service->name);
+	return result;
+}
+
+int requests_drain(struct request *request, struct err *err)
+{
+	const struct wire_drain *asked = &request->message.drain;
+	const struct config_service *service;
+	bool changed;
+	int result;
+
+	if (!memchr(asked->service, '\0', WIRE_NAME_SIZE))
+		return err_set(err, -EINVAL, "the service name has no NUL within %d bytes",
+			WIRE_NAME_SIZE);
+	if (asked->action > WIRE_DRAIN_END)
+		return err_set(err, -EINVAL,
+			"action is %u, not to ask (0), to begin (1) or to end (2)", asked->action);
+	if (!peer_may_manage(&request->peer->credentials))
+		return err_set(
+			err, -EACCES, "only root and the daemon's own user may drain services");
+	service = config_service_find(request->state->config, asked->service);
+	if (!service)
+		return err_set(err, -ESRCH,
+			"there is no service '%s' in %s; 'socketbox status' lists them",
+			asked->service, request->state->config_path);
+	result = drain(request, service, asked->action, &changed, err);
+	if (result)
+		return result;
+	return requests_reply_json(request, report_drain(request->state, service, changed), err);
+}

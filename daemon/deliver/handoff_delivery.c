@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The handoff delivery: one destination, or where the path has a port in it, one for each port.
+#include "daemon/deliver/handoff_delivery.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/handoff_message.h"
+#include "daemon/deliver/destination.h"
+
+struct port {
+	uint16_t number; /* 0: all */
+	struct destination *destination;
+	struct port *next;
+};
+
+struct handoff {
+	struct port *ports;
+	char *path; /* as configured when the destinations were made */
+	struct destination_counts counts;
+};
+
+static void on_room(void *context)
+{
+	delivery_has_room(context);
+}
+
+static bool is_by_port(const struct handoff *handoff)
+{
+	return handoff->path && strstr(handoff->path, HANDOFF_PORT_MARK);
+}
+
+/* The path with the port in its place; the caller frees it. */
+static char *path_of(const struct handoff *handoff, uint16_t number)
+{
+	char *path = strdup(handoff->path);
+
+	if (path)
+		handoff_fill_port(path, strlen(path), number);
+	return path;
+}
+
+static struct port *add_port(struct delivery *delivery, uint16_t number)
+{
+	struct handoff *handoff = delivery->object;
+	struct port *port = calloc(1, sizeof(*port));
+	cleanup_free char *path = handoff->path ? path_of(handoff, number) : NULL;
+
+	if (!port || (handoff->path && !path)) {
+		free(port);
+		return NULL;
+	}
+	port->number = number;
+	port->destination = destination_new(delivery->base, path, delivery->service->handoff,
+		&handoff->counts, on_room, delivery);
+	if (!port->destination) {
+		free(port);
+		return NULL;
+	}
+	port->next = handoff->ports;
+	handoff->ports = port;
+	return port;
+}
+
+static struct port *find_port(struct delivery *delivery, uint16_t number)
+{
+	struct handoff *handoff = delivery->object;
+
+	if (!is_by_port(handoff))
+		number = 0;
+	for (struct port *port = handoff->ports; port; port = port->next) {
+		if (port->number == number)
+			return port;
+	}
+	return add_port(delivery, number);
+}
+
+static void close_ports(struct handoff *handoff)
+{
+	while (handoff->ports) {
+		struct port *port = handoff->ports;
+
+		handoff->ports = port->next;
+		destination_free(port->destination);
+		free(port);
+	}
+}
+
+static int set_path(struct handoff *handoff, const char *path)
+{
+	char *copy = path ? strdup(path) : NULL;
+
+	if (path && !copy)
+		return -ENOMEM;
+	free(handoff->path);
+	handoff->path = copy;
+	return 0;
+}
+
+static int open_handoff(struct delivery *delivery, struct err *err)
+{
+	struct handoff *handoff = calloc(1, sizeof(*handoff));
+
+	if (!handoff || set_path(handoff, delivery->service->handoff->path)) {
+		free(handoff);
+		return err_errno(err, -ENOMEM, "the handoff");
+	}
+	delivery->object = handoff;
+	/* The one destination looks for its receiver at once, not with the first connection. */
+	if (!is_by_port(handoff) && !add_port(delivery, 0)) {
+		free(handoff->path);
+		free(handoff);
+		return err_errno(err, -ENOMEM, "the handoff");
+	}
+	return 0;
+}
+
+static bool same_path(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+static void configure(struct delivery *delivery)
+{
+	struct handoff *handoff = delivery->object;
+	const struct config_handoff *config = delivery->service->handoff;
+
+	if (!same_path(handoff->path, config->path) && !set_path(handoff, config->path))
+		close_ports(handoff);
+	for (struct port *port = handoff->ports; port; port = port->next)
+		destination_configure(port->destination, config);
+}
+
+static void take(struct delivery *delivery, struct arrival *arrival)
+{
+	struct handoff *handoff = delivery->object;
+	struct port *port = find_port(delivery, arrival->service_port);
+
+	if (port) {
+		destination_take(port->destination, arrival);
+		return;
+	}
+	handoff->counts.refused++;
+	arrival_refuse(arrival);
+}
+
+static bool is_full(const struct delivery *delivery)
+{
+	const struct handoff *handoff = delivery->object;
+
+	for (const struct port *port = handoff->ports; port; port = port->next) {
+		if (destination_full(port->destination))
+			return true;
+	}
+	return false;
+}
+
+static json_t *destination_object(const struct port *port)
+{
+	struct destination_view view;
+
+	destination_see(port->destination, &view);
+	return json_pack("{s:s?, s:b, s:i, s:i, s:i}", "path", view.path, "down", view.down,
+		"receivers", (int)view.receivers, "waiting", (int)view.waiting, "untaken",
+		(int)view.untaken);
+}
+
+static void report(const struct delivery *delivery, json_t *object)
+{
+	const struct handoff *handoff = delivery->object;
+	json_t *list = json_array();
+
+	for (const struct port *port = handoff->ports; port; port = port->next)
+		json_array_append_new(list, destination_object(port));
+	json_object_set_new(object, "handoff",
+		json_pack("{s:I, s:I, s:I, s:I, s:o}", "delivered",
+			(json_int_t)handoff->counts.delivered, "redelivered",
+			(json_int_t)handoff->counts.redelivered, "lost",
+			(json_int_t)handoff->counts.lost, "refused",
+			(json_int_t)handoff->counts.refused, "destinations", list));
+}
+
+/* What a receiver's socket holds has not been taken by the service either. */
+static struct delivery_load load(const struct delivery *delivery)
+{
+	const struct handoff *handoff = delivery->object;
+	struct delivery_load load = {0};
+
+	for (const struct port *port = handoff->ports; port; port = port->next) {
+		struct destination_view view;
+
+		destination_see(port->destination, &view);
+		load.waiting += (unsigned)(view.waiting + view.untaken);
+	}
+	return load;
+}
+
+static void close_handoff(struct delivery *delivery)
+{
+	struct handoff *handoff = delivery->object;
+
+	close_ports(handoff);
+	free(handoff->path);
+	free(handoff);
+}
+
+static void name_port(
+	const struct delivery *delivery, uint16_t number, char prefix[HANDOVER_NAME_SIZE])
+{
+	snprintf(prefix, HANDOVER_NAME_SIZE, HANDOFF_RECEIVER "%08x.%04x.", delivery->id, number);
+}
+
+static void keep(struct delivery *delivery, struct handover *handover)
+{
+	const struct handoff *handoff = delivery->object;
+	char prefix[HANDOVER_NAME_SIZE];
+
+	for (const struct port *port = handoff->ports; port; port = port->next) {
+		name_port(delivery, port->number, prefix);
+		destination_keep(port->destination, handover, prefix, delivery->id);
+	}
+}
+
+const struct delivery_kind delivery_handoff = {
+	.open = open_handoff,
+	.configure = configure,
+	.take = take,
+	.full = is_full,
+	.report = report,
+	.load = load,
+	.close = close_handoff,
+	.keep = keep,
+};
+
+int handoff_open(struct delivery *delivery, int *fd, struct err *err)
+{
+	char prefix[HANDOVER_NAME_SIZE];
+	struct port *port;
+
+	if (!delivery || delivery->number != CONFIG_HANDOFF)
+		return err_set(err, -EOPNOTSUPP,
+			"the service is not handed connections; give it 'handoff: {}'");
+	if (is_by_port(delivery->object))
+		return err_set(err, -EOPNOTSUPP,
+			"this service has a path for each port; a receiver binds the path that it wants");
+	port = find_port(delivery, 0);
+	if (!port)
+		return err_errno(err, -ENOMEM, "a receiver");
+	name_port(delivery, 0, prefix);
+	return destination_open(port->destination, fd, delivery->handover, prefix, err);
+}
+
+int handoff_restore(struct delivery *delivery, const char *name, int *fd, struct err *err)
+{
+	char prefix[HANDOVER_NAME_SIZE];
+	unsigned number;
+	struct port *port;
+
+	if (!delivery || delivery->number != CONFIG_HANDOFF ||
+		sscanf(name, HANDOFF_RECEIVER "%*8x.%4x.", &number) != 1)
+		return err_set(err, -EINVAL, "no service has the receiver '%s'", name);
+	port = find_port(delivery, (uint16_t)number);
+	if (!port)
+		return err_errno(err, -ENOMEM, "a receiver");
+	name_port(delivery, port->number, prefix);
+	if (strncmp(name, prefix, strlen(prefix)) != 0)
+		return err_set(err, -EINVAL, "no service has the receiver '%s'", name);
+	return destination_restore(
+		port->destination, fd, delivery->handover, prefix, name + strlen(prefix), err);
+}
+
+void handoff_retake(struct delivery *delivery, uint64_t receiver, struct arrival *arrival)
+{
+	struct handoff *handoff;
+
+	if (delivery && delivery->number == CONFIG_HANDOFF) {
+		handoff = delivery->object;
+		for (struct port *port = handoff->ports; port; port = port->next) {
+			if (destination_retake(port->destination, receiver, arrival))
+				return;
+		}
+	}
+	cleanup_close_fd(&arrival->fd);
+}

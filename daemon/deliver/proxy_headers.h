@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * PROXY headers of the connections to one service (`accept-proxy:`): taken off before the service's
+ * delivery gets the connection, with the addresses that they name.
+ */
+#ifndef SOCKETBOX_DAEMON_DELIVER_PROXY_HEADERS_H
+#define SOCKETBOX_DAEMON_DELIVER_PROXY_HEADERS_H
+
+#include <event2/event.h>
+
+#include "daemon/accepted.h"
+#include "daemon/config/config.h"
+#include "daemon/fdstore/fdstore.h"
+
+struct header;
+
+/* Zero-initialise. */
+struct headers {
+	struct header *first;
+	unsigned count; /* of connections whose header is waited for */
+};
+
+/* The connection, which is the callee's now. */
+typedef void headers_done(void *context, struct arrival *arrival);
+
+/* Takes a connection of a service that has accept_proxy set. done may be called before this
+ * returns, for connections that need no header; it is not called for those that are refused. */
+void headers_take(struct headers *headers, struct event_base *base,
+	const struct config_service *service, struct arrival *arrival, headers_done *done,
+	void *context);
+
+/* No more may wait. */
+bool headers_full(const struct headers *headers);
+
+/* Gives the handover those that have sent nothing yet, to be judged anew, and refuses the rest: a
+ * part of their header is out of the socket. */
+void headers_keep(struct headers *headers, struct handover *handover);
+
+/* Refuses those that wait; done is not called. */
+void headers_fini(struct headers *headers);
+
+#endif

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Checks the new program in a child, then becomes it.
+#include "daemon/fdstore/upgrade.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "daemon/fdstore/systemd_notify.h"
+#include "daemon/log.h"
+#include "daemon/privileges/agent.h"
+#include "daemon/state.h"
+#include "exec/spawn.h"
+
+/* A check that takes longer will not end. */
+static const struct timeval patience = {.tv_sec = 60};
+
+/* A program that this process started when it was an earlier daemon. */
+struct heir {
+	pid_t pid;
+	int pidfd;
+	struct event *ended;
+	struct heir *next, **link;
+};
+
+struct upgrade {
+	struct event_base *base;
+	struct daemon_state *state;
+	char **argv;
+	char *program; /* its path; NULL: it is not known */
+	pid_t child;   /* that checks; 0: there is none */
+	int pidfd;
+	int error; /* of starting it, or of executing the program */
+	struct event *ended, *late;
+	struct heir *heirs;
+};
+
+/* The path as the daemon was started by, so that a link to the newest version is followed anew. */
+static char *find_program(const char *name)
+{
+	char link[PATH_MAX];
+	cleanup_free char *folder = NULL;
+	char *path = NULL;
+	ssize_t length;
+
+	if (name[0] == '/')
+		return strdup(name);
+	if (strchr(name, '/')) {
+		folder = getcwd(NULL, 0);
+		return folder && asprintf(&path, "%s/%s", folder, name) >= 0 ? path : NULL;
+	}
+	length = readlink("/proc/self/exe", link, sizeof(link));
+	return length > 0 && length < (ssize_t)sizeof(link) ? strndup(link, (size_t)length) : NULL;
+}
+
+static void end_check(struct upgrade *upgrade)
+{
+	if (upgrade->ended)
+		event_free(take_ptr(&upgrade->ended));
+	cleanup_close_fd(&upgrade->pidfd);
+	event_del(upgrade->late);
+	upgrade->child = 0;
+}
+
+static void refuse(const struct upgrade *upgrade, const char *why)
+{
+	log_error("upgrade refused: %s %s; this daemon goes on",
+		upgrade->program ? upgrade->program : "the program", why);
+}
+
+static sigset_t own_signals(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGUSR2);
+	return signals;
+}
+
+void upgrade_block_signals(int how)
+{
+	sigset_t signals = own_signals();
+
+	pthread_sigmask(how, &signals, NULL);
+}
+
+/* Returns if the program cannot be executed. It gets the mask of whoever executes it, and the agent
+ * has all signals blocked. */
+static void execute(void *argument)
+{
+	struct upgrade *upgrade = argument;
+	sigset_t signals = own_signals(), before;
+
+	pthread_sigmask(SIG_SETMASK, &signals, &before);
+	spawn_restore_nofile();
+	execv(upgrade->program, upgrade->argv);
+	upgrade->error = errno;
+	spawn_raise_nofile();
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void become(struct upgrade *upgrade)
+{
+	struct handover *handover = upgrade->state->handover;
+	char value[32];
+	struct err err;
+	int result;
+
+	log_info("becoming %s", upgrade->program);
+	notify_reloading();
+	state_keep(upgrade->state);
+	result = handover_pass(handover, value, &err);
+	if (!result) {
+		upgrade_block_signals(SIG_BLOCK);
+		setenv(HANDOVER_VARIABLE, value, 1);
+		agent_run(execute, upgrade);
+		err_errno(&err, -upgrade->error, "executing it");
+		unsetenv(HANDOVER_VARIABLE);
+		upgrade_block_signals(SIG_UNBLOCK);
+		handover_unpass(handover);
+	}
+	state_take_back(upgrade->state);
+	notify_ready();
+	refuse(upgrade, err.text);
+}
+
+static void on_ended(evutil_socket_t fd, short what, void *context)
+{
+	struct upgrade *upgrade = context;
+	int status = 0;
+	pid_t ended = waitpid(upgrade->child, &status, 0);
+	char why[64];
+
+	(void)fd;
+	(void)what;
+	end_check(upgrade);
+	if (ended > 0 && WIFEXITED(status) && !WEXITSTATUS(status)) {
+		become(upgrade);
+		return;
+	}
+	if (WIFSIGNALED(status))
+		snprintf(why, sizeof(why), "cannot start: its --check ended by signal %d",
+			WTERMSIG(status));
+	else
+		snprintf(why, sizeof(why), "cannot start: its --check exited with %d",
+			WEXITSTATUS(status));
+	refuse(upgrade, why);
+}
+
+static void on_late(evutil_socket_t fd, short what, void *context)
+{
+	struct upgrade *upgrade = context;
+
+	(void)fd;
+	(void)what;
+	kill(upgrade->child, SIGKILL);
+}
+
+/* The same arguments, and that it be this engine: the other one could not go on with what there is.
+ */
+static int spawn_check(struct upgrade *upgrade)
+{
+	struct engine_facts facts;
+	cleanup_free const char **words = NULL;
+	posix_spawnattr_t attributes;
+	sigset_t none;
+	size_t count = 0;
+	int result;
+
+	while (upgrade->argv[count])
+		count++;
+	words = calloc(count + 4, sizeof(*words));
+	if (!words || posix_spawnattr_init(&attributes))
+		return -ENOMEM;
+	engine_facts(upgrade->state->engine, &facts);
+	memcpy(words, upgrade->argv, count * sizeof(*words));
+	words[count] = "--engine";
+	words[count + 1] = facts.name;
+	words[count + 2] = "--check";
+	sigemptyset(&none);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+	result = posix_spawn(
+		&upgrade->child, upgrade->program, NULL, &attributes, (char **)words, environ);
+	posix_spawnattr_destroy(&attributes);
+	if (result)
+		upgrade->child = 0;
+	return -result;
+}
+
+static void start_check(void *argument)
+{
+	struct upgrade *upgrade = argument;
+
+	upgrade->error = -spawn_check(upgrade);
+}
+
+static int watch_check(struct upgrade *upgrade)
+{
+	upgrade->pidfd = pidfd_open(upgrade->child, 0);
+	if (upgrade->pidfd < 0)
+		return -errno;
+	upgrade->ended = event_new(upgrade->base, upgrade->pidfd, EV_READ, on_ended, upgrade);
+	if (!upgrade->ended || event_add(upgrade->ended, NULL) ||
+		evtimer_add(upgrade->late, &patience))
+		return -ENOMEM;
+	return 0;
+}
+
+void upgrade_begin(struct upgrade *upgrade)
+{
+	int result;
+
+	if (upgrade->child)
+		return;
+	if (!upgrade->program || !upgrade->state->handover) {
+		refuse(upgrade, "cannot be found");
+		return;
+	}
+	agent_run(start_check, upgrade);
+	if (upgrade->error) {
+		refuse(upgrade, strerror(upgrade->error));
+		return;
+	}
+	result = watch_check(upgrade);
+	if (!result)
+		return;
+	kill(upgrade->child, SIGKILL);
+	waitpid(upgrade->child, NULL, 0);
+	end_check(upgrade);
+	refuse(upgrade, strerror(-result));
+}
+
+static void free_heir(struct heir *heir)
+{
+	*heir->link = heir->next;
+	if (heir->next)
+		heir->next->link = heir->link;
+	if (heir->ended)
+		event_free(heir->ended);
+	cleanup_close_fd(&heir->pidfd);
+	free(heir);
+}
+
+static void on_heir_ended(evutil_socket_t fd, short what, void *context)
+{
+	struct heir *heir = context;
+
+	(void)fd;
+	(void)what;
+	waitpid(heir->pid, NULL, WNOHANG);
+	free_heir(heir);
+}
+
+static void add_heir(struct upgrade *upgrade, pid_t pid)
+{
+	struct heir *heir = calloc(1, sizeof(*heir));
+
+	if (!heir)
+		return;
+	heir->pid = pid;
+	heir->pidfd = pidfd_open(pid, 0);
+	heir->next = upgrade->heirs;
+	heir->link = &upgrade->heirs;
+	if (heir->next)
+		heir->next->link = &heir->next;
+	upgrade->heirs = heir;
+	if (heir->pidfd >= 0)
+		heir->ended = event_new(upgrade->base, heir->pidfd, EV_READ, on_heir_ended, heir);
+	if (heir->ended)
+		event_add(heir->ended, NULL);
+}
+
+/* Children stay this process's, whatever it executes, and somebody has to wait for them. */
+static void find_heirs(struct upgrade *upgrade)
+{
+	char path[64];
+	cleanup_fclose FILE *file = NULL;
+	int pid;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	file = fopen(path, "re");
+	while (file && fscanf(file, "%d", &pid) == 1)
+		add_heir(upgrade, pid);
+}
+
+struct upgrade *upgrade_new(struct event_base *base, struct daemon_state *state, char **argv)
+{
+	struct upgrade *upgrade = calloc(1, sizeof(*upgrade));
+
+	if (!upgrade)
+		return NULL;
+	*upgrade = (struct upgrade){
+		.base = base,
+		.state = state,
+		.argv = argv,
+		.program = find_program(argv[0]),
+		.pidfd = -1,
+		.late = evtimer_new(base, on_late, upgrade),
+	};
+	if (!upgrade->late) {
+		upgrade_free(upgrade);
+		return NULL;
+	}
+	find_heirs(upgrade);
+	return upgrade;
+}
+
+void upgrade_free(struct upgrade *upgrade)
+{
+	if (!upgrade)
+		return;
+	if (upgrade->child) {
+		kill(upgrade->child, SIGKILL);
+		waitpid(upgrade->child, NULL, 0);
+	}
+	if (upgrade->late)
+		end_check(upgrade);
+	if (upgrade->late)
+		event_free(upgrade->late);
+	while (upgrade->heirs)
+		free_heir(upgrade->heirs);
+	free(upgrade->program);
+	free(upgrade);
+}

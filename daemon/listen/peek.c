@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Peeks again whenever there is more: SO_RCVLOWAT keeps the socket from being readable before.
+#include "daemon/listen/peek.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "daemon/listen/client_hello.h"
+
+struct peek {
+	struct peeks *peeks;
+	struct arrival arrival;
+	struct event *readable, *deadline;
+	ssize_t seen;
+	struct peek *next, **link;
+};
+
+struct peeks {
+	struct event_base *base;
+	peek_done *done;
+	void *context;
+	struct peek *first;
+	size_t count;
+};
+
+static void set_low_water(int fd, int octets)
+{
+	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &octets, sizeof(octets));
+}
+
+static void release(struct peek *peek)
+{
+	*peek->link = peek->next;
+	if (peek->next)
+		peek->next->link = peek->link;
+	peek->peeks->count--;
+	if (peek->readable)
+		event_free(peek->readable);
+	if (peek->deadline)
+		event_free(peek->deadline);
+	free(peek);
+}
+
+static void finish(struct peek *peek, const char *name)
+{
+	struct arrival arrival = peek->arrival;
+	struct peeks *peeks = peek->peeks;
+
+	release(peek);
+	set_low_water(arrival.fd, 1);
+	peeks->done(peeks->context, &arrival, name);
+}
+
+/* Looks at what is there, which may be enough. */
+static void look(struct peek *peek)
+{
+	static uint8_t data[CLIENT_HELLO_BUFFER];
+	char name[NAMES_MAX_LENGTH + 1];
+	ssize_t length = recv(peek->arrival.fd, data, sizeof(data), MSG_PEEK | MSG_DONTWAIT);
+	enum client_hello found;
+
+	if (length < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			finish(peek, NULL);
+		return;
+	}
+	/* Readable without anything new: that was the end. */
+	found = length > peek->seen ? client_hello_read(data, (size_t)length, name)
+				    : CLIENT_HELLO_OTHER;
+	if (found != CLIENT_HELLO_MORE) {
+		finish(peek, found == CLIENT_HELLO_NAMED ? name : NULL);
+		return;
+	}
+	peek->seen = length;
+	set_low_water(peek->arrival.fd, (int)length + 1);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	look(context);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	finish(context, NULL);
+}
+
+struct peeks *peeks_new(struct event_base *base, peek_done *done, void *context)
+{
+	struct peeks *peeks = calloc(1, sizeof(*peeks));
+
+	if (peeks)
+		*peeks = (struct peeks){.base = base, .done = done, .context = context};
+	return peeks;
+}
+
+static struct peek *new_peek(struct peeks *peeks, const struct arrival *arrival)
+{
+	static const struct timeval most = {.tv_sec = PEEK_TIMEOUT_MS / 1000};
+	struct peek *peek = calloc(1, sizeof(*peek));
+
+	if (!peek)
+		return NULL;
+	peek->peeks = peeks;
+	peek->arrival = *arrival;
+	peek->next = peeks->first;
+	peek->link = &peeks->first;
+	if (peek->next)
+		peek->next->link = &peek->next;
+	peeks->first = peek;
+	peeks->count++;
+	peek->readable =
+		event_new(peeks->base, arrival->fd, EV_READ | EV_PERSIST, on_readable, peek);
+	peek->deadline = evtimer_new(peeks->base, on_deadline, peek);
+	if (peek->readable && peek->deadline && !event_add(peek->readable, NULL) &&
+		!evtimer_add(peek->deadline, &most))
+		return peek;
+	release(peek);
+	return NULL;
+}
+
+void peeks_add(struct peeks *peeks, struct arrival *arrival)
+{
+	struct peek *peek = new_peek(peeks, arrival);
+
+	if (!peek) {
+		peeks->done(peeks->context, arrival, NULL);
+		return;
+	}
+	arrival->fd = -1;
+	/* A quick client may have brought it already. */
+	look(peek);
+}
+
+size_t peeks_count(const struct peeks *peeks)
+{
+	return peeks->count;
+}
+
+size_t peeks_count_before(const struct peeks *peeks, uint32_t era)
+{
+	size_t count = 0;
+
+	for (const struct peek *peek = peeks->first; peek; peek = peek->next)
+		count += peek->arrival.era < era;
+	return count;
+}
+
+void peeks_keep(struct peeks *peeks, struct handover *handover)
+{
+	while (peeks->first) {
+		struct handover_connection connection = {.arrival = peeks->first->arrival};
+
+		release(peeks->first);
+		set_low_water(connection.arrival.fd, 1);
+		handover_give(handover, &connection);
+	}
+}
+
+void peeks_free(struct peeks *peeks)
+{
+	if (!peeks)
+		return;
+	while (peeks->first) {
+		struct arrival arrival = peeks->first->arrival;
+
+		release(peeks->first);
+		arrival_refuse(&arrival);
+	}
+	free(peeks);
+}

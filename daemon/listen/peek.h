@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Waits for the ClientHello of a connection and looks at it without taking it out of the socket
+ * (MSG_PEEK), so that the service gets the whole handshake.
+ */
+#ifndef SOCKETBOX_DAEMON_LISTEN_PEEK_H
+#define SOCKETBOX_DAEMON_LISTEN_PEEK_H
+
+#include <event2/event.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/accepted.h"
+#include "daemon/fdstore/fdstore.h"
+
+/* How long a client may take to send its ClientHello. */
+#define PEEK_TIMEOUT_MS 5000
+
+struct peeks;
+
+/* The end of a wait: the connection, which is the callee's now, and the name that it asked for,
+ * NULL if it sent none, or no TLS, or not in time. */
+typedef void peek_done(void *context, struct arrival *arrival, const char *name);
+
+/* All waits of the daemon. NULL without memory. */
+struct peeks *peeks_new(struct event_base *base, peek_done *done, void *context);
+
+/* Takes the connection. done may be called before this returns. Without memory, it is called at
+ * once. */
+void peeks_add(struct peeks *peeks, struct arrival *arrival);
+
+size_t peeks_count(const struct peeks *peeks);
+size_t peeks_count_before(const struct peeks *peeks, uint32_t era);
+
+/* Gives all to the handover, to be judged anew. */
+void peeks_keep(struct peeks *peeks, struct handover *handover);
+
+/* Refuses those that wait; done is not called. NULL is allowed. */
+void peeks_free(struct peeks *peeks);
+
+#endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // One end of a transfer without copies, so that what is between the ends is measured:
 //   bulk serve ADDRESS PORT                        sends to every connection for as long as it
-//   reads bulk fetch ADDRESS PORT CONNECTIONS SECONDS    reads from so many, and prints octets per
+//   reads bulk fetch ADDRESS PORT CONNECTIONS SECONDS    reads from so many, and prints bytes per
 //   second
 #include <errno.h>
 #include <signal.h>
@@ -86,7 +86,7 @@ static int fetch(char **words)
 	double begin = now(), end = begin + atof(words[3]);
 	struct sockaddr_storage address;
 	struct epoll_event events[64];
-	unsigned long failures = 0, octets = 0;
+	unsigned long failures = 0, bytes = 0;
 	socklen_t length;
 
 	for (int i = 0; i < connections; i++) {
@@ -106,14 +106,14 @@ static int fetch(char **words)
 			ssize_t got = recv(events[i].data.fd, NULL, READ_SIZE, MSG_TRUNC);
 
 			if (got > 0) {
-				octets += (unsigned long)got;
+				bytes += (unsigned long)got;
 			} else if (!got || errno != EAGAIN) {
 				failures++;
 				close(events[i].data.fd);
 			}
 		}
 	}
-	printf("{\"rate\": %.0f, \"failures\": %lu}\n", (double)octets / (now() - begin), failures);
+	printf("{\"rate\": %.0f, \"failures\": %lu}\n", (double)bytes / (now() - begin), failures);
 	return 0;
 }
 

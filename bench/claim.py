@@ -14,28 +14,28 @@ KINDS = {"short connections": ["-H", "Connection: close"], "keep-alive": []}
 CONNECTIONS = 32
 
 
-def nginx_command(folder):
+def nginx_command(directory):
     """One worker, pinned, so that what differs is the way connections come to it."""
-    folder.mkdir()
-    (folder / "nginx.conf").write_text(f"""
-pid {folder}/nginx.pid; error_log stderr; worker_processes 1; daemon off;
+    directory.mkdir()
+    (directory / "nginx.conf").write_text(f"""
+pid {directory}/nginx.pid; error_log stderr; worker_processes 1; daemon off;
 events {{ worker_connections 4096; }}
 http {{ access_log off; keepalive_requests 1000000; server {{
   listen 80; listen [::]:80 ipv6only=on;
   location / {{ return 200 "served\\n"; }} }} }}
 """)
-    return ["taskset", "-c", str(SERVER_CPU), "nginx", "-c", folder / "nginx.conf"]
+    return ["taskset", "-c", str(SERVER_CPU), "nginx", "-c", directory / "nginx.conf"]
 
 
 class Peers:
     """Two machines (namespaces) with their clients: one serves natively, one by socketbox."""
 
-    def __init__(self, folder):
-        self.native, self.claim = World(folder), World(folder)
-        self.native.start(nginx_command(folder / "native"), "native", netns=self.native.host)
+    def __init__(self, directory):
+        self.native, self.claim = World(directory), World(directory)
+        self.native.start(nginx_command(directory / "native"), "native", netns=self.native.host)
         daemon = Daemon(self.claim, {"services": {"web": {}},
                                      "routes": [{"to": [V4, V6], "port": 80, "service": "web"}]})
-        Service(self.claim, daemon, "web", nginx_command(folder / "claim"))
+        Service(self.claim, daemon, "web", nginx_command(directory / "claim"))
         for world in self.native, self.claim:
             until(lambda world=world: world.curl(f"http://{V4}/", check=False))
 
@@ -65,10 +65,10 @@ def version():
     return re.search(r"nginx/(\S+)", text).group(1)
 
 
-def measure(folder, rounds, seconds):
+def measure(directory, rounds, seconds):
     """Native and claim take turns, and turns in who begins: a busy spell of the machine hits both."""
     os.sched_setaffinity(0, {CLIENT_CPU})
-    peers = Peers(folder)
+    peers = Peers(directory)
     samples = {kind: {"native": [], "claim": []} for kind in KINDS}
     try:
         for number in range(rounds + 1):

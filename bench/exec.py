@@ -43,13 +43,13 @@ service answer
 
 
 
-def commands(folder):
+def commands(directory):
     """The others, without a log of starts and ends, and with room for every client."""
     listens = f"{V4}:{{}}".format
     return {
         "socketbox inetd": [paths.CLI, "open", f"tcp://{listens(PEERS['socketbox inetd'])},backlog=4096", "--", paths.CLI,
                             "inetd", "--log", "failures", "--stderr", "socket", "--instances", "100000", "3", PROGRAM],
-        "xinetd": ["xinetd", "-dontfork", "-f", folder / "xinetd.conf", "-pidfile", folder / "xinetd.pid"],
+        "xinetd": ["xinetd", "-dontfork", "-f", directory / "xinetd.conf", "-pidfile", directory / "xinetd.pid"],
         "tcpserver": ["tcpserver", "-HRDl0", "-b", "4096", "-c", "100000", V4, PEERS["tcpserver"], PROGRAM],
         "systemd-socket-activate": ["systemd-socket-activate", "--inetd", "-a", "-l",
                                     listens(PEERS["systemd-socket-activate"]), PROGRAM],
@@ -58,12 +58,12 @@ def commands(folder):
 
 def start(world):
     """All of them, on one machine; returns their processes. Ours leave stderr alone, as the others do."""
-    (world.folder / "xinetd.conf").write_text(XINETD)
+    (world.directory / "xinetd.conf").write_text(XINETD)
     settings = {"command": [str(PROGRAM)], "instances": 100000, "log": "failures", "stderr": "socket"}
     config = {"services": {"answer": {"exec": settings}},
               "routes": [{"to": V4, "port": PEERS[OURS], "service": "answer"}]}
     started = {OURS: Daemon(world, config).process}
-    for name, command in commands(world.folder).items():
+    for name, command in commands(world.directory).items():
         started[name] = world.start(command, name.replace(" ", "-"), netns=world.host)
     for name in PEERS:
         until(lambda name=name: ask(world, name, count=1, concurrency=1)["ok"], what=f"{name} answers")
@@ -96,9 +96,9 @@ def versions():
     return {name: package(name) for name in ("xinetd", "ucspi-tcp", "systemd")}
 
 
-def measure(folder, rounds, seconds):
+def measure(directory, rounds, seconds):
     """The peers take turns, and turns in who begins: a busy spell of the machine hits all."""
-    world = World(folder)
+    world = World(directory)
     names = list(PEERS)
     samples = {workload: {peer: [] for peer in names} for workload in WORKLOADS}
     allowed = os.sched_getaffinity(0)

@@ -10,7 +10,7 @@ import time
 import claim
 from compat.server import family_of_processes
 from support import paths
-from support.preload import Folder
+from support.preload import Directory
 from support.process import until
 from support.tls import certificate
 from support.world import V4, V6, Daemon, Service, World
@@ -28,19 +28,19 @@ TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
 class Machine:
     """A host with one way to its servers, and its client."""
 
-    def __init__(self, folder, peer):
-        self.peer, self.folder = peer, folder / str(PEERS.index(peer))
-        self.folder.mkdir()
-        self.world = World(self.folder)
-        self.certificates = {name: certificate(self.folder, name) for name in NAMES}
+    def __init__(self, directory, peer):
+        self.peer, self.directory = peer, directory / str(PEERS.index(peer))
+        self.directory.mkdir()
+        self.world = World(self.directory)
+        self.certificates = {name: certificate(self.directory, name) for name in NAMES}
         self.started = []
-        (self.folder / "hosts").write_text(f"{V6} {' '.join(NAMES)}\n")
+        (self.directory / "hosts").write_text(f"{V6} {' '.join(NAMES)}\n")
 
     def nginx(self, name, *servers):
         """One worker on the servers' CPU, whose configuration has these servers; the command."""
-        path = self.folder / f"{name}.conf"
+        path = self.directory / f"{name}.conf"
         path.write_text(f"""
-pid {self.folder}/{name}.pid; error_log stderr; worker_processes 1; daemon off;
+pid {self.directory}/{name}.pid; error_log stderr; worker_processes 1; daemon off;
 events {{ worker_connections 8192; }}
 http {{
   access_log off; ssl_protocols TLSv1.3; ssl_session_tickets off; ssl_session_cache off;
@@ -84,7 +84,7 @@ http {{
                              *(self.page(server.format(port), name) for name, port in ports.items()))
         routes = [f"  use_backend {name} if {{ req.ssl_sni -i {name} }}" for name in NAMES]
         backends = [f"backend {name}\n  server page 127.0.0.1:{port}" for name, port in ports.items()]
-        config = self.folder / "haproxy.cfg"
+        config = self.directory / "haproxy.cfg"
         config.write_text("\n".join([f"""
 global
   nbthread 1
@@ -119,7 +119,7 @@ frontend tls
         clients, url = WORKLOADS[workload]
         before = self.cpu_us()
         text = self.world.run(["unshare", "--mount", "sh", "-c", 'mount --bind "$1" /etc/hosts; shift; exec "$@"', "sh",
-                               self.folder / "hosts", "taskset", "-c", claim.CLIENT_CPU, "wrk", "-t1", f"-c{clients}",
+                               self.directory / "hosts", "taskset", "-c", claim.CLIENT_CPU, "wrk", "-t1", f"-c{clients}",
                                f"-d{seconds}s", "--timeout", "15s", "--latency", "-H", "Connection: close", url],
                               timeout=seconds + 60).stdout
         rate, latency, failures = claim.results(text)
@@ -137,15 +137,15 @@ def used_ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
-def measure(folder, rounds, seconds):
+def measure(directory, rounds, seconds):
     """The peers take turns, and turns in who begins: a busy spell of the machine hits all."""
     os.sched_setaffinity(0, {claim.CLIENT_CPU})
     samples = {workload: {peer: [] for peer in PEERS} for workload in WORKLOADS}
     machines = []
-    with Folder() as sockets:
+    with Directory() as sockets:
         try:
             for peer in PEERS:
-                machines.append(Machine(folder, peer))
+                machines.append(Machine(directory, peer))
             machines[0].start_native()
             machines[1].start_handoff(sockets)
             machines[2].start_haproxy()

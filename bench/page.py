@@ -119,11 +119,11 @@ def plot(served):
         colour = "#c33" if tick == TARGET else "#999" if tick == 1 else "#ddd"
         parts.append(f'<line x1="{x(tick):.1f}" y1="34" x2="{x(tick):.1f}" y2="{height - 28}" stroke="{colour}"/>')
         if tick != TARGET:
-            parts.append(f'<text x="{x(tick):.1f}" y="{height - 10}" text-anchor="middle" fill="#555">{tick:.2f}</text>')
-    parts.append(f'<text x="{x(TARGET) - 4:.1f}" y="46" text-anchor="end" fill="#c33">target</text>')
+            parts.append(f'<text x="{x(tick):.1f}" y="{height - 10}" text-placeholder="middle" fill="#555">{tick:.2f}</text>')
+    parts.append(f'<text x="{x(TARGET) - 4:.1f}" y="46" text-placeholder="end" fill="#c33">target</text>')
     for number, (kind, result) in enumerate(served.items()):
         y = 40 + row * number + row / 2
-        parts.append(f'<text x="{left - 12}" y="{y + 4}" text-anchor="end">{kind}</text>')
+        parts.append(f'<text x="{left - 12}" y="{y + 4}" text-placeholder="end">{kind}</text>')
         parts += [f'<circle cx="{x(ratio):.1f}" cy="{y}" r="4" fill="#36c" fill-opacity="0.45"/>'
                   for ratio in result["ratios"]]
         parts.append(f'<line x1="{x(result["ratio"]):.1f}" y1="{y - 12}" x2="{x(result["ratio"]):.1f}" y2="{y + 12}" '

@@ -43,8 +43,8 @@ listen bulk
 
 def start(world):
     """The backends and all relays, each relay on one CPU, the rest on the other."""
-    folder = world.folder
-    backend = folder / "backend"
+    directory = world.directory
+    backend = directory / "backend"
     command = claim.nginx_command(backend)
     config = backend / "nginx.conf"
     config.write_text(re.sub(r"listen 80;.*", f"listen 127.0.0.1:{PAGE};", config.read_text()))
@@ -61,7 +61,7 @@ def start(world):
         world.start(["env", "--ignore-signal=PIPE", *pinned, "systemd-socket-activate", "-l", f"{V4}:{port}",
                      "/lib/systemd/systemd-socket-proxyd", "--connections-max=4000", f"127.0.0.1:{backend_port}"], f"proxyd{extra}", netns=world.host)
     for number, (name, options) in enumerate((("HAProxy", ""), ("HAProxy, splice-auto", "option splice-auto"))):
-        path = folder / f"haproxy{number}.cfg"
+        path = directory / f"haproxy{number}.cfg"
         path.write_text(haproxy_config(name, options))
         world.start([*pinned, "haproxy", "-db", "-f", path], f"haproxy{number}", netns=world.host)
     for port in PEERS.values():
@@ -89,9 +89,9 @@ def versions():
     return {"HAProxy": re.search(r"version (\d+\.\d+\.\d+)", haproxy)[1], "systemd": systemd.split()[1]}
 
 
-def measure(folder, rounds, seconds):
+def measure(directory, rounds, seconds):
     """The peers take turns, and turns in who begins: a busy spell of the machine hits all."""
-    world = World(folder)
+    world = World(directory)
     samples = {workload: {peer: [] for peer in PEERS} for workload in WORKLOADS}
     names = list(PEERS)
     try:

@@ -214,15 +214,15 @@ static int time_lookups(struct engine *engine, const struct table *table, size_t
 static int measure(
 	struct engine *engine, const char *path, size_t size, unsigned round, struct err *err)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config = NULL;
 	struct table table = {0};
 	double start = now_ns(), loaded, built;
-	int result = config_load(path, &config, &complaints);
+	int result = config_load(path, &config, &diagnostics);
 
 	if (result)
-		err_set(err, result, "%s", complaints.count ? complaints.lines[0] : path);
-	complaints_fini(&complaints);
+		err_set(err, result, "%s", diagnostics.count ? diagnostics.lines[0] : path);
+	diagnostics_fini(&diagnostics);
 	if (result)
 		return result;
 	loaded = now_ns();
@@ -255,14 +255,14 @@ static void print(void)
 }
 
 /* Sizes take turns, so that a busy spell of the machine hits all of them. */
-static int run(struct engine *engine, const char *folder, struct err *err)
+static int run(struct engine *engine, const char *directory, struct err *err)
 {
 	char path[64];
 	int result = 0;
 
 	for (unsigned round = 0; !result && round < ROUNDS; round++) {
 		for (size_t size = 0; !result && size < SIZES; size++) {
-			snprintf(path, sizeof(path), "%s/routes.yaml", folder);
+			snprintf(path, sizeof(path), "%s/routes.yaml", directory);
 			result = write_config(path, sizes[size]);
 			if (result)
 				return err_errno(err, result, "%s", path);
@@ -275,29 +275,29 @@ static int run(struct engine *engine, const char *folder, struct err *err)
 
 int main(void)
 {
-	char folder[] = "/tmp/socketbox-bench-XXXXXX", path[64];
+	char directory[] = "/tmp/socketbox-bench-XXXXXX", path[64];
 	struct engine *engine = NULL;
 	struct err err;
 	int result;
 
 	log_open(false);
 	/* EINVAL: the root directory of a chroot is no mount point. */
-	if (!mkdtemp(folder) || unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+	if (!mkdtemp(directory) || unshare(CLONE_NEWNET | CLONE_NEWNS) ||
 		(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) && errno != EINVAL)) {
 		perror("bench/routes: making namespaces");
 		return 1;
 	}
-	result = engine_open(folder, CONFIG_ENGINE_KERNEL, &engine, &err);
+	result = engine_open(directory, CONFIG_ENGINE_KERNEL, &engine, &err);
 	if (!result)
-		result = run(engine, folder, &err);
+		result = run(engine, directory, &err);
 	if (result)
 		fprintf(stderr, "bench/routes: %s\n", err.text);
 	else
 		print();
 	engine_close(engine);
-	engine_remove(folder, &err);
-	snprintf(path, sizeof(path), "%s/bpf", folder);
+	engine_remove(directory, &err);
+	snprintf(path, sizeof(path), "%s/bpf", directory);
 	rmdir(path);
-	rmdir(folder);
+	rmdir(directory);
 	return result ? 1 : 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-// The fence: what others than the daemon may do with the sockets that it gives away. The programs
-// are attached to the cgroup in which the daemon makes its sockets; the kernel runs them for those
-// sockets, and the connections accepted from them, whoever uses them and wherever.
+// The confinement: what others than the daemon may do with the sockets that it gives away. The
+// programs are attached to the cgroup in which the daemon makes its sockets; the kernel runs them
+// for those sockets, and the connections accepted from them, whoever uses them and wherever.
 #include <linux/bpf.h>
 #include <linux/in.h>
 #include <stdbool.h>
@@ -27,7 +27,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct fence_owner);
+	__type(value, struct confinement_owner);
 } owner SEC(".maps");
 
 /* Sockets that may connect and send to whom they want, but to the host itself by its loopback. An
@@ -37,7 +37,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, __u32);
-} lifted SEC(".maps");
+} may_connect SEC(".maps");
 
 /* The services of UDP sockets. What one socket of a service has heard, others may answer: servers
  * take their clients to sockets of their own, as by TFTP and QUIC. */
@@ -51,7 +51,7 @@ struct {
 /* Services that routes give loopback addresses. The others have no business there, whoever asks. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, FENCE_MAX_SERVICES);
+	__uint(max_entries, CONFINEMENT_MAX_SERVICES);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, __u32);
@@ -67,15 +67,15 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, FENCE_MAX_PEERS);
-	__type(key, struct fence_peer);
+	__uint(max_entries, CONFINEMENT_MAX_PEERS);
+	__type(key, struct confinement_peer);
 	__type(value, __u32);
 } peers SEC(".maps");
 
 static __always_inline bool is_owner(void)
 {
 	__u32 zero = 0;
-	struct fence_owner *who = bpf_map_lookup_elem(&owner, &zero);
+	struct confinement_owner *who = bpf_map_lookup_elem(&owner, &zero);
 
 	/* A process number alone would pass to a stranger after the daemon's end. */
 	return who && who->tgid && who->tgid == bpf_get_current_pid_tgid() >> 32 &&
@@ -87,7 +87,7 @@ static __always_inline bool is_owner(void)
 SEC("raw_tp")
 int enroll(void *context)
 {
-	struct fence_owner me = {
+	struct confinement_owner me = {
 		.cgroup = bpf_get_current_cgroup_id(),
 		.tgid = bpf_get_current_pid_tgid() >> 32,
 	};
@@ -103,10 +103,10 @@ static __always_inline __u64 listener_of(struct bpf_sock_addr *call)
 	struct bpf_sock *socket = call->sk;
 	__u32 *service = socket ? bpf_sk_storage_get(&services, socket, 0, 0) : NULL;
 
-	return service ? FENCE_SERVICE | *service : bpf_get_socket_cookie(call);
+	return service ? CONFINEMENT_SERVICE | *service : bpf_get_socket_cookie(call);
 }
 
-static __always_inline void peer_v4(struct bpf_sock_addr *call, struct fence_peer *peer)
+static __always_inline void peer_v4(struct bpf_sock_addr *call, struct confinement_peer *peer)
 {
 	__u32 v4 = call->user_ip4;
 
@@ -116,7 +116,7 @@ static __always_inline void peer_v4(struct bpf_sock_addr *call, struct fence_pee
 	peer->port = (__u16)call->user_port;
 }
 
-static __always_inline void peer_v6(struct bpf_sock_addr *call, struct fence_peer *peer)
+static __always_inline void peer_v6(struct bpf_sock_addr *call, struct confinement_peer *peer)
 {
 	peer->listener = listener_of(call);
 	peer->address[0] = call->user_ip6[0];
@@ -130,11 +130,11 @@ static __always_inline bool is_lifted(struct bpf_sock_addr *call)
 {
 	struct bpf_sock *socket = call->sk;
 
-	return socket && bpf_sk_storage_get(&lifted, socket, 0, 0);
+	return socket && bpf_sk_storage_get(&may_connect, socket, 0, 0);
 }
 
 /* An unspecified address leads to loopback too. */
-static __always_inline bool is_loopback(const struct fence_peer *peer)
+static __always_inline bool is_loopback(const struct confinement_peer *peer)
 {
 	__u32 last = peer->address[3];
 
@@ -154,7 +154,8 @@ static __always_inline bool serves_loopback(struct bpf_sock_addr *call)
 }
 
 /* Lifted sockets may go anywhere but to loopback. All answer whom they have heard, by UDP alone. */
-static __always_inline int judge(struct bpf_sock_addr *call, const struct fence_peer *peer)
+static __always_inline int check_destination(
+	struct bpf_sock_addr *call, const struct confinement_peer *peer)
 {
 	bool loopback = is_loopback(peer);
 
@@ -167,22 +168,22 @@ static __always_inline int judge(struct bpf_sock_addr *call, const struct fence_
 
 static __always_inline int judge_v4(struct bpf_sock_addr *call)
 {
-	struct fence_peer peer = {};
+	struct confinement_peer peer = {};
 
 	if (is_owner())
 		return ALLOW;
 	peer_v4(call, &peer);
-	return judge(call, &peer);
+	return check_destination(call, &peer);
 }
 
 static __always_inline int judge_v6(struct bpf_sock_addr *call)
 {
-	struct fence_peer peer = {};
+	struct confinement_peer peer = {};
 
 	if (is_owner())
 		return ALLOW;
 	peer_v6(call, &peer);
-	return judge(call, &peer);
+	return check_destination(call, &peer);
 }
 
 SEC("cgroup/connect4")
@@ -235,7 +236,7 @@ int bind6(struct bpf_sock_addr *call)
 
 /* Run where a received packet's source is told to the program, which needs it to answer. Looking up
  * marks an entry as used: those in use stay when the map is full. */
-static __always_inline void hear(struct fence_peer *peer)
+static __always_inline void hear(struct confinement_peer *peer)
 {
 	__u32 one = 1;
 
@@ -246,7 +247,7 @@ static __always_inline void hear(struct fence_peer *peer)
 SEC("cgroup/recvmsg4")
 int recvmsg4(struct bpf_sock_addr *call)
 {
-	struct fence_peer peer = {};
+	struct confinement_peer peer = {};
 
 	peer_v4(call, &peer);
 	hear(&peer);
@@ -256,7 +257,7 @@ int recvmsg4(struct bpf_sock_addr *call)
 SEC("cgroup/recvmsg6")
 int recvmsg6(struct bpf_sock_addr *call)
 {
-	struct fence_peer peer = {};
+	struct confinement_peer peer = {};
 
 	peer_v6(call, &peer);
 	hear(&peer);
@@ -267,7 +268,7 @@ int recvmsg6(struct bpf_sock_addr *call)
  * free. That cannot be refused here; but a socket that is bound to an interface which does not
  * exist hears nobody, and only CAP_NET_RAW over the host's namespace can undo it. */
 SEC("sockops")
-int deafen(struct bpf_sock_ops *event)
+int drop_unbound(struct bpf_sock_ops *event)
 {
 	struct bpf_sock *socket = event->sk;
 	int nowhere = NOWHERE;

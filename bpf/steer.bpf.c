@@ -78,9 +78,9 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, STEER_MAX_GROUPS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct steer_home);
+	__type(key, struct steer_group_address);
 	__type(value, struct steer_key);
-} homes SEC(".maps");
+} group_addresses SEC(".maps");
 
 /* The service that a guarded socket belongs to, by socket cookie. */
 struct {
@@ -220,7 +220,7 @@ static __always_inline struct bpf_sock *find_socket(struct steer_key *key, __u32
 	struct bpf_sock *socket;
 	__u32 *members, count;
 
-	key->slot = STEER_SLOT_LONE;
+	key->slot = STEER_SLOT_SINGLE;
 	socket = lookup_open(key);
 	if (socket)
 		return socket;
@@ -236,7 +236,7 @@ static __always_inline struct bpf_sock *find_socket(struct steer_key *key, __u32
 		if (socket)
 			return socket;
 	}
-	key->slot = STEER_SLOT_KEEPER;
+	key->slot = STEER_SLOT_STANDBY;
 	return lookup_open(key);
 }
 
@@ -257,9 +257,9 @@ static __always_inline int swallow(struct bpf_sk_lookup *packet)
 		.protocol = packet->protocol,
 		.family = packet->family == AF_INET ? 4 : 6,
 	};
-	struct bpf_sock *hole = bpf_map_lookup_elem(&sockets, &key);
+	struct bpf_sock *drop_socket = bpf_map_lookup_elem(&sockets, &key);
 
-	if (hole && give(packet, hole))
+	if (drop_socket && give(packet, drop_socket))
 		return SK_PASS;
 	return SK_DROP;
 }
@@ -287,15 +287,15 @@ static __always_inline bool serve(struct bpf_sk_lookup *packet, const struct mat
 	}
 	if (!socket) {
 		key.port = STEER_ANY_PORT;
-		key.slot = STEER_SLOT_LONE;
-		verdict->acceptor = 1;
+		key.slot = STEER_SLOT_SINGLE;
+		verdict->listener = 1;
 		socket = bpf_map_lookup_elem(&sockets, &key);
 	}
 	if (!socket)
 		return false;
 	/* A holder has shut it down. The daemon is about to replace it, and the client shall try
 	 * again. */
-	if (key.slot == STEER_SLOT_LONE && packet->protocol == IPPROTO_TCP &&
+	if (key.slot == STEER_SLOT_SINGLE && packet->protocol == IPPROTO_TCP &&
 		socket->state != BPF_TCP_LISTEN) {
 		bpf_sk_release(socket);
 		return swallow(packet) == SK_PASS;
@@ -335,7 +335,7 @@ static __always_inline bool serve_granted(struct bpf_sk_lookup *packet,
 	return verdict->found;
 }
 
-static __always_inline void count(__u32 array, __u32 route, bool unserved)
+static __always_inline void count(__u32 array, __u32 route, bool no_socket)
 {
 	void *inner = bpf_map_lookup_elem(&counters, &array);
 	struct steer_count *counted;
@@ -350,7 +350,7 @@ static __always_inline void count(__u32 array, __u32 route, bool unserved)
 	if (!counted)
 		return;
 	counted->lookups++;
-	counted->unserved += unserved;
+	counted->no_socket += no_socket;
 }
 
 /* The whole decision. SK_DROP makes the kernel answer as if no socket existed: RST for TCP, ICMP
@@ -480,7 +480,8 @@ int guard(struct __sk_buff *buffer)
 
 /* Volatile, since loads that the compiler chooses between or puts off become pointer arithmetic on
  * a socket, which the verifier refuses. */
-static __always_inline void home_of(const volatile struct bpf_sock *socket, struct steer_home *home)
+static __always_inline void group_address_of(
+	const volatile struct bpf_sock *socket, struct steer_group_address *group_address)
 {
 	__u32 v4 = socket->src_ip4, family = socket->family;
 	union address local;
@@ -491,24 +492,24 @@ static __always_inline void home_of(const volatile struct bpf_sock *socket, stru
 	local.part[3] = socket->src_ip6[3];
 	if (family == AF_INET)
 		address_from_v4(&local, v4);
-	__builtin_memcpy(home->address, local.bytes, sizeof(home->address));
-	home->port = (__u16)socket->src_port;
-	home->family = (__u16)family;
+	__builtin_memcpy(group_address->address, local.bytes, sizeof(group_address->address));
+	group_address->port = (__u16)socket->src_port;
+	group_address->family = (__u16)family;
 }
 
 /* Attached to a SO_REUSEPORT group, it moves the connections that wait in a closing socket's
  * backlog to another one of the group (Linux >= 5.14): to a member, or where none lives, to the
- * keeper. Left to itself the kernel could pick the keeper always, and wakes nobody when it moves a
- * connection, so that the daemon would not learn of it. */
+ * standby. Left to itself the kernel could pick the standby always, and wakes nobody when it moves
+ * a connection, so that the daemon would not learn of it. */
 SEC("sk_reuseport/migrate")
 int migrate(struct sk_reuseport_md *packet)
 {
-	struct steer_home home;
+	struct steer_group_address group_address;
 	struct steer_key *group, key;
 	__u32 *members, count;
 
-	home_of(packet->sk, &home);
-	group = bpf_map_lookup_elem(&homes, &home);
+	group_address_of(packet->sk, &group_address);
+	group = bpf_map_lookup_elem(&group_addresses, &group_address);
 	if (!group)
 		return SK_PASS;
 	key = *group;
@@ -521,7 +522,7 @@ int migrate(struct sk_reuseport_md *packet)
 		if (!bpf_sk_select_reuseport(packet, &sockets, &key, 0))
 			return SK_PASS;
 	}
-	key.slot = STEER_SLOT_KEEPER;
+	key.slot = STEER_SLOT_STANDBY;
 	bpf_sk_select_reuseport(packet, &sockets, &key, 0);
 	return SK_PASS;
 }

@@ -14,18 +14,18 @@
 #define STEER_MAX_GROUPS  16384
 #define STEER_MAX_MEMBERS 64 /* sockets of a SO_REUSEPORT group that take part in balancing */
 
-/* Which socket of a key: a lone socket has slot 0, the members of a group have 1 to
- * STEER_MAX_MEMBERS. The keeper is the daemon's own socket: it takes connections while a group has
+/* Which socket of a key: a single socket has slot 0, the members of a group have 1 to
+ * STEER_MAX_MEMBERS. The standby is the daemon's own socket: it takes connections while a group has
  * no living member. */
-#define STEER_SLOT_LONE	  0u
-#define STEER_SLOT_KEEPER 0xffffffffu
+#define STEER_SLOT_SINGLE  0u
+#define STEER_SLOT_STANDBY 0xffffffffu
 #define STEER_SLOT_GRANTED \
 	0xfffffffeu /* in verdicts only: made under a grant; no route was asked */
 
 /* The port of the sockets by which the daemon accepts for a service, whatever the port. */
 #define STEER_ANY_PORT 0
 
-/* In place of a service, in keys and routes: the acceptors that look for a TLS name. No service's
+/* In place of a service, in keys and routes: the listeners that look for a TLS name. No service's
  * identifier is so low. They differ in what they make of IPv4 connections. */
 #define STEER_NAMED	    1u /* AF_INET sockets */
 #define STEER_NAMED_MAPPED  2u /* AF_INET6 sockets */
@@ -49,15 +49,15 @@ struct steer_key {
 };
 
 /* Where the sockets of a SO_REUSEPORT group are bound, by which a closing one's group is found. */
-struct steer_home {
+struct steer_group_address {
 	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
 	__u16 port;	  /* host order */
 	__u16 family;	  /* AF_INET or AF_INET6, of the socket */
 };
 
 struct steer_count {
-	__u64 lookups;	/* new TCP connections, or UDP packets, that the route decided */
-	__u64 unserved; /* of these, refused because the service had no socket */
+	__u64 lookups;	 /* new TCP connections, or UDP packets, that the route decided */
+	__u64 no_socket; /* of these, refused because the service had no socket */
 };
 
 /* What the explain program found. */
@@ -69,11 +69,11 @@ struct steer_verdict {
 	__u32 found;	/* 1: a socket was found; its cookie is in the program's context */
 	__u32 wildcard; /* 1: found under the wildcard address */
 	__u32 generation;
-	__u32 acceptor; /* 1: found under any port: the daemon's acceptor */
+	__u32 listener; /* 1: found under any port: the daemon's listener */
 };
 
 _Static_assert(sizeof(struct steer_key) == 28, "pinned layout");
-_Static_assert(sizeof(struct steer_home) == 20, "pinned layout");
+_Static_assert(sizeof(struct steer_group_address) == 20, "pinned layout");
 _Static_assert(sizeof(struct steer_count) == 16, "pinned layout");
 _Static_assert(sizeof(struct steer_verdict) == 32, "pinned layout");
 

@@ -9,19 +9,19 @@
 int check_main(int argc, char **argv, struct err *err)
 {
 	const char *path = argc > 1 ? argv[1] : CONFIG_DEFAULT_PATH;
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config = NULL;
 	struct table table = {0};
 	int result;
 
 	if (argc > 2 || path[0] == '-') {
 		err_set(err, -1, "one file at most");
-		return VERB_MISUSED;
+		return EXIT_USAGE;
 	}
-	result = config_load(path, &config, &complaints);
-	for (size_t i = 0; i < complaints.count; i++)
-		fprintf(stderr, "%s\n", complaints.lines[i]);
-	complaints_fini(&complaints);
+	result = config_load(path, &config, &diagnostics);
+	for (size_t i = 0; i < diagnostics.count; i++)
+		fprintf(stderr, "%s\n", diagnostics.lines[i]);
+	diagnostics_fini(&diagnostics);
 	if (!result)
 		result = table_build(config, TABLE_OF_PACKETS, &table, err);
 	if (!result)
@@ -29,5 +29,5 @@ int check_main(int argc, char **argv, struct err *err)
 			config->route_count);
 	table_fini(&table);
 	config_free(config);
-	return result ? VERB_FAILED : VERB_DONE;
+	return result ? EXIT_FAILED : EXIT_DONE;
 }

@@ -9,7 +9,7 @@
 
 #include "common/cleanup.h"
 
-const char *control_path(const char *option)
+const char *control_json_path(const char *option)
 {
 	const char *environment = getenv("SOCKETBOX_CONTROL");
 
@@ -18,7 +18,7 @@ const char *control_path(const char *option)
 	return environment && *environment ? environment : WIRE_DEFAULT_PATH;
 }
 
-/* Not with json_loadfd, which asks the kernel for each octet. */
+/* Not with json_loadfd, which asks the kernel for each byte. */
 static int load(int *fd, json_t **out, struct err *err)
 {
 	cleanup_fclose FILE *file = fdopen(*fd, "r");
@@ -33,16 +33,16 @@ static int load(int *fd, json_t **out, struct err *err)
 	return 0;
 }
 
-int control_ask_json(const char *path, const void *request, json_t **out, struct err *err)
+int control_json_ask(const char *path, const void *request, json_t **out, struct err *err)
 {
 	cleanup_close int connection = -1;
 	cleanup_close int fd = -1;
 	struct wire_text answer;
 	json_t *object = NULL;
-	int result = control_connect(path, &connection, err);
+	int result = control_client_connect(path, &connection, err);
 
 	if (!result)
-		result = control_ask(
+		result = control_client_ask(
 			connection, request, -1, WIRE_TEXT, &answer, sizeof(answer), &fd, err);
 	if (!result)
 		result = load(&fd, &object, err);
@@ -51,19 +51,19 @@ int control_ask_json(const char *path, const void *request, json_t **out, struct
 	return result;
 }
 
-const char *control_text(const json_t *object, const char *key)
+const char *control_json_text(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
 
 	return text ? text : "";
 }
 
-json_int_t control_number(const json_t *object, const char *key)
+json_int_t control_json_number(const json_t *object, const char *key)
 {
 	return json_integer_value(json_object_get(object, key));
 }
 
-int control_options(int argc, char **argv, const char **path, bool *json, struct err *err)
+int control_json_options(int argc, char **argv, const char **path, bool *json, struct err *err)
 {
 	const char *option = NULL;
 	int kept = 0;
@@ -79,6 +79,6 @@ int control_options(int argc, char **argv, const char **path, bool *json, struct
 		else
 			argv[kept++] = argv[i];
 	}
-	*path = control_path(option);
+	*path = control_json_path(option);
 	return kept;
 }

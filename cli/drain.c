@@ -29,7 +29,7 @@ struct wait {
 	json_t *draining; /* what is left; NULL: it is not being drained */
 	unsigned empty;	  /* in so many answers, one after another, it was nothing */
 	int64_t answered_ms;
-	char shown[VIEW_TEXT_SIZE]; /* on the terminal */
+	char shown[STATUS_MODEL_TEXT_SIZE]; /* on the terminal */
 };
 
 static int64_t now_ms(void)
@@ -68,7 +68,7 @@ static int read_options(int argc, char **argv, struct call *call, struct err *er
 	if (call->end && timeout)
 		return err_set(err, -EINVAL, "--end waits for nothing and takes no --timeout");
 	call->service = argv[optind];
-	call->path = control_path(path);
+	call->path = control_json_path(path);
 	call->deadline_ms = FOREVER;
 	if (!timeout)
 		return 0;
@@ -87,16 +87,16 @@ static int ask(
 		return err_set(err, -ESRCH,
 			"there is no service '%s': names have %d characters at most", call->service,
 			WIRE_NAME_SIZE - 1);
-	request.header = control_header(WIRE_DRAIN, sizeof(request));
+	request.header = control_client_header(WIRE_DRAIN, sizeof(request));
 	strcpy(request.service, call->service);
-	return control_ask_json(call->path, &request, answer, err);
+	return control_json_ask(call->path, &request, answer, err);
 }
 
 static void take_answer(struct wait *wait, json_t *answer)
 {
 	json_decref(wait->draining);
 	wait->draining = json_incref(json_object_get(answer, "draining"));
-	wait->empty = view_is_empty(wait->draining) ? wait->empty + 1 : 0;
+	wait->empty = status_model_is_empty(wait->draining) ? wait->empty + 1 : 0;
 	wait->answered_ms = now_ms();
 	json_decref(answer);
 }
@@ -112,9 +112,9 @@ static void show(struct wait *wait, const char *text)
 
 static void show_left(struct wait *wait)
 {
-	char left[VIEW_TEXT_SIZE], text[VIEW_TEXT_SIZE + 16];
+	char left[STATUS_MODEL_TEXT_SIZE], text[STATUS_MODEL_TEXT_SIZE + 16];
 
-	snprintf(text, sizeof(text), "waiting for %s", view_left(wait->draining, left));
+	snprintf(text, sizeof(text), "waiting for %s", status_model_left(wait->draining, left));
 	show(wait, wait->empty ? "" : text);
 }
 
@@ -153,7 +153,7 @@ static bool is_done(const struct call *call, const struct wait *wait)
 static int wait_until_empty(const struct call *call, struct wait *wait, struct err *err)
 {
 	static const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
-	char left[VIEW_TEXT_SIZE];
+	char left[STATUS_MODEL_TEXT_SIZE];
 	int result = 0;
 
 	show_left(wait);
@@ -162,7 +162,7 @@ static int wait_until_empty(const struct call *call, struct wait *wait, struct e
 			return err_set(err, -ETIMEDOUT,
 				"after %g s service '%s' still has %s; it goes on being drained, until 'socketbox drain --end %s'",
 				call->timeout_ms / 1000.0, call->service,
-				view_left(wait->draining, left), call->service);
+				status_model_left(wait->draining, left), call->service);
 		nanosleep(&pause, NULL);
 		result = look(call, wait, err);
 	}
@@ -207,9 +207,9 @@ int drain_main(int argc, char **argv, struct err *err)
 	int result;
 
 	if (read_options(argc, argv, &call, err))
-		return VERB_MISUSED;
+		return EXIT_USAGE;
 	result = call.end ? end(&call, err) : drain(&call, err);
 	if (result == -ETIMEDOUT)
-		return VERB_UNFINISHED;
-	return result ? VERB_FAILED : VERB_DONE;
+		return EXIT_UNFINISHED;
+	return result ? EXIT_FAILED : EXIT_DONE;
 }

@@ -64,11 +64,11 @@ static void print_socket(const json_t *socket)
 	const json_t *claim = json_object_get(socket, "claim"), *claimant;
 	size_t i;
 
-	printf(", %s socket found by %s", control_text(socket, "kind"),
-		control_text(socket, "found_by"));
+	printf(", %s socket found by %s", control_json_text(socket, "kind"),
+		control_json_text(socket, "found_by"));
 	if (!claim)
 		return;
-	printf(", %s", control_text(claim, "state"));
+	printf(", %s", control_json_text(claim, "state"));
 	json_array_foreach(json_object_get(claim, "claimants"), i, claimant)
 		printf("%s pid %" JSON_INTEGER_FORMAT, i ? "," : " by",
 			json_integer_value(json_object_get(claimant, "pid")));
@@ -79,23 +79,23 @@ static void print_answer(const json_t *answer)
 	const json_t *route = json_object_get(answer, "route");
 	const json_t *socket = json_object_get(answer, "socket");
 
-	printf("%s %s from %s\n", control_text(answer, "protocol"), control_text(answer, "local"),
-		control_text(answer, "remote"));
+	printf("%s %s from %s\n", control_json_text(answer, "protocol"),
+		control_json_text(answer, "local"), control_json_text(answer, "remote"));
 	if (route)
 		printf("route    #%" JSON_INTEGER_FORMAT " %s:%" JSON_INTEGER_FORMAT "  %s\n",
 			json_integer_value(json_object_get(route, "number")),
-			control_text(route, "file"), control_number(route, "line"),
-			control_text(route, "text"));
+			control_json_text(route, "file"), control_json_number(route, "line"),
+			control_json_text(route, "text"));
 	else
 		printf("route    %s\n", socket ? "none is asked" : "none matches");
-	printf("outcome  %s", control_text(answer, "outcome"));
+	printf("outcome  %s", control_json_text(answer, "outcome"));
 	if (json_object_get(route, "service"))
-		printf(": service %s", control_text(route, "service"));
+		printf(": service %s", control_json_text(route, "service"));
 	if (socket)
 		print_socket(socket);
 	printf("\n");
 	if (json_object_get(answer, "needs"))
-		printf("needs    %s\n", control_text(answer, "needs"));
+		printf("needs    %s\n", control_json_text(answer, "needs"));
 }
 
 int explain_main(int argc, char **argv, struct err *err)
@@ -104,13 +104,13 @@ int explain_main(int argc, char **argv, struct err *err)
 	bool as_json = false;
 	const char *path;
 	json_t *answer;
-	int count = control_options(argc, argv, &path, &as_json, err);
+	int count = control_json_options(argc, argv, &path, &as_json, err);
 
 	if (count < 0 || read_arguments(count, argv, &request, err))
-		return VERB_MISUSED;
-	request.header = control_header(WIRE_EXPLAIN, sizeof(request));
-	if (control_ask_json(path, &request, &answer, err))
-		return VERB_FAILED;
+		return EXIT_USAGE;
+	request.header = control_client_header(WIRE_EXPLAIN, sizeof(request));
+	if (control_json_ask(path, &request, &answer, err))
+		return EXIT_FAILED;
 	if (as_json) {
 		json_dumpf(answer, stdout, JSON_INDENT(2));
 		printf("\n");
@@ -118,5 +118,5 @@ int explain_main(int argc, char **argv, struct err *err)
 		print_answer(answer);
 	}
 	json_decref(answer);
-	return VERB_DONE;
+	return EXIT_DONE;
 }

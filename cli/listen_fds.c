@@ -10,7 +10,7 @@
 
 #include "common/cleanup.h"
 
-int pass_add(struct pass *pass, int fd, const char *name, struct err *err)
+int listen_fds_add(struct listen_fds *pass, int fd, const char *name, struct err *err)
 {
 	size_t used = pass->names ? strlen(pass->names) + 1 : 0;
 	size_t size = used + strlen(name) + 1;
@@ -30,16 +30,16 @@ int pass_add(struct pass *pass, int fd, const char *name, struct err *err)
 	return 0;
 }
 
-void pass_fini(struct pass *pass)
+void listen_fds_fini(struct listen_fds *pass)
 {
 	for (size_t i = 0; i < pass->count; i++)
 		cleanup_close_fd(&pass->fds[i]);
 	free(pass->fds);
 	free(pass->names);
-	*pass = (struct pass){0};
+	*pass = (struct listen_fds){0};
 }
 
-static int move(const struct pass *pass, struct err *err)
+static int move(const struct listen_fds *pass, struct err *err)
 {
 	cleanup_free int *high = calloc(pass->count, sizeof(*high));
 
@@ -47,12 +47,12 @@ static int move(const struct pass *pass, struct err *err)
 		return err_errno(err, -ENOMEM, "passing sockets");
 	/* First out of the way: one may be where another has to go. */
 	for (size_t i = 0; i < pass->count; i++) {
-		high[i] = fcntl(pass->fds[i], F_DUPFD_CLOEXEC, PASS_FIRST_FD + (int)pass->count);
+		high[i] = fcntl(pass->fds[i], F_DUPFD_CLOEXEC, LISTEN_FDS_FIRST + (int)pass->count);
 		if (high[i] < 0)
 			return err_errno(err, -errno, "passing %zu sockets", pass->count);
 	}
 	for (size_t i = 0; i < pass->count; i++) {
-		if (dup2(high[i], PASS_FIRST_FD + (int)i) < 0)
+		if (dup2(high[i], LISTEN_FDS_FIRST + (int)i) < 0)
 			return err_errno(err, -errno, "passing %zu sockets", pass->count);
 	}
 	return 0;
@@ -63,7 +63,7 @@ static int set(const char *name, const char *value, struct err *err)
 	return setenv(name, value, 1) ? err_errno(err, -errno, "setting %s", name) : 0;
 }
 
-int pass_tell(const char *prefix, unsigned long long number, int fd, struct err *err)
+int listen_fds_tell(const char *prefix, unsigned long long number, int fd, struct err *err)
 {
 	char name[64], value[16];
 
@@ -72,17 +72,17 @@ int pass_tell(const char *prefix, unsigned long long number, int fd, struct err 
 	return set(name, value, err);
 }
 
-int pass_to_program(const struct pass *pass, struct err *err)
+int listen_fds_to_program(const struct listen_fds *pass, struct err *err)
 {
 	char number[16];
 	int result = move(pass, err);
 
 	for (size_t i = 0; i < pass->count && !result; i++) {
-		int fd = PASS_FIRST_FD + (int)i;
+		int fd = LISTEN_FDS_FIRST + (int)i;
 
-		result = pass_tell("SOCKETBOX_FD_", i, fd, err);
+		result = listen_fds_tell("SOCKETBOX_FD_", i, fd, err);
 		if (!result)
-			result = pass_tell("CTRTOOL_NS_OPEN_FILE_FD_", i, fd, err);
+			result = listen_fds_tell("CTRTOOL_NS_OPEN_FILE_FD_", i, fd, err);
 	}
 	snprintf(number, sizeof(number), "%zu", pass->count);
 	if (!result)

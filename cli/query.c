@@ -297,12 +297,12 @@ int query_main(int argc, char **argv, struct err *err)
 	int fd = 0;
 
 	if (parse(argc, argv, &fd, &as_json, err))
-		return VERB_MISUSED;
+		return EXIT_USAGE;
 	if (read_facts(fd, &facts, err))
-		return VERB_FAILED;
+		return EXIT_FAILED;
 	if (as_json)
 		print_json(&facts);
 	else
 		print_lines(&facts);
-	return VERB_DONE;
+	return EXIT_DONE;
 }

@@ -14,9 +14,9 @@
 #include "common/cleanup.h"
 #include "relay/relay.h"
 
-/* For what is no connection: the event loop, signals, the log, acceptors, a message's socket. */
+/* For what is no connection: the event loop, signals, the log, listeners, a message's socket. */
 #define RESERVED_DESCRIPTORS 24
-#define MOST_ACCEPTORS	     16
+#define MOST_LISTENERS	     16
 
 struct options {
 	struct relay_settings settings;
@@ -24,7 +24,7 @@ struct options {
 	struct {
 		int kind; /* the option's letter */
 		const char *value;
-	} sources[MOST_ACCEPTORS];
+	} sources[MOST_LISTENERS];
 	size_t source_count;
 	unsigned connections; /* 0: as many as descriptors allow */
 };
@@ -33,7 +33,7 @@ struct service {
 	struct options *options;
 	struct event_base *base;
 	struct relay *relay;
-	struct acceptor *acceptors[MOST_ACCEPTORS];
+	struct relay_listener *listeners[MOST_LISTENERS];
 	size_t count;
 	bool stopping;
 };
@@ -112,9 +112,9 @@ static int add_mapping(struct options *options, const char *prefix, struct err *
 
 static int add_source(struct options *options, int kind, const char *value, struct err *err)
 {
-	if (options->source_count == MOST_ACCEPTORS)
+	if (options->source_count == MOST_LISTENERS)
 		return err_set(
-			err, -E2BIG, "connections come from %d places at most", MOST_ACCEPTORS);
+			err, -E2BIG, "connections come from %d places at most", MOST_LISTENERS);
 	options->sources[options->source_count].kind = kind;
 	options->sources[options->source_count++].value = value;
 	return 0;
@@ -196,12 +196,12 @@ static int read_options(int argc, char **argv, struct options *options, struct e
 	return relay_settings_check(&options->settings, err);
 }
 
-static void on_room(void *context)
+static void on_ready(void *context)
 {
 	struct service *service = context;
 
 	for (size_t i = 0; i < service->count; i++)
-		acceptor_resume(service->acceptors[i]);
+		relay_listener_resume(service->listeners[i]);
 }
 
 /* Ends a soft stop once nothing is left. */
@@ -212,7 +212,7 @@ static void on_ended(void *context)
 	unsigned left = report.connecting + report.established;
 
 	for (size_t i = 0; i < service->count; i++)
-		left += acceptor_pending(service->acceptors[i]);
+		left += relay_listener_pending(service->listeners[i]);
 	if (service->stopping && !left)
 		event_base_loopbreak(service->base);
 }
@@ -239,7 +239,7 @@ static void on_soft_stop(evutil_socket_t number, short what, void *context)
 	(void)what;
 	service->stopping = true;
 	for (size_t i = 0; i < service->count; i++)
-		acceptor_close(service->acceptors[i]);
+		relay_listener_close(service->listeners[i]);
 	on_ended(service);
 }
 
@@ -266,7 +266,7 @@ static void on_report(evutil_socket_t number, short what, void *context)
 static int open_source(struct service *service, size_t index, struct err *err)
 {
 	const char *value = service->options->sources[index].value;
-	struct acceptor_settings settings = {
+	struct relay_listener_settings settings = {
 		.proxy = service->options->proxy.from_count ? &service->options->proxy : NULL,
 		.relay = service->relay,
 		.say = say,
@@ -278,18 +278,18 @@ static int open_source(struct service *service, size_t index, struct err *err)
 
 	switch (service->options->sources[index].kind) {
 	case 'l':
-		result = acceptor_listen(value, &fd, err);
+		result = relay_listener_listen(value, &fd, err);
 		break;
 	case 'r':
-		result = acceptor_bind(value, &fd, err);
+		result = relay_listener_bind(value, &fd, err);
 		break;
 	default:
 		result = read_number(value, 1000000, &number, err);
 		fd = (int)number;
 	}
 	if (!result)
-		result = acceptor_new(
-			service->base, &settings, fd, &service->acceptors[service->count], err);
+		result = relay_listener_new(
+			service->base, &settings, fd, &service->listeners[service->count], err);
 	if (!result)
 		service->count++;
 	return result;
@@ -343,7 +343,7 @@ static int serve(struct options *options, struct err *err)
 	struct service service = {.options = options, .base = event_base_new()};
 	struct relay_limits limits = limits_of(options);
 	struct relay_events events = {
-		.room = on_room, .empty = on_ended, .say = on_say, .context = &service};
+		.ready = on_ready, .empty = on_ended, .say = on_say, .context = &service};
 	struct event *signals[4] = {0};
 	int result;
 
@@ -358,7 +358,7 @@ static int serve(struct options *options, struct err *err)
 	if (!result)
 		event_base_dispatch(service.base);
 	for (size_t i = 0; i < service.count; i++)
-		acceptor_free(service.acceptors[i]);
+		relay_listener_free(service.listeners[i]);
 	for (size_t i = 0; i < 4; i++) {
 		if (signals[i])
 			event_free(signals[i]);
@@ -374,10 +374,10 @@ int relay_main(int argc, char **argv, struct err *err)
 		.settings.connect_timeout_ms = RELAY_DEFAULT_CONNECT_TIMEOUT_MS,
 		.proxy.timeout_ms = RELAY_DEFAULT_PROXY_TIMEOUT_MS,
 	};
-	int status = VERB_MISUSED;
+	int status = EXIT_USAGE;
 
 	if (!read_options(argc, argv, &options, err))
-		status = serve(&options, err) ? VERB_FAILED : VERB_DONE;
+		status = serve(&options, err) ? EXIT_FAILED : EXIT_DONE;
 	relay_settings_fini(&options.settings);
 	free(options.proxy.from);
 	return status;

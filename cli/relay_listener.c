@@ -25,15 +25,15 @@
 
 /* A connection whose PROXY header is awaited. */
 struct pending {
-	struct acceptor *acceptor;
+	struct relay_listener *listener;
 	struct pending *next, **link;
 	struct proxy_accept *accept;
 	bool addressed;
 	struct addr_endpoint local, remote;
 };
 
-struct acceptor {
-	struct acceptor_settings settings;
+struct relay_listener {
+	struct relay_listener_settings settings;
 	int fd;
 	struct event *readable, *again;
 	struct pending *pending;
@@ -67,7 +67,7 @@ static int parse_place(const char *text, struct addr_endpoint *out, struct err *
 	return 0;
 }
 
-int acceptor_listen(const char *text, int *fd_out, struct err *err)
+int relay_listener_listen(const char *text, int *fd_out, struct err *err)
 {
 	struct sockaddr_storage address;
 	struct addr_endpoint place;
@@ -109,7 +109,7 @@ static int remove_stale(const char *path, const struct sockaddr_un *address, str
 	return unlink(path) ? err_errno(err, -errno, "cannot remove %s", path) : 0;
 }
 
-int acceptor_bind(const char *path, int *fd_out, struct err *err)
+int relay_listener_bind(const char *path, int *fd_out, struct err *err)
 {
 	cleanup_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	struct sockaddr_un address;
@@ -124,72 +124,72 @@ int acceptor_bind(const char *path, int *fd_out, struct err *err)
 	return 0;
 }
 
-static bool is_full(const struct acceptor *acceptor)
+static bool is_full(const struct relay_listener *listener)
 {
-	return relay_full(acceptor->settings.relay) || acceptor->pending_count >= MOST_PENDING;
+	return relay_full(listener->settings.relay) || listener->pending_count >= MOST_PENDING;
 }
 
-void acceptor_resume(struct acceptor *acceptor)
+void relay_listener_resume(struct relay_listener *listener)
 {
-	if (acceptor->fd >= 0 && !is_full(acceptor))
-		event_add(acceptor->readable, NULL);
+	if (listener->fd >= 0 && !is_full(listener))
+		event_add(listener->readable, NULL);
 }
 
-static void pause_if_full(struct acceptor *acceptor)
+static void pause_if_full(struct relay_listener *listener)
 {
-	if (is_full(acceptor))
-		event_del(acceptor->readable);
+	if (is_full(listener))
+		event_del(listener->readable);
 }
 
 static void on_header(void *context, int fd, const struct addr_endpoint *source,
 	const struct addr_endpoint *destination, const char *reason)
 {
 	struct pending *pending = context;
-	struct acceptor *acceptor = pending->acceptor;
+	struct relay_listener *listener = pending->listener;
 	char from[ADDR_TEXT_SIZE] = "a Unix socket", text[ERR_TEXT_SIZE];
 
 	*pending->link = pending->next;
 	if (pending->next)
 		pending->next->link = pending->link;
-	acceptor->pending_count--;
+	listener->pending_count--;
 	if (fd < 0) {
 		if (pending->addressed)
 			addr_endpoint_format(&pending->remote, from);
 		snprintf(text, sizeof(text), "refused %s: %s", from, reason);
-		acceptor->settings.say(text);
+		listener->settings.say(text);
 	} else if (source) {
-		relay_take(acceptor->settings.relay, fd, destination, source, NULL, 0);
+		relay_take(listener->settings.relay, fd, destination, source, NULL, 0);
 	} else {
-		relay_take(acceptor->settings.relay, fd,
+		relay_take(listener->settings.relay, fd,
 			pending->addressed ? &pending->local : NULL,
 			pending->addressed ? &pending->remote : NULL, NULL, 0);
 	}
 	free(pending);
-	acceptor_resume(acceptor);
-	acceptor->settings.pending_ended(acceptor->settings.context);
+	relay_listener_resume(listener);
+	listener->settings.pending_ended(listener->settings.context);
 }
 
 /* Waits for the header; false if that cannot be. */
-static bool expect_header(struct acceptor *acceptor, int fd, const struct pending *known)
+static bool expect_header(struct relay_listener *listener, int fd, const struct pending *known)
 {
 	struct pending *pending = malloc(sizeof(*pending));
 
 	if (!pending)
 		return false;
 	*pending = *known;
-	if (proxy_accept_start(event_get_base(acceptor->readable), fd,
-		    acceptor->settings.proxy->timeout_ms, on_header, pending, &pending->accept,
+	if (proxy_accept_start(event_get_base(listener->readable), fd,
+		    listener->settings.proxy->timeout_ms, on_header, pending, &pending->accept,
 		    NULL)) {
 		free(pending);
 		return false;
 	}
-	pending->acceptor = acceptor;
-	pending->next = acceptor->pending;
-	pending->link = &acceptor->pending;
+	pending->listener = listener;
+	pending->next = listener->pending;
+	pending->link = &listener->pending;
 	if (pending->next)
 		pending->next->link = &pending->next;
-	acceptor->pending = pending;
-	acceptor->pending_count++;
+	listener->pending = pending;
+	listener->pending_count++;
 	return true;
 }
 
@@ -206,71 +206,71 @@ static bool own_addresses(int fd, struct addr_endpoint *local, struct addr_endpo
 	       !addr_from_sockaddr(&address, length, remote);
 }
 
-static void take(struct acceptor *acceptor, int fd)
+static void take(struct relay_listener *listener, int fd)
 {
-	const struct relay_accept_proxy *proxy = acceptor->settings.proxy;
+	const struct relay_accept_proxy *proxy = listener->settings.proxy;
 	enum proxy_verdict verdict = PROXY_PLAIN;
 	struct pending known = {0};
 	char from[ADDR_TEXT_SIZE], text[ERR_TEXT_SIZE];
 
-	if (proxy || relay_wants_addresses(acceptor->settings.relay))
+	if (proxy || relay_wants_addresses(listener->settings.relay))
 		known.addressed = own_addresses(fd, &known.local, &known.remote);
 	if (proxy)
 		verdict = proxy_verdict(proxy, known.addressed ? &known.remote.addr : NULL);
 	if (verdict == PROXY_PLAIN) {
-		relay_take(acceptor->settings.relay, fd, known.addressed ? &known.local : NULL,
+		relay_take(listener->settings.relay, fd, known.addressed ? &known.local : NULL,
 			known.addressed ? &known.remote : NULL, NULL, 0);
 		return;
 	}
-	if (verdict == PROXY_EXPECTED && expect_header(acceptor, fd, &known))
+	if (verdict == PROXY_EXPECTED && expect_header(listener, fd, &known))
 		return;
-	pump_reset_socket(fd);
+	session_reset_socket(fd);
 	if (verdict == PROXY_REFUSED) {
 		snprintf(text, sizeof(text),
 			"refused %s: connections with a PROXY header are accepted from elsewhere only",
 			addr_endpoint_format(&known.remote, from));
-		acceptor->settings.say(text);
+		listener->settings.say(text);
 	}
 }
 
 /* Waits until somebody has given back a descriptor: the listener stays readable all the while. */
-static void starve(struct acceptor *acceptor, int error)
+static void starve(struct relay_listener *listener, int error)
 {
 	struct timeval later = {.tv_usec = STARVED_MS * 1000};
 	char text[128];
 
 	snprintf(text, sizeof(text), "accept: %s; connections wait", strerror(error));
-	if (acceptor->say_starved <= time(NULL)) {
-		acceptor->say_starved = time(NULL) + SAY_AGAIN_S;
-		acceptor->settings.say(text);
+	if (listener->say_starved <= time(NULL)) {
+		listener->say_starved = time(NULL) + SAY_AGAIN_S;
+		listener->settings.say(text);
 	}
-	event_del(acceptor->readable);
-	event_add(acceptor->again, &later);
+	event_del(listener->readable);
+	event_add(listener->again, &later);
 }
 
 static void on_again(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	acceptor_resume(context);
+	relay_listener_resume(context);
 }
 
-static void on_connection(evutil_socket_t listener, short what, void *context)
+static void on_connection(evutil_socket_t socket, short what, void *context)
 {
-	struct acceptor *acceptor = context;
+	struct relay_listener *listener = context;
 
 	(void)what;
-	for (int i = 0; i < BURST && !is_full(acceptor); i++) {
-		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	for (int i = 0; i < BURST && !is_full(listener); i++) {
+		int fd = accept4(socket, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0)
-			take(acceptor, fd);
+			take(listener, fd);
 		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			starve(acceptor, errno);
+			starve(listener, errno);
 		if (fd < 0 && errno != ECONNABORTED && errno != EINTR)
 			break;
 	}
-	pause_if_full(acceptor);
+	pause_if_full(listener);
 }
 
 static int socket_option(int fd, int name)
@@ -298,90 +298,90 @@ static const char *unfit(int fd)
 
 static void on_message(evutil_socket_t channel, short what, void *context)
 {
-	struct acceptor *acceptor = context;
+	struct relay_listener *listener = context;
 
 	(void)what;
-	for (int i = 0; i < BURST && !is_full(acceptor); i++) {
+	for (int i = 0; i < BURST && !is_full(listener); i++) {
 		int fd = -1;
-		char octet;
+		char byte;
 		ssize_t length = channel_receive(
-			channel, &octet, sizeof(octet), &fd, MSG_DONTWAIT | MSG_TRUNC);
+			channel, &byte, sizeof(byte), &fd, MSG_DONTWAIT | MSG_TRUNC);
 		const char *fault;
 
 		if (length == -EAGAIN)
 			break;
-		fault = length == 1 ? unfit(fd) : "a message that is not of one octet";
+		fault = length == 1 ? unfit(fd) : "a message that is not of one byte";
 		if (fault) {
-			acceptor->settings.say(fault);
+			listener->settings.say(fault);
 			cleanup_close_fd(&fd);
 			continue;
 		}
 		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 		relay_prepare(fd);
-		take(acceptor, fd);
+		take(listener, fd);
 	}
-	pause_if_full(acceptor);
+	pause_if_full(listener);
 }
 
-int acceptor_new(struct event_base *base, const struct acceptor_settings *settings, int fd,
-	struct acceptor **out, struct err *err)
+int relay_listener_new(struct event_base *base, const struct relay_listener_settings *settings,
+	int fd, struct relay_listener **out, struct err *err)
 {
 	bool listens = socket_option(fd, SO_ACCEPTCONN) == 1;
 	cleanup_close int owned = fd;
-	struct acceptor *acceptor;
+	struct relay_listener *listener;
 
 	if (!listens && (socket_option(fd, SO_DOMAIN) != AF_UNIX ||
 				socket_option(fd, SO_TYPE) != SOCK_DGRAM))
 		return err_set(err, -EINVAL,
 			"descriptor %d is neither a listening socket nor a Unix datagram socket",
 			fd);
-	acceptor = calloc(1, sizeof(*acceptor));
-	if (!acceptor)
+	listener = calloc(1, sizeof(*listener));
+	if (!listener)
 		return err_errno(err, -ENOMEM, "starting");
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	if (listens)
 		relay_prepare(fd);
-	acceptor->settings = *settings;
-	acceptor->fd = take_fd(&owned);
-	acceptor->readable = event_new(
-		base, fd, EV_READ | EV_PERSIST, listens ? on_connection : on_message, acceptor);
-	acceptor->again = evtimer_new(base, on_again, acceptor);
-	if (!acceptor->readable || !acceptor->again || event_add(acceptor->readable, NULL)) {
-		acceptor_free(acceptor);
+	listener->settings = *settings;
+	listener->fd = take_fd(&owned);
+	listener->readable = event_new(
+		base, fd, EV_READ | EV_PERSIST, listens ? on_connection : on_message, listener);
+	listener->again = evtimer_new(base, on_again, listener);
+	if (!listener->readable || !listener->again || event_add(listener->readable, NULL)) {
+		relay_listener_free(listener);
 		return err_errno(err, -ENOMEM, "starting");
 	}
-	*out = acceptor;
+	*out = listener;
 	return 0;
 }
 
-void acceptor_close(struct acceptor *acceptor)
+void relay_listener_close(struct relay_listener *listener)
 {
-	event_del(acceptor->readable);
-	event_del(acceptor->again);
-	cleanup_close_fd(&acceptor->fd);
+	event_del(listener->readable);
+	event_del(listener->again);
+	cleanup_close_fd(&listener->fd);
 }
 
-unsigned acceptor_pending(const struct acceptor *acceptor)
+unsigned relay_listener_pending(const struct relay_listener *listener)
 {
-	return acceptor->pending_count;
+	return listener->pending_count;
 }
 
-void acceptor_free(struct acceptor *acceptor)
+void relay_listener_free(struct relay_listener *listener)
 {
-	if (!acceptor)
+	if (!listener)
 		return;
-	while (acceptor->pending) {
-		struct pending *pending = acceptor->pending;
+	while (listener->pending) {
+		struct pending *pending = listener->pending;
 
-		acceptor->pending = pending->next;
+		listener->pending = pending->next;
 		proxy_accept_stop(pending->accept);
 		free(pending);
 	}
-	if (acceptor->readable)
-		event_free(acceptor->readable);
-	if (acceptor->again)
-		event_free(acceptor->again);
-	cleanup_close_fd(&acceptor->fd);
-	free(acceptor);
+	if (listener->readable)
+		event_free(listener->readable);
+	if (listener->again)
+		event_free(listener->again);
+	cleanup_close_fd(&listener->fd);
+	free(listener);
 }

@@ -7,9 +7,9 @@
 
 #include "relay/relay.h"
 
-struct acceptor;
+struct relay_listener;
 
-struct acceptor_settings {
+struct relay_listener_settings {
 	const struct relay_accept_proxy *proxy; /* NULL: no PROXY headers are expected */
 	struct relay *relay;
 	void (*say)(const char *text);
@@ -18,24 +18,24 @@ struct acceptor_settings {
 };
 
 /* Opens a listening socket at "ADDR:PORT" or "[v6]:PORT"; *fd is the caller's. */
-int acceptor_listen(const char *text, int *fd, struct err *err);
+int relay_listener_listen(const char *text, int *fd, struct err *err);
 
-/* Binds a Unix datagram socket at the path, which receives "A" messages: one octet and one
+/* Binds a Unix datagram socket at the path, which receives "A" messages: one byte and one
  * connected stream socket each. What a receiver that is gone has left there is replaced;
  * -EADDRINUSE where one lives. */
-int acceptor_bind(const char *path, int *fd, struct err *err);
+int relay_listener_bind(const char *path, int *fd, struct err *err);
 
 /* Takes connections from the socket, which is a listener or receives messages, from now on. Takes
  * fd. -EINVAL for a socket that is neither. Settings are borrowed. */
-int acceptor_new(struct event_base *base, const struct acceptor_settings *settings, int fd,
-	struct acceptor **out, struct err *err);
-void acceptor_free(struct acceptor *acceptor); /* NULL is allowed */
+int relay_listener_new(struct event_base *base, const struct relay_listener_settings *settings,
+	int fd, struct relay_listener **out, struct err *err);
+void relay_listener_free(struct relay_listener *listener); /* NULL is allowed */
 
 /* The relay has room again. */
-void acceptor_resume(struct acceptor *acceptor);
+void relay_listener_resume(struct relay_listener *listener);
 /* Closes the socket; headers that are awaited still are. */
-void acceptor_close(struct acceptor *acceptor);
+void relay_listener_close(struct relay_listener *listener);
 /* Connections whose PROXY header has not come yet. */
-unsigned acceptor_pending(const struct acceptor *acceptor);
+unsigned relay_listener_pending(const struct relay_listener *listener);
 
 #endif

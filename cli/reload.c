@@ -8,22 +8,22 @@
 
 int reload_main(int argc, char **argv, struct err *err)
 {
-	struct wire_header request = control_header(WIRE_RELOAD, sizeof(request));
-	const char *path, *complaint;
+	struct wire_header request = control_client_header(WIRE_RELOAD, sizeof(request));
+	const char *path, *diagnostic;
 	json_t *answer, *item;
 	size_t i;
-	int status, left = control_options(argc, argv, &path, NULL, err);
+	int status, left = control_json_options(argc, argv, &path, NULL, err);
 
 	if (left)
-		return VERB_MISUSED;
-	if (control_ask_json(path, &request, &answer, err))
-		return VERB_FAILED;
-	json_array_foreach(json_object_get(answer, "complaints"), i, item)
+		return EXIT_USAGE;
+	if (control_json_ask(path, &request, &answer, err))
+		return EXIT_FAILED;
+	json_array_foreach(json_object_get(answer, "diagnostics"), i, item)
 	{
-		complaint = json_string_value(item);
-		fprintf(stderr, "%s\n", complaint);
+		diagnostic = json_string_value(item);
+		fprintf(stderr, "%s\n", diagnostic);
 	}
-	status = json_is_true(json_object_get(answer, "ok")) ? VERB_DONE : VERB_FAILED;
+	status = json_is_true(json_object_get(answer, "ok")) ? EXIT_DONE : EXIT_FAILED;
 	if (status)
 		err_set(err, -1, "the old configuration stays in force");
 	json_decref(answer);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// socketbox: finds the verb and prints what went wrong. Called by the name ctrtool, it is that
-// tool.
+// socketbox: finds the subcommand and prints what went wrong. Called by the name ctrtool, it is
+// that tool.
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +12,7 @@ static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv, struct err *err);
 	const char *usage;
-} verbs[] = {
+} subcommands[] = {
 	{"run", run_main,
 		"SERVICE [--isolate] [--address A]... [--no-addresses] [--listen-fds | --preload[=PATH]] -- PROGRAM [ARGUMENTS]\n"
 		"       socketbox run --trace -- PROGRAM [ARGUMENTS]"},
@@ -33,9 +33,9 @@ static const struct {
 
 static void print_usage(FILE *out)
 {
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
-		fprintf(out, "%s socketbox %s %s\n", i ? "      " : "usage:", verbs[i].name,
-			verbs[i].usage);
+	for (size_t i = 0; i < sizeof(subcommands) / sizeof(*subcommands); i++)
+		fprintf(out, "%s socketbox %s %s\n", i ? "      " : "usage:", subcommands[i].name,
+			subcommands[i].usage);
 	fputs("run, status, top, explain, reload and drain take --control PATH (or $SOCKETBOX_CONTROL). See socketbox(1).\n",
 		out);
 }
@@ -50,7 +50,7 @@ static int be_ctrtool(int argc, char **argv)
 	return status;
 }
 
-/* Some verbs are also programs: links of that name. A copy of this one may have any other. */
+/* Some subcommands are also programs: links of that name. A copy of this one may have any other. */
 static const char *linked_verb(const char *program)
 {
 	static const char prefix[] = "socketbox-";
@@ -59,9 +59,9 @@ static const char *linked_verb(const char *program)
 
 	if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
 		return NULL;
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-		if (!strcmp(verbs[i].name, name + sizeof(prefix) - 1))
-			return verbs[i].name;
+	for (size_t i = 0; i < sizeof(subcommands) / sizeof(*subcommands); i++) {
+		if (!strcmp(subcommands[i].name, name + sizeof(prefix) - 1))
+			return subcommands[i].name;
 	}
 	return NULL;
 }
@@ -70,21 +70,22 @@ static int run_verb(const char *name, int argc, char **argv)
 {
 	struct err err = {0};
 
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+	for (size_t i = 0; i < sizeof(subcommands) / sizeof(*subcommands); i++) {
 		int status;
 
-		if (strcmp(name, verbs[i].name) != 0)
+		if (strcmp(name, subcommands[i].name) != 0)
 			continue;
-		status = verbs[i].main(argc, argv, &err);
+		status = subcommands[i].main(argc, argv, &err);
 		if (status && err.text[0])
-			fprintf(stderr, "socketbox %s: %s\n", verbs[i].name, err.text);
-		if (status == VERB_MISUSED)
-			fprintf(stderr, "usage: socketbox %s %s\n", verbs[i].name, verbs[i].usage);
+			fprintf(stderr, "socketbox %s: %s\n", subcommands[i].name, err.text);
+		if (status == EXIT_USAGE)
+			fprintf(stderr, "usage: socketbox %s %s\n", subcommands[i].name,
+				subcommands[i].usage);
 		return status;
 	}
-	fprintf(stderr, "socketbox: there is no verb '%s'\n", name);
+	fprintf(stderr, "socketbox: there is no subcommand '%s'\n", name);
 	print_usage(stderr);
-	return VERB_MISUSED;
+	return EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -97,15 +98,15 @@ int main(int argc, char **argv)
 		return run_verb(linked, argc, argv);
 	if (argc < 2) {
 		print_usage(stderr);
-		return VERB_MISUSED;
+		return EXIT_USAGE;
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
 		print_usage(stdout);
-		return VERB_DONE;
+		return EXIT_DONE;
 	}
 	if (!strcmp(argv[1], "--version")) {
 		puts("socketbox " SOCKETBOX_BUILD_VERSION);
-		return VERB_DONE;
+		return EXIT_DONE;
 	}
 	return run_verb(argv[1], argc - 1, argv + 1);
 }

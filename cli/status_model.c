@@ -12,30 +12,31 @@
 
 static int compare_names(const void *a, const void *b)
 {
-	return strcmp(
-		(*(struct view_service *const *)a)->name, (*(struct view_service *const *)b)->name);
+	return strcmp((*(struct status_model_service *const *)a)->name,
+		(*(struct status_model_service *const *)b)->name);
 }
 
-/* The services by name. NULL without memory. */
-static struct view_service **index_services(const struct view *view)
+/* The services by name. NULL out of memory. */
+static struct status_model_service **index_services(const struct status_model *model)
 {
-	struct view_service **list = calloc(view->service_count + 1, sizeof(struct view_service *));
+	struct status_model_service **list =
+		calloc(model->service_count + 1, sizeof(struct status_model_service *));
 
 	if (!list)
 		return NULL;
-	for (size_t s = 0; s < view->service_count; s++)
-		list[s] = &view->services[s];
-	qsort(list, view->service_count, sizeof(struct view_service *), compare_names);
+	for (size_t s = 0; s < model->service_count; s++)
+		list[s] = &model->services[s];
+	qsort(list, model->service_count, sizeof(struct status_model_service *), compare_names);
 	return list;
 }
 
-static struct view_service *find(
-	struct view_service **index, const struct view *view, const char *name)
+static struct status_model_service *find(
+	struct status_model_service **index, const struct status_model *model, const char *name)
 {
-	struct view_service wanted = {.name = name}, *key = &wanted, **found;
+	struct status_model_service wanted = {.name = name}, *key = &wanted, **found;
 
-	found = name ? bsearch(&key, index, view->service_count, sizeof(struct view_service *),
-			       compare_names)
+	found = name ? bsearch(&key, index, model->service_count,
+			       sizeof(struct status_model_service *), compare_names)
 		     : NULL;
 	return found ? *found : NULL;
 }
@@ -48,7 +49,7 @@ static int compare_pids(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-static int count_claimants(struct view_service *service, const json_t *claims, size_t most)
+static int count_claimants(struct status_model_service *service, const json_t *claims, size_t most)
 {
 	cleanup_free json_int_t *pids = calloc(most + 1, sizeof(*pids));
 	const json_t *claim, *claimant;
@@ -59,7 +60,7 @@ static int count_claimants(struct view_service *service, const json_t *claims, s
 	json_array_foreach(claims, c, claim)
 	{
 		json_array_foreach(json_object_get(claim, "claimants"), i, claimant) pids[count++] =
-			control_number(claimant, "pid");
+			control_json_number(claimant, "pid");
 	}
 	qsort(pids, count, sizeof(*pids), compare_pids);
 	for (i = 0; i < count; i++)
@@ -67,20 +68,20 @@ static int count_claimants(struct view_service *service, const json_t *claims, s
 	return 0;
 }
 
-static int read_claims(struct view_service *service)
+static int read_claims(struct status_model_service *service)
 {
 	const json_t *claims = json_object_get(service->object, "claims"), *claim;
 	size_t c, most = 0;
 
 	json_array_foreach(claims, c, claim)
 	{
-		service->backlog += control_number(claim, "backlog");
+		service->backlog += control_json_number(claim, "backlog");
 		most += json_array_size(json_object_get(claim, "claimants"));
 	}
 	return count_claimants(service, claims, most);
 }
 
-static void read_delivery(struct view_service *service)
+static void read_delivery(struct status_model_service *service)
 {
 	const json_t *handoff = json_object_get(service->object, "handoff"), *destination;
 	const json_t *relay = json_object_get(service->object, "relay");
@@ -88,19 +89,19 @@ static void read_delivery(struct view_service *service)
 	size_t i;
 
 	json_array_foreach(json_object_get(handoff, "destinations"), i, destination)
-		service->in_hand +=
-		control_number(destination, "waiting") + control_number(destination, "untaken");
-	service->in_hand +=
-		control_number(relay, "connecting") + control_number(relay, "established");
-	service->in_hand += control_number(exec, "waiting");
-	service->programs = control_number(exec, "running");
+		service->in_hand += control_json_number(destination, "waiting") +
+				    control_json_number(destination, "unacknowledged");
+	service->in_hand += control_json_number(relay, "connecting") +
+			    control_json_number(relay, "established");
+	service->in_hand += control_json_number(exec, "waiting");
+	service->programs = control_json_number(exec, "running");
 }
 
-static int read_service(const json_t *object, struct view_service *service)
+static int read_service(const json_t *object, struct status_model_service *service)
 {
-	*service = (struct view_service){
-		.name = control_text(object, "name"),
-		.delivery = control_text(object, "delivery"),
+	*service = (struct status_model_service){
+		.name = control_json_text(object, "name"),
+		.delivery = control_json_text(object, "delivery"),
 		.object = object,
 		.draining = json_object_get(object, "draining"),
 	};
@@ -108,97 +109,98 @@ static int read_service(const json_t *object, struct view_service *service)
 	return read_claims(service);
 }
 
-static void read_route(const json_t *object, struct view_route *route)
+static void read_route(const json_t *object, struct status_model_route *route)
 {
-	*route = (struct view_route){
-		.text = control_text(object, "text"),
+	*route = (struct status_model_route){
+		.text = control_json_text(object, "text"),
 		.service = json_string_value(json_object_get(object, "service")),
 		.object = object,
-		.lookups = control_number(object, "lookups"),
-		.unserved = control_number(object, "unserved"),
+		.lookups = control_json_number(object, "lookups"),
+		.no_socket = control_json_number(object, "no_socket"),
 	};
 }
 
-/* What acceptors and routes say of services. */
-static int add_up(struct view *view)
+/* What listeners and routes say of services. */
+static int add_up(struct status_model *model)
 {
-	cleanup_free struct view_service **index = index_services(view);
-	const json_t *acceptor;
+	cleanup_free struct status_model_service **index = index_services(model);
+	const json_t *listener;
 	size_t i;
 
 	if (!index)
 		return -ENOMEM;
-	json_array_foreach(json_object_get(view->status, "acceptors"), i, acceptor)
+	json_array_foreach(json_object_get(model->status, "listeners"), i, listener)
 	{
-		struct view_service *service =
-			find(index, view, json_string_value(json_object_get(acceptor, "service")));
+		struct status_model_service *service =
+			find(index, model, json_string_value(json_object_get(listener, "service")));
 
 		if (service)
-			service->backlog += control_number(acceptor, "backlog");
+			service->backlog += control_json_number(listener, "backlog");
 	}
-	for (size_t r = 0; r < view->route_count; r++) {
-		struct view_service *service = find(index, view, view->routes[r].service);
+	for (size_t r = 0; r < model->route_count; r++) {
+		struct status_model_service *service = find(index, model, model->routes[r].service);
 
 		if (!service)
 			continue;
-		service->lookups += view->routes[r].lookups;
-		service->unserved += view->routes[r].unserved;
+		service->lookups += model->routes[r].lookups;
+		service->no_socket += model->routes[r].no_socket;
 	}
 	return 0;
 }
 
-static int read_all(struct view *view)
+static int read_all(struct status_model *model)
 {
-	const json_t *services = json_object_get(view->status, "services"), *object;
-	const json_t *routes = json_object_get(view->status, "routes");
+	const json_t *services = json_object_get(model->status, "services"), *object;
+	const json_t *routes = json_object_get(model->status, "routes");
 	size_t i;
 
-	view->service_count = json_array_size(services);
-	view->route_count = json_array_size(routes);
-	view->services = calloc(view->service_count + 1, sizeof(*view->services));
-	view->routes = calloc(view->route_count + 1, sizeof(*view->routes));
-	if (!view->services || !view->routes)
+	model->service_count = json_array_size(services);
+	model->route_count = json_array_size(routes);
+	model->services = calloc(model->service_count + 1, sizeof(*model->services));
+	model->routes = calloc(model->route_count + 1, sizeof(*model->routes));
+	if (!model->services || !model->routes)
 		return -ENOMEM;
 	json_array_foreach(services, i, object)
 	{
-		if (read_service(object, &view->services[i]))
+		if (read_service(object, &model->services[i]))
 			return -ENOMEM;
 	}
-	json_array_foreach(routes, i, object) read_route(object, &view->routes[i]);
-	return add_up(view);
+	json_array_foreach(routes, i, object) read_route(object, &model->routes[i]);
+	return add_up(model);
 }
 
-int view_read(const char *path, struct view *view, struct err *err)
+int status_model_read(const char *path, struct status_model *model, struct err *err)
 {
-	struct wire_header request = control_header(WIRE_STATUS, sizeof(request));
-	struct view made = {0};
-	int result = control_ask_json(path, &request, &made.status, err);
+	struct wire_header request = control_client_header(WIRE_STATUS, sizeof(request));
+	struct status_model made = {0};
+	int result = control_json_ask(path, &request, &made.status, err);
 
 	if (result)
 		return result;
 	result = read_all(&made);
 	if (result) {
-		view_fini(&made);
+		status_model_fini(&made);
 		return err_errno(err, result, "reading the status");
 	}
-	*view = made;
+	*model = made;
 	return 0;
 }
 
-void view_fini(struct view *view)
+void status_model_fini(struct status_model *model)
 {
-	free(view->services);
-	free(view->routes);
-	json_decref(view->status);
-	*view = (struct view){0};
+	free(model->services);
+	free(model->routes);
+	json_decref(model->status);
+	*model = (struct status_model){0};
 }
 
-const char *view_engine(const struct view *view, char text[VIEW_TEXT_SIZE])
+const char *status_model_engine(const struct status_model *model, char text[STATUS_MODEL_TEXT_SIZE])
 {
-	const json_t *engine = json_object_get(view->status, "engine");
+	const json_t *engine = json_object_get(model->status, "engine");
 
-	snprintf(text, VIEW_TEXT_SIZE, "engine %s: %s, Linux %s", control_text(engine, "name"),
-		control_text(engine, "reason"), control_text(engine, "kernel"));
+	snprintf(text, STATUS_MODEL_TEXT_SIZE, "engine %s: %s, Linux %s",
+		control_json_text(engine, "name"), control_json_text(engine, "reason"),
+		control_json_text(engine, "kernel"));
 	return text;
 }
 
@@ -214,15 +216,16 @@ static const struct {
 	{"relayed", "relayed connection", "relayed connections"},
 };
 
-const char *view_left(const json_t *draining, char text[VIEW_TEXT_SIZE])
+const char *status_model_left(const json_t *draining, char text[STATUS_MODEL_TEXT_SIZE])
 {
 	size_t used = 0;
 
-	for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds) && used < VIEW_TEXT_SIZE; k++) {
-		json_int_t count = control_number(draining, kinds[k].key);
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds) && used < STATUS_MODEL_TEXT_SIZE;
+		k++) {
+		json_int_t count = control_json_number(draining, kinds[k].key);
 
 		if (count)
-			used += (size_t)snprintf(text + used, VIEW_TEXT_SIZE - used,
+			used += (size_t)snprintf(text + used, STATUS_MODEL_TEXT_SIZE - used,
 				"%s%" JSON_INTEGER_FORMAT " %s", used ? ", " : "", count,
 				count == 1 ? kinds[k].one : kinds[k].several);
 	}
@@ -231,10 +234,10 @@ const char *view_left(const json_t *draining, char text[VIEW_TEXT_SIZE])
 	return text;
 }
 
-bool view_is_empty(const json_t *draining)
+bool status_model_is_empty(const json_t *draining)
 {
 	for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
-		if (control_number(draining, kinds[k].key))
+		if (control_json_number(draining, kinds[k].key))
 			return false;
 	}
 	return true;

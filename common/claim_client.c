@@ -15,7 +15,7 @@
 /* A daemon that does not answer for so long counts as away; binds wait for it meanwhile. */
 static const struct timeval patience = {.tv_sec = 10};
 
-static int read_endpoints(struct link *link, int file, size_t count, struct err *err)
+static int read_endpoints(struct claim_client *client, int file, size_t count, struct err *err)
 {
 	struct wire_endpoint *endpoints = calloc(count + 1, sizeof(*endpoints));
 	size_t size = count * sizeof(*endpoints), done = 0;
@@ -31,64 +31,67 @@ static int read_endpoints(struct link *link, int file, size_t count, struct err 
 		}
 		done += (size_t)got;
 	}
-	free(link->endpoints);
-	link->endpoints = endpoints;
-	link->endpoint_count = count;
+	free(client->endpoints);
+	client->endpoints = endpoints;
+	client->endpoint_count = count;
 	return 0;
 }
 
-static int greet(struct link *link, struct err *err)
+static int greet(struct claim_client *client, struct err *err)
 {
-	struct wire_hello hello = {.header = control_header(WIRE_HELLO, sizeof(hello))};
+	struct wire_hello hello = {.header = control_client_header(WIRE_HELLO, sizeof(hello))};
 	struct wire_welcome welcome;
 	cleanup_close int fd = -1;
 	cleanup_close int file = -1;
-	int result = control_connect(link->path, &fd, err);
+	int result = control_client_connect(client->path, &fd, err);
 
 	if (result)
 		return result;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	strcpy(hello.service, link->service);
-	result = control_ask(fd, &hello, -1, WIRE_WELCOME, &welcome, sizeof(welcome), &file, err);
+	strcpy(hello.service, client->service);
+	result = control_client_ask(
+		fd, &hello, -1, WIRE_WELCOME, &welcome, sizeof(welcome), &file, err);
 	if (!result)
-		result = read_endpoints(link, file, welcome.endpoint_count, err);
+		result = read_endpoints(client, file, welcome.endpoint_count, err);
 	if (!result)
-		link->fd = take_fd(&fd);
+		client->fd = take_fd(&fd);
 	return result;
 }
 
-int link_open(struct link *link, const char *path, const char *service, struct err *err)
+int claim_client_open(
+	struct claim_client *client, const char *path, const char *service, struct err *err)
 {
-	*link = (struct link){.path = path, .service = service, .fd = -1};
+	*client = (struct claim_client){.path = path, .service = service, .fd = -1};
 	if (strlen(service) >= WIRE_NAME_SIZE)
 		return err_set(err, -EINVAL, "'%s' is too long for a service's name", service);
-	return greet(link, err);
+	return greet(client, err);
 }
 
-void link_close(struct link *link)
+void claim_client_close(struct claim_client *client)
 {
-	for (size_t i = 0; i < link->claim_count; i++)
-		cleanup_close_fd(&link->claims[i].fd);
-	free(link->claims);
-	free(link->endpoints);
-	cleanup_close_fd(&link->fd);
+	for (size_t i = 0; i < client->claim_count; i++)
+		cleanup_close_fd(&client->claims[i].fd);
+	free(client->claims);
+	free(client->endpoints);
+	cleanup_close_fd(&client->fd);
 }
 
-static bool same_bind(const struct link_bind *a, const struct link_bind *b)
+static bool same_bind(const struct claim_client_bind *a, const struct claim_client_bind *b)
 {
 	return a->protocol == b->protocol && a->family == b->family && a->v6only == b->v6only &&
 	       a->endpoint.port == b->endpoint.port &&
 	       addr_equal(&a->endpoint.addr, &b->endpoint.addr);
 }
 
-bool link_knows(const struct link *link, uint64_t cookie, const struct link_bind *bind)
+bool claim_client_was_issued(
+	const struct claim_client *client, uint64_t cookie, const struct claim_client_bind *bind)
 {
-	for (size_t i = 0; cookie && i < LINK_GIFTS; i++) {
-		const struct link_bind *given = &link->gifts[i].bind;
+	for (size_t i = 0; cookie && i < CLAIM_CLIENT_ISSUED; i++) {
+		const struct claim_client_bind *given = &client->issued[i].bind;
 
 		/* A socket that the daemon has bound to one IPv6 address is IPv6-only since. */
-		if (link->gifts[i].cookie == cookie && given->protocol == bind->protocol &&
+		if (client->issued[i].cookie == cookie && given->protocol == bind->protocol &&
 			given->endpoint.port == bind->endpoint.port &&
 			addr_equal(&given->endpoint.addr, &bind->endpoint.addr))
 			return true;
@@ -96,19 +99,19 @@ bool link_knows(const struct link *link, uint64_t cookie, const struct link_bind
 	return false;
 }
 
-int link_copy(const struct link *link, const struct link_bind *bind)
+int claim_client_copy(const struct claim_client *client, const struct claim_client_bind *bind)
 {
-	for (size_t i = 0; i < link->claim_count; i++) {
-		if (same_bind(&link->claims[i].bind, bind))
-			return link->claims[i].fd;
+	for (size_t i = 0; i < client->claim_count; i++) {
+		if (same_bind(&client->claims[i].bind, bind))
+			return client->claims[i].fd;
 	}
 	return -1;
 }
 
 /* Remembers a claim; it takes the place of an earlier one of the same bind. */
-static int remember(struct link *link, const struct link_bind *bind, int fd)
+static int remember(struct claim_client *client, const struct claim_client_bind *bind, int fd)
 {
-	struct link_claim *claim = NULL;
+	struct claim_client_claim *claim = NULL;
 	cleanup_close int copy = -1;
 
 	if (!bind->reuseport) {
@@ -116,36 +119,37 @@ static int remember(struct link *link, const struct link_bind *bind, int fd)
 		if (copy < 0)
 			return -errno;
 	}
-	for (size_t i = 0; i < link->claim_count; i++) {
-		if (same_bind(&link->claims[i].bind, bind))
-			claim = &link->claims[i];
+	for (size_t i = 0; i < client->claim_count; i++) {
+		if (same_bind(&client->claims[i].bind, bind))
+			claim = &client->claims[i];
 	}
 	if (!claim) {
-		struct link_claim *list =
-			reallocarray(link->claims, link->claim_count + 1, sizeof(*list));
+		struct claim_client_claim *list =
+			reallocarray(client->claims, client->claim_count + 1, sizeof(*list));
 
 		if (!list)
 			return -ENOMEM;
-		link->claims = list;
-		claim = &list[link->claim_count++];
+		client->claims = list;
+		claim = &list[client->claim_count++];
 		claim->fd = -1;
 	}
 	cleanup_close_fd(&claim->fd);
-	*claim = (struct link_claim){.bind = *bind, .fd = take_fd(&copy)};
+	*claim = (struct claim_client_claim){.bind = *bind, .fd = take_fd(&copy)};
 	return 0;
 }
 
-static void note_gift(struct link *link, const struct link_bind *bind, uint64_t cookie)
+static void record_issued(
+	struct claim_client *client, const struct claim_client_bind *bind, uint64_t cookie)
 {
-	link->gifts[link->next_gift] = (struct link_gift){cookie, *bind};
-	link->next_gift = (link->next_gift + 1) % LINK_GIFTS;
+	client->issued[client->next_issued] = (struct claim_client_issued){cookie, *bind};
+	client->next_issued = (client->next_issued + 1) % CLAIM_CLIENT_ISSUED;
 }
 
 static void fill_request(
-	struct wire_claim *request, enum wire_type type, const struct link_bind *bind)
+	struct wire_claim *request, enum wire_type type, const struct claim_client_bind *bind)
 {
 	*request = (struct wire_claim){
-		.header = control_header(type, sizeof(*request)),
+		.header = control_client_header(type, sizeof(*request)),
 		.port = bind->endpoint.port,
 		.family = bind->family,
 		.protocol = bind->protocol,
@@ -161,62 +165,63 @@ static bool is_away(int result)
 	return result == -EPIPE || result == -EPROTO || result == -EAGAIN || result == -ECONNRESET;
 }
 
-int link_claim(struct link *link, const struct link_bind *bind, int *fd_out, bool *granted,
-	struct err *err)
+int claim_client_claim(struct claim_client *client, const struct claim_client_bind *bind,
+	int *fd_out, bool *granted, struct err *err)
 {
 	struct wire_claim request;
 	struct wire_claimed answer;
 	cleanup_close int fd = -1;
 	int result;
 
-	if (link->fd < 0)
+	if (client->fd < 0)
 		return err_set(err, -EPIPE, "socketboxd is away");
 	fill_request(&request, WIRE_CLAIM, bind);
 	/* No grant is for all addresses. */
 	if (!addr_is_wildcard(&bind->endpoint.addr))
 		request.flags |= WIRE_CLAIM_GRANTS;
-	result = control_ask(
-		link->fd, &request, -1, WIRE_CLAIMED, &answer, sizeof(answer), &fd, err);
+	result = control_client_ask(
+		client->fd, &request, -1, WIRE_CLAIMED, &answer, sizeof(answer), &fd, err);
 	if (is_away(result)) {
-		cleanup_close_fd(&link->fd);
+		cleanup_close_fd(&client->fd);
 		return -EPIPE;
 	}
 	if (!bind->endpoint.port)
-		link->ungranted = result == -ENOENT;
+		client->ungranted = result == -ENOENT;
 	if (result)
 		return result;
 	if (fd < 0)
 		result = -EPROTO;
 	else if (!answer.granted)
-		result = remember(link, bind, fd);
+		result = remember(client, bind, fd);
 	if (result)
 		return err_errno(err, result, "taking the socket from socketboxd");
-	note_gift(link, bind, answer.cookie);
+	record_issued(client, bind, answer.cookie);
 	*granted = answer.granted;
 	*fd_out = take_fd(&fd);
 	return 0;
 }
 
-int link_restore(struct link *link,
-	void (*refused)(const struct link_claim *claim, const struct err *err), struct err *err)
+int claim_client_restore(struct claim_client *client,
+	void (*refused)(const struct claim_client_claim *claim, const struct err *err),
+	struct err *err)
 {
-	int result = greet(link, err), count = 0;
+	int result = greet(client, err), count = 0;
 
 	if (is_away(result) || result == -ENOENT || result == -ECONNREFUSED)
 		return -EPIPE;
-	for (size_t i = 0; !result && i < link->claim_count; i++) {
-		const struct link_claim *claim = &link->claims[i];
+	for (size_t i = 0; !result && i < client->claim_count; i++) {
+		const struct claim_client_claim *claim = &client->claims[i];
 		struct wire_claim request;
 		struct wire_claimed answer;
 		int none = -1;
 
 		fill_request(&request, WIRE_REGISTER, &claim->bind);
-		result = control_ask(link->fd, &request, claim->fd, WIRE_CLAIMED, &answer,
+		result = control_client_ask(client->fd, &request, claim->fd, WIRE_CLAIMED, &answer,
 			sizeof(answer), &none, err);
 		if (!result)
 			continue;
 		if (is_away(result)) {
-			cleanup_close_fd(&link->fd);
+			cleanup_close_fd(&client->fd);
 			return -EPIPE;
 		}
 		if (refused)

@@ -14,7 +14,7 @@
 #include "common/wire.h"
 
 /* A bind(2) that becomes a claim. */
-struct link_bind {
+struct claim_client_bind {
 	uint32_t protocol; /* IPPROTO_TCP, IPPROTO_UDP or IPPROTO_MPTCP */
 	uint8_t family;	   /* of the socket: 4 or 6 */
 	bool v6only, reuseport;
@@ -23,53 +23,57 @@ struct link_bind {
 
 /* What the program has claimed, once per bind. Of SO_REUSEPORT sockets no copy is kept: one that
  * the program has closed would go on taking its share of the connections. */
-struct link_claim {
-	struct link_bind bind;
-	int fd; /* a copy of a lone socket, or -1 */
+struct claim_client_claim {
+	struct claim_client_bind bind;
+	int fd; /* a copy of a single socket, or -1 */
 };
 
 /* A socket that was handed out. */
-struct link_gift {
+struct claim_client_issued {
 	uint64_t cookie; /* 0: none */
-	struct link_bind bind;
+	struct claim_client_bind bind;
 };
 
-#define LINK_GIFTS 64
+#define CLAIM_CLIENT_ISSUED 64
 
-struct link {
+struct claim_client {
 	const char *path, *service;
 	int fd; /* -1 while the daemon is away */
 	struct wire_endpoint *endpoints;
 	size_t endpoint_count;
-	struct link_claim *claims;
+	struct claim_client_claim *claims;
 	size_t claim_count;
-	struct link_gift gifts[LINK_GIFTS]; /* the last ones, a ring */
-	size_t next_gift;
+	struct claim_client_issued issued[CLAIM_CLIENT_ISSUED]; /* the last ones, a ring */
+	size_t next_issued;
 	bool ungranted; /* the daemon had no grant for the last bind with port 0 */
 };
 
-/* Connects, says which service this is, and reads what its routes cover. link_close frees. */
-int link_open(struct link *link, const char *path, const char *service, struct err *err);
-void link_close(struct link *link);
+/* Connects, says which service this is, and reads what its routes cover. claim_client_close frees.
+ */
+int claim_client_open(
+	struct claim_client *client, const char *path, const char *service, struct err *err);
+void claim_client_close(struct claim_client *client);
 
 /* Asks for a socket; *fd is the caller's. *granted tells that it was made under a grant: then it is
- * not remembered, but for link_knows, and no copy of it is kept. -EPIPE: the daemon is away
- * (link->fd is -1 then); -ENOENT: neither route nor grant covers it; others are the daemon's
+ * not remembered, but for claim_client_was_issued, and no copy of it is kept. -EPIPE: the daemon is
+ * away (client->fd is -1 then); -ENOENT: neither route nor grant covers it; others are the daemon's
  * refusal. */
-int link_claim(
-	struct link *link, const struct link_bind *bind, int *fd, bool *granted, struct err *err);
+int claim_client_claim(struct claim_client *client, const struct claim_client_bind *bind, int *fd,
+	bool *granted, struct err *err);
 
 /* True if the socket with this cookie was handed out lately, for the same bind. */
-bool link_knows(const struct link *link, uint64_t cookie, const struct link_bind *bind);
+bool claim_client_was_issued(
+	const struct claim_client *client, uint64_t cookie, const struct claim_client_bind *bind);
 
-/* The copy that is kept of a lone socket which was handed out for the bind; -1: none. The link's.
+/* The copy that is kept of a single socket which was handed out for the bind; -1: none. The link's.
  */
-int link_copy(const struct link *link, const struct link_bind *bind);
+int claim_client_copy(const struct claim_client *client, const struct claim_client_bind *bind);
 
 /* Connects again and registers all claims; returns how many of them the daemon did not take back,
  * of which `refused` (may be NULL) is told each. -EPIPE: the daemon is away still; others are its
  * refusal of the service. */
-int link_restore(struct link *link,
-	void (*refused)(const struct link_claim *claim, const struct err *err), struct err *err);
+int claim_client_restore(struct claim_client *client,
+	void (*refused)(const struct claim_client_claim *claim, const struct err *err),
+	struct err *err);
 
 #endif

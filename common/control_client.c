@@ -11,7 +11,7 @@
 #include "common/channel.h"
 #include "common/cleanup.h"
 
-int control_connect(const char *path, int *fd_out, struct err *err)
+int control_client_connect(const char *path, int *fd_out, struct err *err)
 {
 	cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	struct sockaddr_un address;
@@ -33,7 +33,7 @@ int control_connect(const char *path, int *fd_out, struct err *err)
 	return 0;
 }
 
-struct wire_header control_header(enum wire_type type, size_t size)
+struct wire_header control_client_header(enum wire_type type, size_t size)
 {
 	static atomic_uint requests;
 
@@ -65,7 +65,7 @@ static ssize_t receive(int connection, void *message, size_t size, int *fd, stru
 	return length < 0 ? err_errno(err, (int)length, "waiting for socketboxd's answer") : length;
 }
 
-int control_ask(int connection, const void *request, int send_fd, enum wire_type answer_type,
+int control_client_ask(int connection, const void *request, int send_fd, enum wire_type answer_type,
 	void *answer, size_t answer_size, int *fd_out, struct err *err)
 {
 	const struct wire_header *asked = request;

@@ -24,7 +24,7 @@ static void keep_first(const struct cmsghdr *item, int *fd)
 	}
 }
 
-int handoff_take(int channel, int flags, int *fd_out)
+int handoff_recv(int channel, int flags, int *fd_out)
 {
 	union {
 		struct cmsghdr header;
@@ -52,7 +52,7 @@ int handoff_take(int channel, int flags, int *fd_out)
 	return 0;
 }
 
-int handoff_give(int channel, int connection, int flags)
+int handoff_send(int channel, int connection, int flags)
 {
 	union {
 		struct cmsghdr header;

@@ -20,11 +20,11 @@
  * -EBADMSG: a message without a descriptor, which is gone now; -ENODATA: an empty message or the
  * end of a connection; else -errno of recvmsg, -EINTR included.
  */
-int handoff_take(int channel, int flags, int *fd);
+int handoff_recv(int channel, int flags, int *fd);
 
 /* Sends one message; connection stays the caller's. flags are sendmsg's; MSG_NOSIGNAL is implied.
  * 0 or -errno of sendmsg, -EINTR included. */
-int handoff_give(int channel, int connection, int flags);
+int handoff_send(int channel, int connection, int flags);
 
 /* Replaces HANDOFF_PORT_MARK, the first time it is in the `size` bytes of path, which may hold NULs
  * and need not end with one, by the port. */

@@ -73,7 +73,7 @@ enum match_action {
 	MATCH_SERVICE, /* a service's socket; refused if it has none */
 	MATCH_RESET,   /* refuse with RST or ICMP port unreachable */
 	MATCH_SILENT,  /* refuse by dropping */
-	MATCH_NAMED,   /* the TLS name decides, which the daemon's acceptor will see */
+	MATCH_NAMED,   /* the TLS name decides, which the daemon's listener will see */
 	MATCH_DRAINED, /* of a service that is being drained: refused like one without a socket */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The file of a receiver: a Unix socket is bound under a temporary name in the same folder, gets
+ * The file of a receiver: a Unix socket is bound under a temporary name in the same directory, gets
  * its mode, and is then put in place in one step, so that senders meet the old receiver or the new
  * one and never a gap. The socket's own name (getsockname) stays the temporary one. Allocates
  * nothing.

@@ -109,7 +109,7 @@ struct wire_drain {
 struct wire_claimed {
 	struct wire_header header;
 	uint64_t cookie;	   /* SO_COOKIE of the socket */
-	uint8_t bound_address[16]; /* where it is bound: what was asked for, or an anchor */
+	uint8_t bound_address[16]; /* where it is bound: what was asked for, or a placeholder */
 	uint16_t bound_port;
 	uint16_t shared;  /* 1: an existing socket that others may hold too */
 	uint32_t granted; /* 1: made under a grant: no claim, and the asker's alone */

@@ -6,10 +6,10 @@
 
 #include "common/cleanup.h"
 
-void arrival_refuse(struct arrival *arrival)
+void accepted_refuse(struct accepted *accepted)
 {
 	struct linger reset = {.l_onoff = 1};
 
-	setsockopt(arrival->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-	cleanup_close_fd(&arrival->fd);
+	setsockopt(accepted->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	cleanup_close_fd(&accepted->fd);
 }

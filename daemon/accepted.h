@@ -5,14 +5,14 @@
 
 #include "common/addr.h"
 
-struct arrival {
-	int fd; /* non-blocking and close-on-exec; owned by whoever has the arrival */
+struct accepted {
+	int fd; /* non-blocking and close-on-exec; owned by whoever has the accepted */
 	struct addr_endpoint local, remote;
 	uint16_t service_port; /* the route's target-port, or the local one */
-	uint32_t era;	       /* when it came, as drains_refuses wants to know */
+	uint32_t generation;   /* when it came, as drains_refuses wants to know */
 };
 
 /* Ends the connection with a reset, so that the client learns of it at once. */
-void arrival_refuse(struct arrival *arrival);
+void accepted_refuse(struct accepted *accepted);
 
 #endif

@@ -13,15 +13,15 @@
 
 struct drain {
 	uint32_t service;
-	uint32_t begun; /* the era that it began */
-	int fd;		/* what the handover keeps; -1 until drains_restore */
+	uint32_t begun; /* the generation that it began */
+	int fd;		/* what the fdstore keeps; -1 until drains_restore */
 	struct drain *next;
 };
 
 struct drains {
-	struct handover *handover;
+	struct fdstore *fdstore;
 	struct drain *first;
-	uint32_t era;
+	uint32_t generation;
 };
 
 static struct drain **find(const struct drains *drains, uint32_t service)
@@ -41,7 +41,7 @@ static struct drain *add(struct drains *drains, uint32_t service)
 		return NULL;
 	*drain = (struct drain){
 		.service = service,
-		.begun = drains->era,
+		.begun = drains->generation,
 		.fd = -1,
 		.next = drains->first,
 	};
@@ -59,7 +59,7 @@ static struct drain *take(struct drain **link)
 
 void drains_drop(struct drains *drains, struct drain *drain)
 {
-	handover_drop(drains->handover, drain->fd);
+	fdstore_drop(drains->fdstore, drain->fd);
 	cleanup_close_fd(&drain->fd);
 	free(drain);
 }
@@ -76,10 +76,10 @@ static bool read_name(const char *name, uint32_t *service)
 
 static void keep(struct drains *drains, struct drain *drain)
 {
-	char name[HANDOVER_NAME_SIZE];
+	char name[FDSTORE_NAME_SIZE];
 
 	snprintf(name, sizeof(name), DRAIN "%08x", drain->service);
-	handover_keep(drains->handover, drain->fd, name);
+	fdstore_put(drains->fdstore, drain->fd, name);
 }
 
 static void note(void *context, const char *name, int *fd)
@@ -88,20 +88,20 @@ static void note(void *context, const char *name, int *fd)
 	uint32_t service;
 
 	(void)fd;
-	/* Whatever the earlier daemon had in hand came in era 0. */
-	drains->era = 1;
+	/* Whatever the earlier daemon had in hand came in generation 0. */
+	drains->generation = 1;
 	if (read_name(name, &service) && !*find(drains, service))
 		add(drains, service);
 }
 
-struct drains *drains_new(struct handover *handover)
+struct drains *drains_new(struct fdstore *fdstore)
 {
 	struct drains *drains = calloc(1, sizeof(*drains));
 
 	if (!drains)
 		return NULL;
-	drains->handover = handover;
-	handover_visit(handover, DRAIN, note, drains);
+	drains->fdstore = fdstore;
+	fdstore_visit_inherited(fdstore, DRAIN, note, drains);
 	return drains;
 }
 
@@ -141,7 +141,7 @@ static void restore(void *context, const char *name, int *fd)
 
 void drains_restore(struct drains *drains)
 {
-	handover_visit(drains->handover, DRAIN, restore, drains);
+	fdstore_visit_inherited(drains->fdstore, DRAIN, restore, drains);
 }
 
 int drains_begin(struct drains *drains, uint32_t service, struct err *err)
@@ -151,7 +151,7 @@ int drains_begin(struct drains *drains, uint32_t service, struct err *err)
 
 	if (fd < 0)
 		return err_errno(err, -errno, "beginning a drain: memfd_create");
-	drains->era++;
+	drains->generation++;
 	drain = add(drains, service);
 	if (!drain)
 		return err_errno(err, -ENOMEM, "beginning a drain");
@@ -176,9 +176,9 @@ bool drains_has(const struct drains *drains, uint32_t service)
 	return *find(drains, service) != NULL;
 }
 
-uint32_t drains_era(const struct drains *drains)
+uint32_t drains_generation(const struct drains *drains)
 {
-	return drains->era;
+	return drains->generation;
 }
 
 uint32_t drains_begun(const struct drains *drains, uint32_t service)

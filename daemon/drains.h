@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Which services are being drained: they get nothing new, while what waits for them is served and
- * what is established goes on. Each drain begins an era. A connection that the daemon accepted
- * bears the one in which it came, by which it is known for old or new when it is judged.
+ * what is established goes on. Each drain begins an generation. A connection that the daemon
+ * accepted bears the one in which it came, by which it is known for old or new when it is judged.
  *
- * Drains outlive the daemon by the handover, which keeps an empty file for each.
+ * Drains outlive the daemon by the fdstore, which keeps an empty file for each.
  */
 #ifndef SOCKETBOX_DAEMON_DRAINS_H
 #define SOCKETBOX_DAEMON_DRAINS_H
@@ -19,9 +19,9 @@
 struct drain;
 struct drains;
 
-/* Goes on with the drains of an earlier daemon. The handover stays the caller's and may be NULL.
- * NULL without memory. */
-struct drains *drains_new(struct handover *handover);
+/* Goes on with the drains of an earlier daemon. The fdstore stays the caller's and may be NULL.
+ * NULL out of memory. */
+struct drains *drains_new(struct fdstore *fdstore);
 void drains_free(struct drains *drains); /* NULL is allowed */
 
 /* Forgets the drains of services that the configuration does not have. */
@@ -41,10 +41,11 @@ void drains_drop(struct drains *drains, struct drain *drain);
 
 bool drains_has(const struct drains *drains, uint32_t service);
 
-/* The era now; before the first drain, and for what an earlier daemon accepted, it is 0. */
-uint32_t drains_era(const struct drains *drains);
+/* The generation now; before the first drain, and for what an earlier daemon accepted, it is 0. */
+uint32_t drains_generation(const struct drains *drains);
 
-/* The first era in which the service gets nothing; UINT32_MAX where it is not being drained. */
+/* The first generation in which the service gets nothing; UINT32_MAX where it is not being drained.
+ */
 uint32_t drains_begun(const struct drains *drains, uint32_t service);
 
 #endif

@@ -39,9 +39,9 @@ void engine_close(struct engine *engine)
 		engine->ops->close(engine);
 }
 
-void engine_facts(const struct engine *engine, struct engine_facts *facts)
+void engine_info(const struct engine *engine, struct engine_info *info)
 {
-	engine->ops->facts(engine, facts);
+	engine->ops->info(engine, info);
 }
 
 bool engine_steers(const struct engine *engine)

@@ -2,8 +2,8 @@
 /*
  * An engine decides, by the route table, where connections and packets go. The kernel engine
  * (kernel/) does so for every packet, bound socket or not, and goes on while no daemon runs; the
- * user engine (user/) needs no privileges and only knows the table: what is accepted is judged by
- * it afterwards. One thread only.
+ * user engine (user/) needs no privileges and only knows the table: what is accepted is dispatched
+ * by it afterwards. One thread only.
  */
 #ifndef SOCKETBOX_DAEMON_ENGINE_H
 #define SOCKETBOX_DAEMON_ENGINE_H
@@ -18,7 +18,7 @@
 
 struct engine;
 
-struct engine_facts {
+struct engine_info {
 	const char *name; /* "kernel" or "user" */
 	const char *why;  /* of the user engine: why it is not the other one */
 	bool steers;	  /* engine_steers */
@@ -45,7 +45,7 @@ void engine_close(struct engine *engine);
  * run. */
 int engine_remove(const char *run_dir, struct err *err);
 
-void engine_facts(const struct engine *engine, struct engine_facts *facts);
+void engine_info(const struct engine *engine, struct engine_info *info);
 
 /* True if packets find their sockets by engine_steer. Where not, sockets have to be bound to what
  * they serve, and the functions on steering, groups and guards below do nothing. */

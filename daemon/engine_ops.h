@@ -9,7 +9,7 @@
  * nothing. */
 struct engine_ops {
 	void (*close)(struct engine *engine);
-	void (*facts)(const struct engine *engine, struct engine_facts *facts);
+	void (*info)(const struct engine *engine, struct engine_info *info);
 	int (*install)(struct engine *engine, struct table *table, struct err *err);
 	int (*attach)(struct engine *engine, struct err *err);
 	int (*steer)(struct engine *engine, const struct steer_key *key, int fd, struct err *err);

@@ -29,23 +29,23 @@ struct record {
 
 struct grants {
 	struct engine *engine;
-	struct fence *fence;
+	struct confinement *confinement;
 	const struct config *config;
 	bool steers;	      /* else the kernel's own lookup finds what is bound */
 	struct record *first; /* of services that have asked */
 };
 
-struct grants *grants_new(struct engine *engine, struct fence *fence)
+struct grants *grants_new(struct engine *engine, struct confinement *confinement)
 {
 	struct grants *grants = calloc(1, sizeof(*grants));
-	struct engine_facts facts;
+	struct engine_info info;
 
 	if (!grants)
 		return NULL;
-	engine_facts(engine, &facts);
+	engine_info(engine, &info);
 	grants->engine = engine;
-	grants->fence = fence;
-	grants->steers = facts.steers;
+	grants->confinement = confinement;
+	grants->steers = info.steers;
 	return grants;
 }
 
@@ -88,7 +88,7 @@ static struct record *find_record(const struct grants *grants, uint32_t service)
 	return record;
 }
 
-/* NULL without memory: then it is not counted. */
+/* NULL out of memory: then it is not counted. */
 static struct record *get_record(struct grants *grants, uint32_t service)
 {
 	struct record *record = find_record(grants, service);
@@ -142,14 +142,15 @@ static int steer_idle(struct engine *engine, const struct steer_key *key,
 
 /* What its holder may do. A UDP socket beside the service's own is for peers that were heard there:
  * it sends first. */
-static int fence_in(struct grants *grants, const struct config_service *service, uint8_t protocol,
-	unsigned allowed, int fd, struct err *err)
+static int confine_socket(struct grants *grants, const struct config_service *service,
+	uint8_t protocol, unsigned allowed, int fd, struct err *err)
 {
-	int result =
-		protocol == IPPROTO_UDP ? fence_assign(grants->fence, fd, service->id, err) : 0;
+	int result = protocol == IPPROTO_UDP
+			     ? confinement_assign(grants->confinement, fd, service->id, err)
+			     : 0;
 
 	if (!result && allowed & COVERAGE_CONNECT)
-		result = fence_lift(grants->fence, fd, err);
+		result = confinement_allow_connect(grants->confinement, fd, err);
 	return result;
 }
 
@@ -184,7 +185,7 @@ static int make(struct grants *grants, const struct config_service *service,
 	else if (!(allowed & COVERAGE_PASSIVE))
 		result = sockets_refuse_callers(fd, err);
 	if (!result)
-		result = fence_in(grants, service, bind->protocol, allowed, fd, err);
+		result = confine_socket(grants, service, bind->protocol, allowed, fd, err);
 	if (result)
 		return result;
 	take_fd(&fd);

@@ -32,8 +32,8 @@ struct grants_counts {
 	uint64_t passive, connect, refused;
 };
 
-/* The engine and the fence (NULL: there is none) stay the caller's. NULL without memory. */
-struct grants *grants_new(struct engine *engine, struct fence *fence);
+/* The engine and the confinement (NULL: there is none) stay the caller's. NULL out of memory. */
+struct grants *grants_new(struct engine *engine, struct confinement *confinement);
 void grants_free(struct grants *grants); /* NULL is allowed */
 
 /* Tells which configuration is in force; it must outlive the registry or the next call. What has

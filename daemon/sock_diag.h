@@ -10,7 +10,7 @@
 struct sock_diag_socket {
 	struct addr_endpoint local;
 	uint64_t cookie;  /* SO_COOKIE */
-	unsigned waiting; /* TCP: connections to be accepted; UDP: octets to be read */
+	unsigned waiting; /* TCP: connections to be accepted; UDP: bytes to be read */
 };
 
 /*

@@ -28,22 +28,22 @@
 
 struct options {
 	const char *config, *control, *run_dir;
-	bool debug, detach, check, engine_given, fence_given;
+	bool debug, detach, check, engine_given, confinement_given;
 	/* Where they are given, those of the configuration do not count. */
 	enum config_engine engine;
-	enum config_fence fence;
+	enum config_confinement confinement;
 };
 
 static const char usage[] =
 	"usage: socketboxd [--config FILE] [--run-dir DIR] [--control PATH] [--engine ENGINE]\n"
-	"                   [--fence FENCE] [--debug]\n"
+	"                   [--confinement CONFINEMENT] [--debug]\n"
 	"       socketboxd --check [--config FILE] [--engine ENGINE]\n"
 	"       socketboxd --detach [--run-dir DIR]\n"
 	"  --config FILE   configuration (" CONFIG_DEFAULT_PATH ")\n"
 	"  --run-dir DIR   control socket, lock and pinned BPF objects (" DEFAULT_RUN_DIR ")\n"
 	"  --control PATH  control socket (DIR/control.sock)\n"
 	"  --engine ENGINE kernel, user or auto: what decides, in place of what the configuration says\n"
-	"  --fence FENCE   auto, required or off: in place of what the configuration says\n"
+	"  --confinement CONFINEMENT   auto, required or off: in place of what the configuration says\n"
 	"  --debug         log more\n"
 	"  --detach        with no daemon running: stop steering, remove what is pinned, and exit\n"
 	"  --check         find out whether this program could start so, change nothing, and exit\n"
@@ -55,10 +55,10 @@ static const char *const engine_names[] = {
 	[CONFIG_ENGINE_USER] = "user",
 };
 
-static const char *const fence_names[] = {
-	[CONFIG_FENCE_AUTO] = "auto",
-	[CONFIG_FENCE_REQUIRED] = "required",
-	[CONFIG_FENCE_OFF] = "off",
+static const char *const confinement_names[] = {
+	[CONFIG_CONFINEMENT_AUTO] = "auto",
+	[CONFIG_CONFINEMENT_REQUIRED] = "required",
+	[CONFIG_CONFINEMENT_OFF] = "off",
 };
 
 /* The place of the text among the names. */
@@ -82,13 +82,13 @@ static int read_engine(const char *text, struct options *options)
 	return choice;
 }
 
-static int read_fence(const char *text, struct options *options)
+static int read_confinement(const char *text, struct options *options)
 {
-	int choice = read_choice(text, fence_names, "a fence");
+	int choice = read_choice(text, confinement_names, "a confinement");
 
-	options->fence_given = true;
+	options->confinement_given = true;
 	if (choice >= 0)
-		options->fence = (enum config_fence)choice;
+		options->confinement = (enum config_confinement)choice;
 	return choice;
 }
 
@@ -99,7 +99,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 		{"run-dir", required_argument, NULL, 'r'},
 		{"control", required_argument, NULL, 's'},
 		{"engine", required_argument, NULL, 'e'},
-		{"fence", required_argument, NULL, 'f'},
+		{"confinement", required_argument, NULL, 'f'},
 		{"debug", no_argument, NULL, 'd'},
 		{"detach", no_argument, NULL, 'D'},
 		{"check", no_argument, NULL, 'C'},
@@ -126,7 +126,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 				return -EINVAL;
 			break;
 		case 'f':
-			if (read_fence(optarg, options) < 0)
+			if (read_confinement(optarg, options) < 0)
 				return -EINVAL;
 			break;
 		case 'd':
@@ -186,12 +186,12 @@ static int lock_run_dir(const char *run_dir, int *fd_out, struct err *err)
 
 static int load(struct daemon_state *state)
 {
-	struct complaints complaints = {0};
-	int result = state_load(state, &complaints);
+	struct diagnostics diagnostics = {0};
+	int result = state_load(state, &diagnostics);
 
-	for (size_t i = 0; i < complaints.count; i++)
-		log_warning("%s", complaints.lines[i]);
-	complaints_fini(&complaints);
+	for (size_t i = 0; i < diagnostics.count; i++)
+		log_warning("%s", diagnostics.lines[i]);
+	diagnostics_fini(&diagnostics);
 	return result;
 }
 
@@ -201,13 +201,13 @@ static void on_hangup(evutil_socket_t signal, short what, void *context)
 
 	(void)signal;
 	(void)what;
-	notify_reloading();
+	systemd_notify_reloading();
 	if (load(state))
 		log_error("reload refused: the old configuration stays in force");
 	else
 		log_info("reloaded: %zu services, %zu routes", state->config->service_count,
 			state->config->route_count);
-	notify_ready();
+	systemd_notify_ready();
 }
 
 static void on_upgrade(evutil_socket_t signal, short what, void *context)
@@ -226,66 +226,69 @@ static void on_stop(evutil_socket_t signal, short what, void *context)
 
 static void log_engine(struct daemon_state *state)
 {
-	struct engine_facts facts;
+	struct engine_info info;
 
-	engine_facts(state->engine, &facts);
-	log_info("engine %s%s: %zu services, %zu routes; %s", facts.name,
-		facts.adopted ? " (adopted from an earlier daemon)" : "",
+	engine_info(state->engine, &info);
+	log_info("engine %s%s: %zu services, %zu routes; %s", info.name,
+		info.adopted ? " (adopted from an earlier daemon)" : "",
 		state->config->service_count, state->config->route_count, state->control_path);
-	if (!facts.steers) {
-		log_warning("without BPF, each address and port is bound: %s", facts.why);
+	if (!info.steers) {
+		log_warning("without BPF, each address and port is bound: %s", info.why);
 		return;
 	}
-	if (facts.pin_fault)
+	if (info.pin_fault)
 		log_warning(
 			"nothing is pinned, so services stop receiving connections whenever this daemon ends: %s",
-			facts.pin_fault);
-	if (!facts.migrates)
+			info.pin_fault);
+	if (!info.migrates)
 		log_warning(
 			"this kernel (before 5.14) resets what waits in a closing SO_REUSEPORT socket");
 }
 
-static void log_fence(const struct fence_facts *fence)
+static void log_confinement(const struct confinement_info *confinement)
 {
-	if (!fence->stands) {
+	if (!confinement->active) {
 		log_warning(
-			"NO FENCE: whoever is given a socket can use it to connect, bind and send elsewhere from this host: %s",
-			fence->why.text);
+			"NO CONFINEMENT: whoever is given a socket can use it to connect, bind and send elsewhere from this host: %s",
+			confinement->why.text);
 		return;
 	}
-	log_info("the fence stands%s: %s", fence->adopted ? " (adopted)" : "", fence->cgroup);
-	if (fence->gap.text[0])
-		log_warning("the fence has a gap: %s", fence->gap.text);
-	if (fence->loose.text[0])
-		log_warning("the fence ends with this daemon: %s", fence->loose.text);
+	log_info("the confinement stands%s: %s", confinement->adopted ? " (adopted)" : "",
+		confinement->cgroup);
+	if (confinement->limitation.text[0])
+		log_warning("the confinement has a gap: %s", confinement->limitation.text);
+	if (confinement->unpinned.text[0])
+		log_warning(
+			"the confinement ends with this daemon: %s", confinement->unpinned.text);
 }
 
-/* The engine and the fence that the configuration wants. Its faults are told when it is loaded. */
+/* The engine and the confinement that the configuration wants. Its faults are told when it is
+ * loaded. */
 static void read_wishes(struct options *options)
 {
-	struct complaints ignored = {0};
+	struct diagnostics ignored = {0};
 	struct config *config = NULL;
 
 	if (!config_load(options->config, &config, &ignored)) {
 		if (!options->engine_given)
 			options->engine = config->engine;
-		if (!options->fence_given)
-			options->fence = config->fence;
+		if (!options->confinement_given)
+			options->confinement = config->confinement;
 	}
-	complaints_fini(&ignored);
+	diagnostics_fini(&ignored);
 	config_free(config);
 }
 
-/* The fence comes first, since sockets made before it would be outside. The engine attaches last:
- * until the first table is in force, packets go where they went. */
+/* The confinement comes first, since sockets made before it would be outside. The engine attaches
+ * last: until the first table is in force, packets go where they went. */
 static int start(struct daemon_state *state, const struct options *options, struct event_base *base,
 	struct err *err)
 {
-	int result = fence_open(
-		options->run_dir, options->fence, &state->fence, &state->fence_facts, err);
+	int result = confinement_open(options->run_dir, options->confinement, &state->confinement,
+		&state->confinement_info, err);
 
-	if (!result && state->fence)
-		result = cgroup_set_home(state->fence_facts.outside, err);
+	if (!result && state->confinement)
+		result = cgroup_set_home(state->confinement_info.outside, err);
 	if (!result)
 		result = engine_open(options->run_dir, options->engine, &state->engine, err);
 	if (!result)
@@ -299,7 +302,7 @@ static int start(struct daemon_state *state, const struct options *options, stru
 	if (result)
 		return result;
 	log_engine(state);
-	log_fence(&state->fence_facts);
+	log_confinement(&state->confinement_info);
 	state_restore(state);
 	return 0;
 }
@@ -308,9 +311,9 @@ static int start(struct daemon_state *state, const struct options *options, stru
 static void leave(struct daemon_state *state)
 {
 	log_info("stopping; claimed services go on serving");
-	if (handover_has_store(state->handover)) {
-		state_keep(state);
-		notify_flush();
+	if (fdstore_has_backend(state->fdstore)) {
+		state_save_in_flight(state);
+		systemd_notify_flush();
 	}
 }
 
@@ -353,11 +356,11 @@ static int run(struct daemon_state *state, struct event_base *base, struct upgra
 	if (!result)
 		result = control_open(base, state, state->control_path, &control, err);
 	if (!result) {
-		notify_ready();
+		systemd_notify_ready();
 		event_base_dispatch(base);
 		leave(state);
 	}
-	handover_seal(state->handover);
+	fdstore_seal(state->fdstore);
 	control_close(control);
 	free_signals(&signals);
 	return result;
@@ -366,24 +369,24 @@ static int run(struct daemon_state *state, struct event_base *base, struct upgra
 /* What an earlier daemon has kept for this one. */
 static int inherit(struct daemon_state *state, struct err *err)
 {
-	state->handover = handover_new(notify_store());
-	if (!state->handover)
+	state->fdstore = fdstore_new(systemd_notify_store());
+	if (!state->fdstore)
 		return err_errno(err, -ENOMEM, "starting");
-	notify_inherit(state->handover);
-	return handover_inherit_passed(state->handover, err);
+	systemd_notify_inherit(state->fdstore);
+	return fdstore_inherit_passed(state->fdstore, err);
 }
 
 /* All that can fail at a start without touching what runs. */
 static int check(const struct options *options, struct err *err)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config = NULL;
 	struct table table = {0};
-	int result = config_load(options->config, &config, &complaints);
+	int result = config_load(options->config, &config, &diagnostics);
 
-	for (size_t i = 0; i < complaints.count; i++)
-		log_warning("%s", complaints.lines[i]);
-	complaints_fini(&complaints);
+	for (size_t i = 0; i < diagnostics.count; i++)
+		log_warning("%s", diagnostics.lines[i]);
+	diagnostics_fini(&diagnostics);
 	if (result)
 		return err_set(err, result, "%s has errors", options->config);
 	result = table_build(config, TABLE_OF_PACKETS, &table, err);
@@ -392,7 +395,9 @@ static int check(const struct options *options, struct err *err)
 		result =
 			engine_check(options->engine_given ? options->engine : config->engine, err);
 	if (!result)
-		result = fence_check(options->fence_given ? options->fence : config->fence, err);
+		result = confinement_check(
+			options->confinement_given ? options->confinement : config->confinement,
+			err);
 	config_free(config);
 	return result;
 }
@@ -412,7 +417,7 @@ static int detach(const char *run_dir, struct err *err)
 	int result = engine_remove(run_dir, err);
 
 	if (!result)
-		fence_remove(run_dir);
+		confinement_remove(run_dir);
 	return result;
 }
 
@@ -450,7 +455,7 @@ static int serve(struct options *options, char **argv, struct err *err)
 		result = run(&state, base, upgrade, err);
 	upgrade_free(upgrade);
 	state_fini(&state);
-	fence_close(state.fence);
+	confinement_close(state.confinement);
 	event_base_free(base);
 	return result;
 }

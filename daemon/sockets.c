@@ -11,16 +11,17 @@
 
 #include "common/cleanup.h"
 
-#define ANCHOR_TRIES 16u
+#define PLACEHOLDER_TRIES 16u
 
 /* <linux/in6.h> has it, but cannot stand beside <netinet/in.h>. */
 #ifndef IPV6_FREEBIND
 #define IPV6_FREEBIND 78
 #endif
 
-static const uint8_t v6_anchor_prefix[8] = {0x01};
+static const uint8_t v6_placeholder_prefix[8] = {0x01};
 
-static void anchor_address(const struct sockets_request *request, unsigned try, struct addr *out)
+static void placeholder_address(
+	const struct sockets_request *request, unsigned try, struct addr *out)
 {
 	uint32_t service = request->service;
 
@@ -33,18 +34,18 @@ static void anchor_address(const struct sockets_request *request, unsigned try, 
 		out->bytes[15] = (uint8_t)service;
 		return;
 	}
-	memcpy(out->bytes, v6_anchor_prefix, sizeof(v6_anchor_prefix));
+	memcpy(out->bytes, v6_placeholder_prefix, sizeof(v6_placeholder_prefix));
 	out->bytes[9] = (uint8_t)(77 + try);
 	for (int i = 0; i < 4; i++)
 		out->bytes[12 + i] = (uint8_t)(service >> (24 - 8 * i));
 }
 
-bool sockets_is_anchor(const struct addr *addr)
+bool sockets_is_placeholder(const struct addr *addr)
 {
 	if (addr_is_v4(addr))
 		return addr->bytes[12] == 127 && addr->bytes[13] >= 77 &&
-		       addr->bytes[13] < 77 + ANCHOR_TRIES;
-	return !memcmp(addr->bytes, v6_anchor_prefix, sizeof(v6_anchor_prefix));
+		       addr->bytes[13] < 77 + PLACEHOLDER_TRIES;
+	return !memcmp(addr->bytes, v6_placeholder_prefix, sizeof(v6_placeholder_prefix));
 }
 
 static int set_option(int fd, int level, int name, int value, const char *text, struct err *err)
@@ -88,13 +89,14 @@ static int bind_to(int fd, int domain, const struct addr_endpoint *endpoint)
 	return bind(fd, (struct sockaddr *)&address, length) ? -errno : 0;
 }
 
-static int bind_anchor(int fd, const struct sockets_request *request, struct addr_endpoint *bound)
+static int bind_placeholder(
+	int fd, const struct sockets_request *request, struct addr_endpoint *bound)
 {
 	int result = -EADDRINUSE;
 
 	bound->port = request->endpoint.port;
-	for (unsigned try = 0; result == -EADDRINUSE && try < ANCHOR_TRIES; try++) {
-		anchor_address(request, try, &bound->addr);
+	for (unsigned try = 0; result == -EADDRINUSE && try < PLACEHOLDER_TRIES; try++) {
+		placeholder_address(request, try, &bound->addr);
 		result = bind_to(fd, request->domain, bound);
 	}
 	return result;
@@ -142,8 +144,8 @@ int sockets_make(const struct sockets_request *request, int *fd_out, struct addr
 		result = sockets_set_freebind(fd, request->domain, true, err);
 	if (result)
 		return result;
-	if (request->anchored) {
-		result = bind_anchor(fd, request, bound);
+	if (request->at_placeholder) {
+		result = bind_placeholder(fd, request, bound);
 	} else {
 		*bound = request->endpoint;
 		result = bind_to(fd, request->domain, bound);
@@ -194,14 +196,14 @@ int sockets_refuse_callers(int fd, struct err *err)
 	return set_option(fd, SOL_SOCKET, SO_LOCK_FILTER, 1, "SO_LOCK_FILTER", err);
 }
 
-int sockets_deafen(int fd, bool deaf, struct err *err)
+int sockets_set_drop_filter(int fd, bool drops, struct err *err)
 {
 	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
 	struct sock_fprog program = {.len = 1, .filter = &drop};
 
-	if (deaf && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
+	if (drops && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
 		return err_errno(err, -errno, "SO_ATTACH_FILTER");
-	if (!deaf && setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int)) &&
+	if (!drops && setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int)) &&
 		errno != ENOENT)
 		return err_errno(err, -errno, "SO_DETACH_FILTER");
 	return 0;

@@ -11,32 +11,33 @@
 #include "daemon/log.h"
 #include "daemon/routes/route_table.h"
 
-static void on_room(void *context, uint32_t service)
+static void on_ready(void *context, uint32_t service)
 {
 	struct daemon_state *state = context;
 
-	acceptors_resume(state->acceptors, service);
+	listeners_resume(state->listeners, service);
 }
 
 int state_open(struct daemon_state *state, struct event_base *base, struct err *err)
 {
-	struct engine_facts facts;
+	struct engine_info info;
 
-	engine_facts(state->engine, &facts);
-	state->drains = drains_new(state->handover);
+	engine_info(state->engine, &info);
+	state->drains = drains_new(state->fdstore);
 	if (state->drains)
 		state->claims = claims_new(
-			base, state->engine, state->fence, state->drains, state->handover);
+			base, state->engine, state->confinement, state->drains, state->fdstore);
 	if (state->claims)
 		state->getsocks = getsocks_new(base, state->claims);
-	state->grants = grants_new(state->engine, state->fence);
-	state->deliveries = deliveries_new(base, state->handover, on_room, state);
+	state->grants = grants_new(state->engine, state->confinement);
+	state->deliveries = deliveries_new(base, state->fdstore, on_ready, state);
 	if (state->drains && state->deliveries)
-		state->judge = judge_new(base, state->deliveries, state->drains, !facts.steers);
-	if (state->judge)
-		state->acceptors = acceptors_new(base, state->engine, state->fence, state->judge,
-			state->deliveries, state->drains, state->handover);
-	if (!state->getsocks || !state->grants || !state->acceptors)
+		state->dispatcher =
+			dispatcher_new(base, state->deliveries, state->drains, !info.steers);
+	if (state->dispatcher)
+		state->listeners = listeners_new(base, state->engine, state->confinement,
+			state->dispatcher, state->deliveries, state->drains, state->fdstore);
+	if (!state->getsocks || !state->grants || !state->listeners)
 		return err_errno(err, -ENOMEM, "starting");
 	return 0;
 }
@@ -70,28 +71,28 @@ static int install(struct daemon_state *state, const struct config *config, stru
 /* Makes what the configuration needs; on failure there is nothing but what there was before. The
  * engine's table comes last, since it cannot be taken back. */
 static int prepare(
-	struct daemon_state *state, const struct config *config, struct complaints *complaints)
+	struct daemon_state *state, const struct config *config, struct diagnostics *diagnostics)
 {
 	struct err err;
-	int result = judge_prepare(state->judge, config, &err);
+	int result = dispatcher_prepare(state->dispatcher, config, &err);
 
 	if (!result)
 		result = deliveries_prepare(state->deliveries, config, &err);
 	if (result) {
-		complaints_error(complaints, NULL, 0, 0, "%s", err.text);
-		judge_abandon(state->judge);
+		diagnostics_error(diagnostics, NULL, 0, 0, "%s", err.text);
+		dispatcher_abandon(state->dispatcher);
 		return result;
 	}
-	result = acceptors_prepare(state->acceptors, config, complaints);
+	result = listeners_prepare(state->listeners, config, diagnostics);
 	if (!result) {
 		result = install(state, config, &err);
 		if (result) {
-			complaints_error(complaints, NULL, 0, 0, "%s", err.text);
-			acceptors_abandon(state->acceptors);
+			diagnostics_error(diagnostics, NULL, 0, 0, "%s", err.text);
+			listeners_abandon(state->listeners);
 		}
 	}
 	if (result) {
-		judge_abandon(state->judge);
+		dispatcher_abandon(state->dispatcher);
 		if (state->config)
 			deliveries_configure(state->deliveries, state->config);
 	}
@@ -103,13 +104,13 @@ static void commit(struct daemon_state *state, struct config *config)
 	struct config *old = state->config;
 
 	state->config = config;
-	fence_configure(state->fence, config);
+	confinement_configure(state->confinement, config);
 	drains_configure(state->drains, config);
 	claims_configure(state->claims, config);
 	getsocks_configure(state->getsocks, config);
 	deliveries_configure(state->deliveries, config);
-	judge_commit(state->judge);
-	acceptors_commit(state->acceptors, config);
+	dispatcher_commit(state->dispatcher);
+	listeners_commit(state->listeners, config);
 	grants_configure(state->grants, config);
 	config_free(old);
 	if (old)
@@ -117,24 +118,24 @@ static void commit(struct daemon_state *state, struct config *config)
 	state->loaded = time(NULL);
 }
 
-int state_load(struct daemon_state *state, struct complaints *complaints)
+int state_load(struct daemon_state *state, struct diagnostics *diagnostics)
 {
 	struct config *config = NULL;
-	int result = config_load(state->config_path, &config, complaints);
+	int result = config_load(state->config_path, &config, diagnostics);
 
 	if (result)
 		return result;
-	result = prepare(state, config, complaints);
+	result = prepare(state, config, diagnostics);
 	if (result) {
 		config_free(config);
 		return result;
 	}
 	if (state->config && config->engine != state->config->engine)
-		complaints_warning(complaints, NULL, 0, 0,
+		diagnostics_warning(diagnostics, NULL, 0, 0,
 			"'engine' has changed; restart socketboxd for that");
-	if (state->config && config->fence != state->config->fence)
-		complaints_warning(
-			complaints, NULL, 0, 0, "'fence' has changed; restart socketboxd for that");
+	if (state->config && config->confinement != state->config->confinement)
+		diagnostics_warning(diagnostics, NULL, 0, 0,
+			"'confinement' has changed; restart socketboxd for that");
 	commit(state, config);
 	return 0;
 }
@@ -145,7 +146,7 @@ static int follow_drain(struct daemon_state *state, uint32_t service, struct err
 	int result = install(state, state->config, err);
 
 	if (!result)
-		result = acceptors_follow(state->acceptors, state->config, err);
+		result = listeners_follow(state->listeners, state->config, err);
 	if (!result)
 		result = claims_follow(state->claims, service, err);
 	return result;
@@ -201,56 +202,56 @@ static void restore_receiver(void *context, const char *name, int *fd)
 		log_debug("%s: not taken", name);
 }
 
-static void restore_connection(void *context, struct handover_connection *connection)
+static void restore_connection(void *context, struct fdstore_connection *connection)
 {
 	struct daemon_state *state = context;
 	struct delivery *delivery = deliveries_find(state->deliveries, connection->service);
 
 	if (connection->receiver)
-		handoff_retake(delivery, connection->receiver, &connection->arrival);
+		handoff_retake(delivery, connection->receiver, &connection->accepted);
 	else if (delivery)
-		delivery_retake(delivery, &connection->arrival);
+		delivery_retake(delivery, &connection->accepted);
 	else
-		judge_take(state->judge, &connection->arrival);
+		dispatcher_take(state->dispatcher, &connection->accepted);
 }
 
 static void restore_connections(struct daemon_state *state)
 {
-	handover_connections(state->handover, restore_connection, state);
-	relay_restore(state->deliveries, state->handover);
+	fdstore_visit_connections(state->fdstore, restore_connection, state);
+	relay_restore(state->deliveries, state->fdstore);
 }
 
 void state_restore(struct daemon_state *state)
 {
 	drains_restore(state->drains);
 	claims_restore(state->claims);
-	handover_visit(state->handover, HANDOFF_RECEIVER, restore_receiver, state);
+	fdstore_visit_inherited(state->fdstore, HANDOFF_RECEIVER, restore_receiver, state);
 	restore_connections(state);
-	handover_settle(state->handover);
+	fdstore_settle(state->fdstore);
 }
 
-void state_keep(struct daemon_state *state)
+void state_save_in_flight(struct daemon_state *state)
 {
-	judge_keep(state->judge, state->handover);
-	deliveries_keep(state->deliveries, state->handover);
+	dispatcher_save_in_flight(state->dispatcher, state->fdstore);
+	deliveries_save_in_flight(state->deliveries, state->fdstore);
 }
 
 void state_take_back(struct daemon_state *state)
 {
-	handover_take_back(state->handover);
+	fdstore_take_back(state->fdstore);
 	restore_connections(state);
 }
 
 void state_fini(struct daemon_state *state)
 {
-	acceptors_free(state->acceptors);
-	judge_free(state->judge);
+	listeners_free(state->listeners);
+	dispatcher_free(state->dispatcher);
 	deliveries_free(state->deliveries);
 	getsocks_free(state->getsocks);
 	claims_free(state->claims);
 	grants_free(state->grants);
 	drains_free(state->drains);
 	engine_close(state->engine);
-	handover_free(state->handover);
+	fdstore_free(state->fdstore);
 	config_free(state->config);
 }

@@ -22,15 +22,15 @@ struct daemon_state {
 	const char *control_path;
 	struct config *config;
 	struct engine *engine;
-	struct handover *handover; /* NULL: nothing outlives the process */
+	struct fdstore *fdstore; /* NULL: nothing outlives the process */
 	struct drains *drains;
-	struct fence *fence; /* NULL: there is none */
-	struct fence_facts fence_facts;
+	struct confinement *confinement; /* NULL: there is none */
+	struct confinement_info confinement_info;
 	struct claims *claims;
 	struct getsocks *getsocks;
 	struct deliveries *deliveries;
-	struct judge *judge;
-	struct acceptors *acceptors;
+	struct dispatcher *dispatcher;
+	struct listeners *listeners;
 	struct grants *grants;
 	time_t started, loaded; /* seconds since the epoch */
 	unsigned reloads;	/* successful ones */
@@ -42,8 +42,8 @@ struct daemon_state {
 int state_open(struct daemon_state *state, struct event_base *base, struct err *err);
 
 /* Reads the configuration and puts it in force, or changes nothing. Returns 0 or a negative errno
- * with at least one error among the complaints, which the caller frees either way. */
-int state_load(struct daemon_state *state, struct complaints *complaints);
+ * with at least one error among the diagnostics, which the caller frees either way. */
+int state_load(struct daemon_state *state, struct diagnostics *diagnostics);
 
 /* Begins or ends to drain a service, which must not be, or must be, drained. On failure it goes on
  * as before, and may be tried again. */
@@ -54,9 +54,9 @@ int state_end_drain(
 /* After the first load: takes what an earlier daemon left, and lets go of what nobody needs. */
 void state_restore(struct daemon_state *state);
 
-/* Gives all connections in hand to the handover: the process is about to end, or to become another
+/* Gives all connections in hand to the fdstore: the process is about to end, or to become another
  * daemon. If it does not after all, state_take_back. */
-void state_keep(struct daemon_state *state);
+void state_save_in_flight(struct daemon_state *state);
 void state_take_back(struct daemon_state *state);
 
 void state_fini(struct daemon_state *state);

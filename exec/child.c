@@ -45,7 +45,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 		return;
 	}
 	if (!child->told)
-		exec_say(child->exec, LOG_NOTICE, child->pid, "has run for max-time, is ended");
+		exec_log(child->exec, LOG_NOTICE, child->pid, "has run for max-time, is ended");
 	exec_child_end(child);
 }
 
@@ -59,10 +59,10 @@ static void say_end(struct exec_child *child, const siginfo_t *info, uint64_t ra
 	if (clean && exec->log_failures_only)
 		return;
 	if (info->si_code == CLD_EXITED)
-		exec_say(exec, LOG_INFO, child->pid, "exited with status %d after %.3f s%s%s",
+		exec_log(exec, LOG_INFO, child->pid, "exited with status %d after %.3f s%s%s",
 			info->si_status, seconds, *whom ? ", " : "", whom);
 	else
-		exec_say(exec, LOG_NOTICE, child->pid,
+		exec_log(exec, LOG_NOTICE, child->pid,
 			"killed by signal %d (SIG%s) after %.3f s%s%s", info->si_status,
 			sigabbrev_np(info->si_status), seconds, *whom ? ", " : "", whom);
 }
@@ -77,7 +77,7 @@ static void on_exit_of(evutil_socket_t fd, short what, void *context)
 
 	(void)what;
 	if (waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG))
-		exec_say(exec, LOG_WARNING, child->pid, "ended, somebody else has its status: %s",
+		exec_log(exec, LOG_WARNING, child->pid, "ended, somebody else has its status: %s",
 			strerror(errno));
 	else if (!info.si_pid)
 		return;
@@ -111,7 +111,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		exec_child_free(child);
 }
 
-/* Without memory for its events the child is looked after from the next try on: its end is not
+/* Out of memory for its events the child is looked after from the next try on: its end is not
  * missed, since the pidfd stays readable. */
 void exec_child_watch(struct exec_child *child)
 {
@@ -167,12 +167,12 @@ static void say_line(struct exec_child *child, const char *text, size_t length)
 
 	if (length && text[length - 1] == '\r')
 		length--;
-	if (!length || !exec_may_say(&exec->stderr_lines, exec_now_ns(), &left_out))
+	if (!length || !exec_may_log(&exec->stderr_lines, exec_now_ns(), &left_out))
 		return;
 	if (left_out)
-		exec_say(exec, LOG_WARNING, 0, "%llu lines of stderr were too many",
+		exec_log(exec, LOG_WARNING, 0, "%llu lines of stderr were too many",
 			(unsigned long long)left_out);
-	exec_say(exec, LOG_INFO, child->pid, "stderr: %.*s", (int)length, text);
+	exec_log(exec, LOG_INFO, child->pid, "stderr: %.*s", (int)length, text);
 }
 
 /* Says the whole lines that are there; all of it, if there is no room or nothing will follow. */

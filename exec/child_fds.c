@@ -38,13 +38,13 @@ static int reserve(void)
 	return 0;
 }
 
-void stage_clear(void)
+void child_fds_clear(void)
 {
 	dup3(stage.nothing, stage.socket, O_CLOEXEC);
 	dup3(stage.nothing, stage.error, O_CLOEXEC);
 }
 
-int stage_fill(int socket, int error)
+int child_fds_fill(int socket, int error)
 {
 	int result = reserve();
 
@@ -53,11 +53,11 @@ int stage_fill(int socket, int error)
 	if (dup3(socket, stage.socket, O_CLOEXEC) >= 0 && dup3(error, stage.error, O_CLOEXEC) >= 0)
 		return 0;
 	result = -errno;
-	stage_clear();
+	child_fds_clear();
 	return result;
 }
 
-IN_CHILD int stage_take(int *socket, int *error)
+IN_CHILD int child_fds_take(int *socket, int *error)
 {
 	unsigned end = (unsigned)(stage.socket > stage.error ? stage.socket : stage.error) + 1;
 

@@ -15,14 +15,14 @@
 
 /* In the parent: stages copies of both descriptors. Negative errno if there is no room: then the
  * child must not share the table. */
-int stage_fill(int socket, int error);
+int child_fds_fill(int socket, int error);
 
 /* In the parent, after the child has taken them or failed. */
-void stage_clear(void);
+void child_fds_clear(void);
 
 /* In the child, which has been cloned with CLONE_FILES: from here on it has a table of its own,
  * without the higher numbers. *socket and *error, close-on-exec and above SPAWN_LISTEN_FD, are in
  * it. -1 and errno if the kernel has no memory. */
-int stage_take(int *socket, int *error);
+int child_fds_take(int *socket, int *error);
 
 #endif

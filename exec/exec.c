@@ -50,7 +50,7 @@ static void arm_timer(struct exec *exec, uint64_t wait_ns)
 		evtimer_add(exec->timer, &delay);
 }
 
-void exec_dismiss(int fd, const char *banner)
+void exec_refuse_client(int fd, const char *banner)
 {
 	char rest[4096];
 
@@ -89,14 +89,14 @@ static void refuse(struct exec *exec, int fd, const struct client *client, enum 
 	char text[80];
 
 	exec->report.refused[reason]++;
-	if (exec_may_say(&exec->refusals, exec_now_ns(), &left_out)) {
+	if (exec_may_log(&exec->refusals, exec_now_ns(), &left_out)) {
 		if (left_out)
-			exec_say(exec, LOG_NOTICE, 0, "%llu more were refused",
+			exec_log(exec, LOG_NOTICE, 0, "%llu more were refused",
 				(unsigned long long)left_out);
-		exec_say(exec, LOG_NOTICE, 0, "refused %s: %s", client->text,
+		exec_log(exec, LOG_NOTICE, 0, "refused %s: %s", client->text,
 			explain(&exec->settings->bounds, reason, text));
 	}
-	exec_dismiss(fd, exec->settings->banner);
+	exec_refuse_client(fd, exec->settings->banner);
 }
 
 static void enqueue(struct exec *exec, int fd, const struct client *client)
@@ -129,7 +129,7 @@ void exec_take(struct exec *exec, int fd, const struct addr_endpoint *local,
 		return;
 	}
 	source = client_source(&client);
-	reason = quota_judge(&exec->quota, &source);
+	reason = quota_check(&exec->quota, &source);
 	blocked = exec_blocked(exec, now, &wait_ns);
 	if (!reason && blocked && exec->settings->bounds.refuse && exec->paused_until_ns <= now)
 		reason = blocked;
@@ -170,7 +170,7 @@ static bool give_turn(struct exec *exec)
 {
 	struct exec_waiting *turn = TAILQ_FIRST(&exec->queue);
 	struct quota_source source = client_source(&turn->client);
-	enum exec_reason reason = quota_judge(&exec->quota, &source);
+	enum exec_reason reason = quota_check(&exec->quota, &source);
 
 	if (!reason && exec_start(exec, turn->fd, &turn->client, NULL) == -EAGAIN)
 		return false;
@@ -199,8 +199,8 @@ void exec_advance(struct exec *exec)
 		arm_timer(exec, wait_ns);
 	} else if (exec->was_full && TAILQ_EMPTY(&exec->queue)) {
 		exec->was_full = false;
-		if (exec->options.room)
-			exec->options.room(exec->options.context);
+		if (exec->options.ready)
+			exec->options.ready(exec->options.context);
 	}
 }
 
@@ -266,7 +266,7 @@ static void open_cgroup(void *argument)
 	cleanup_close_fd(&exec->cgroup);
 	if (!exec->settings->no_cgroup && cgroup_open(options->cgroup_parent, options->cgroup_name,
 						  exec->cgroup_path, &exec->cgroup, &why))
-		exec_say(exec, LOG_INFO, 0, "programs have no cgroup of their own: %s", why.text);
+		exec_log(exec, LOG_INFO, 0, "programs have no cgroup of their own: %s", why.text);
 }
 
 void exec_open_cgroup(struct exec *exec)
@@ -354,7 +354,7 @@ void exec_retire(struct exec *exec)
 		struct exec_waiting *turn = TAILQ_FIRST(&exec->queue);
 
 		TAILQ_REMOVE(&exec->queue, turn, entry);
-		exec_dismiss(turn->fd, exec->settings->banner);
+		exec_refuse_client(turn->fd, exec->settings->banner);
 		free(turn);
 	}
 	evtimer_del(exec->timer);
@@ -364,7 +364,7 @@ void exec_retire(struct exec *exec)
 		destroy(exec);
 		return;
 	}
-	exec->options.room = exec->options.ended = NULL;
+	exec->options.ready = exec->options.ended = NULL;
 	exec->retired = true;
 	LIST_INSERT_HEAD(&retired, exec, retired_entry);
 }

@@ -29,7 +29,7 @@ struct exec_options {
 	/* A line for the log, with its syslog(3) priority; printable, without a newline. */
 	void (*log)(void *context, int priority, const char *text);
 	/* exec_full was true and is not any more. May call exec_take; not exec_free. NULL: none. */
-	void (*room)(void *context);
+	void (*ready)(void *context);
 	/* A process ended. NULL: none. */
 	void (*ended)(void *context);
 	void *context;

@@ -27,7 +27,7 @@ struct timeval exec_timeval(uint64_t ns)
 		.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)};
 }
 
-void exec_say(struct exec *exec, int priority, pid_t pid, const char *format, ...)
+void exec_log(struct exec *exec, int priority, pid_t pid, const char *format, ...)
 {
 	char text[EXEC_LINE_SIZE + 256];
 	va_list args;
@@ -45,7 +45,7 @@ void exec_say(struct exec *exec, int priority, pid_t pid, const char *format, ..
 	exec->options.log(exec->options.context, priority, text);
 }
 
-bool exec_may_say(struct exec_budget *budget, uint64_t now_ns, uint64_t *left_out)
+bool exec_may_log(struct exec_budget *budget, uint64_t now_ns, uint64_t *left_out)
 {
 	const uint64_t step = NS_PER_S / LINES_A_SECOND;
 

@@ -11,7 +11,7 @@
 #include "exec/exec.h"
 
 #define EXEC_NS_PER_MS 1000000ull
-#define EXEC_MOST_WAIT 64    /* connections; more than one turn of an acceptor takes */
+#define EXEC_MOST_WAIT 64    /* connections; more than one turn of a listener takes */
 #define EXEC_LINE_SIZE 1024  /* of stderr; longer ones become several */
 #define EXEC_PAUSE_MS  1000u /* while the machine is short of something */
 
@@ -87,11 +87,11 @@ uint64_t exec_now_ns(void);
 struct timeval exec_timeval(uint64_t ns); /* rounded up to microseconds */
 
 /* NAME[PID]: TEXT, or NAME: TEXT where pid is 0. Control characters become '?'. */
-void exec_say(struct exec *exec, int priority, pid_t pid, const char *format, ...)
+void exec_log(struct exec *exec, int priority, pid_t pid, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
 /* True if the budget has a line left now; *left_out is what was left out since the last. */
-bool exec_may_say(struct exec_budget *budget, uint64_t now_ns, uint64_t *left_out);
+bool exec_may_log(struct exec_budget *budget, uint64_t now_ns, uint64_t *left_out);
 
 /* EXEC_ALLOWED, or why nothing can be started now, and for how long. */
 enum exec_reason exec_blocked(struct exec *exec, uint64_t now_ns, uint64_t *wait_ns);
@@ -106,7 +106,7 @@ void exec_open_cgroup(struct exec *exec);
 void exec_advance(struct exec *exec);
 
 /* Tells the client the banner, and that nothing more will come; closes fd. */
-void exec_dismiss(int fd, const char *banner);
+void exec_refuse_client(int fd, const char *banner);
 
 /* Starts a program for a connection, or (client NULL) with a socket as it is. 0; -EAGAIN while the
  * machine is short of something; other negative errno after a line in the log. Then nothing runs

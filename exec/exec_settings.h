@@ -112,7 +112,7 @@ extern const size_t exec_key_count;
 
 const struct exec_key *exec_key_find(const char *name); /* NULL: there is none */
 
-struct exec_settings *exec_settings_new(void);		 /* the defaults; NULL without memory */
+struct exec_settings *exec_settings_new(void);		 /* the defaults; NULL out of memory */
 void exec_settings_free(struct exec_settings *settings); /* NULL is allowed */
 
 /* After the last key: looks up the user's groups, and refuses what does not go together. -EINVAL

@@ -145,7 +145,7 @@ static int start(struct exec_child *child, int fd, struct err *err)
 	environment_free(&environment);
 	/* Somebody may have removed the directory while it was empty: made anew for the next. */
 	if (no_cgroup) {
-		exec_say(child->exec, LOG_WARNING, child->pid, "is not in the service's cgroup %s",
+		exec_log(child->exec, LOG_WARNING, child->pid, "is not in the service's cgroup %s",
 			child->exec->cgroup_path);
 		exec_open_cgroup(child->exec);
 	}
@@ -172,14 +172,14 @@ static int fail(struct exec *exec, const struct client *client, const struct err
 
 	if (err->code == -EAGAIN) {
 		if (!exec->paused_until_ns)
-			exec_say(exec, LOG_ERR, 0,
+			exec_log(exec, LOG_ERR, 0,
 				"cannot start programs now, connections wait: %s", err->text);
 		exec->paused_until_ns = now + EXEC_PAUSE_MS * EXEC_NS_PER_MS;
 		return -EAGAIN;
 	}
 	exec->report.failed++;
-	if (exec_may_say(&exec->refusals, now, &left_out))
-		exec_say(exec, LOG_ERR, 0, "cannot start a program%s%s: %s", client ? " for " : "",
+	if (exec_may_log(&exec->refusals, now, &left_out))
+		exec_log(exec, LOG_ERR, 0, "cannot start a program%s%s: %s", client ? " for " : "",
 			client ? client->text : "", err->text);
 	return err->code;
 }
@@ -191,16 +191,16 @@ static void note_start(struct exec_child *child)
 
 	exec->report.started++;
 	if (exec->paused_until_ns)
-		exec_say(exec, LOG_NOTICE, 0, "programs can be started again");
+		exec_log(exec, LOG_NOTICE, 0, "programs can be started again");
 	exec->paused_until_ns = 0;
 	if (exec->log_failures_only)
 		return;
 	if (child->socket)
-		exec_say(exec, LOG_INFO, child->pid, "started, with the listening socket");
+		exec_log(exec, LOG_INFO, child->pid, "started, with the listening socket");
 	else if (child->client.is_unix)
-		exec_say(exec, LOG_INFO, child->pid, "started for %s", child->client.text);
+		exec_log(exec, LOG_INFO, child->pid, "started for %s", child->client.text);
 	else
-		exec_say(exec, LOG_INFO, child->pid, "started for %s at %s", child->client.text,
+		exec_log(exec, LOG_INFO, child->pid, "started for %s at %s", child->client.text,
 			addr_endpoint_format(&child->client.local, local));
 }
 

@@ -102,7 +102,7 @@ static struct quota_count *find(const struct quota *quota, const struct addr *ke
 	return count;
 }
 
-enum exec_reason quota_judge(const struct quota *quota, const struct quota_source *source)
+enum exec_reason quota_check(const struct quota *quota, const struct quota_source *source)
 {
 	const struct exec_bounds *bounds = quota->bounds;
 	struct quota_count *count;

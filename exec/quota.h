@@ -46,7 +46,7 @@ void quota_set(struct quota *quota, const struct exec_bounds *bounds); /* counts
 void quota_fini(struct quota *quota);
 
 /* EXEC_BY_ADDRESS or EXEC_BY_SOURCE if this client may have no process now, whatever runs. */
-enum exec_reason quota_judge(const struct quota *quota, const struct quota_source *source);
+enum exec_reason quota_check(const struct quota *quota, const struct quota_source *source);
 
 /* EXEC_BY_INSTANCES or EXEC_BY_RATE if no client may have one now. *wait_ns then tells when that
  * ends by itself; QUOTA_FOREVER: not before a process ends. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // clone3(2) with a borrowed address space, and what the child does before execve(2). The child
 // shares memory with the suspended parent: it makes bare system calls, takes no lock, allocates
-// nothing, and changes nothing but its own stack and struct plan.
+// nothing, and changes nothing but its own stack and struct spawn_context.
 #include "exec/spawn.h"
 
 #include <errno.h>
@@ -39,7 +39,7 @@ enum step {
 	EXECUTE,
 };
 
-struct plan {
+struct spawn_context {
 	const struct spawn *what;
 	bool shares; /* the table of descriptors, until the child takes what is staged */
 	const sigset_t *ignored; /* by the caller: the child resets these; NULL: all signals */
@@ -67,10 +67,10 @@ void spawn_restore_nofile(void)
 		setrlimit(RLIMIT_NOFILE, &nofile_before);
 }
 
-static IN_CHILD bool fail(struct plan *plan, enum step step)
+static IN_CHILD bool fail(struct spawn_context *spawn, enum step step)
 {
-	plan->failed = step;
-	plan->error = errno;
+	spawn->failed = step;
+	spawn->error = errno;
 	return false;
 }
 
@@ -105,19 +105,19 @@ static const sigset_t *ignored_signals(void)
 	return &ignored;
 }
 
-static IN_CHILD bool set_limits(struct plan *plan)
+static IN_CHILD bool set_limits(struct spawn_context *spawn)
 {
-	const struct exec_settings *settings = plan->what->settings;
+	const struct exec_settings *settings = spawn->what->settings;
 
 	if (nofile_before.rlim_max)
 		setrlimit(RLIMIT_NOFILE, &nofile_before);
 	for (size_t i = 0; i < settings->rlimit_count; i++) {
 		if (syscall(SYS_prlimit64, 0, settings->rlimits[i].resource,
 			    &settings->rlimits[i].limit, NULL))
-			return fail(plan, SET_LIMIT);
+			return fail(spawn, SET_LIMIT);
 	}
 	if (settings->nice_given && setpriority(PRIO_PROCESS, 0, settings->nice))
-		return fail(plan, SET_NICE);
+		return fail(spawn, SET_NICE);
 	if (settings->umask >= 0)
 		umask((mode_t)settings->umask);
 	return true;
@@ -129,14 +129,14 @@ static IN_CHILD int out_of_the_way(int fd)
 	return fd > SPAWN_LISTEN_FD ? fd : fcntl(fd, F_DUPFD_CLOEXEC, SPAWN_LISTEN_FD + 1);
 }
 
-static IN_CHILD bool place_fds(struct plan *plan)
+static IN_CHILD bool place_fds(struct spawn_context *spawn)
 {
-	const struct spawn *what = plan->what;
+	const struct spawn *what = spawn->what;
 	int from, error;
 
-	if (plan->shares) {
-		if (stage_take(&from, &error))
-			return fail(plan, PLACE_FDS);
+	if (spawn->shares) {
+		if (child_fds_take(&from, &error))
+			return fail(spawn, PLACE_FDS);
 	} else {
 		from = out_of_the_way(what->socket);
 		error = what->stderr_fd < 0 ? from : out_of_the_way(what->stderr_fd);
@@ -144,7 +144,7 @@ static IN_CHILD bool place_fds(struct plan *plan)
 	if (from < 0 || error < 0 || dup2(from, STDIN_FILENO) < 0 ||
 		dup2(from, STDOUT_FILENO) < 0 || dup2(error, STDERR_FILENO) < 0 ||
 		(what->listen && dup2(from, SPAWN_LISTEN_FD) < 0))
-		return fail(plan, PLACE_FDS);
+		return fail(spawn, PLACE_FDS);
 	/* What somebody else left open here is none of the program's business. ENOSYS before Linux
 	 * 5.9: our own are close-on-exec anyway. */
 	syscall(SYS_close_range, what->listen ? SPAWN_LISTEN_FD + 1 : SPAWN_LISTEN_FD, ~0u, 0);
@@ -152,22 +152,22 @@ static IN_CHILD bool place_fds(struct plan *plan)
 }
 
 /* Bare system calls: those of libc would make all threads of the parent follow. */
-static IN_CHILD bool drop_privileges(struct plan *plan)
+static IN_CHILD bool drop_privileges(struct spawn_context *spawn)
 {
-	const struct exec_settings *settings = plan->what->settings;
+	const struct exec_settings *settings = spawn->what->settings;
 
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (!settings->ids)
 		return true;
 	if (syscall(SYS_setgroups, settings->group_count, settings->groups) &&
 		(errno != EPERM || settings->uid != geteuid()))
-		return fail(plan, SET_GROUPS);
+		return fail(spawn, SET_GROUPS);
 	if (settings->gid != (gid_t)-1 &&
 		syscall(SYS_setresgid, settings->gid, settings->gid, settings->gid))
-		return fail(plan, SET_GROUP);
+		return fail(spawn, SET_GROUP);
 	if (settings->uid != (uid_t)-1 &&
 		syscall(SYS_setresuid, settings->uid, settings->uid, settings->uid))
-		return fail(plan, SET_USER);
+		return fail(spawn, SET_USER);
 	return true;
 }
 
@@ -190,26 +190,26 @@ static IN_CHILD void write_pid(char *text)
 /* Returns if the program cannot be executed. */
 static IN_CHILD int become_program(void *argument)
 {
-	struct plan *plan = argument;
-	const struct spawn *what = plan->what;
+	struct spawn_context *spawn = argument;
+	const struct spawn *what = spawn->what;
 	sigset_t none;
 
-	reset_signals(plan->ignored);
+	reset_signals(spawn->ignored);
 	setsid();
-	if (plan->cgroup_procs >= 0 && write(plan->cgroup_procs, "0", 1) != 1) {
-		fail(plan, ENTER_CGROUP);
+	if (spawn->cgroup_procs >= 0 && write(spawn->cgroup_procs, "0", 1) != 1) {
+		fail(spawn, ENTER_CGROUP);
 		return 127;
 	}
-	if (!set_limits(plan))
+	if (!set_limits(spawn))
 		return 127;
 	if (what->netns >= 0 && setns(what->netns, CLONE_NEWNET)) {
-		fail(plan, ENTER_NETNS);
+		fail(spawn, ENTER_NETNS);
 		return 127;
 	}
-	if (!place_fds(plan) || !drop_privileges(plan))
+	if (!place_fds(spawn) || !drop_privileges(spawn))
 		return 127;
 	if (what->settings->chdir && chdir(what->settings->chdir)) {
-		fail(plan, ENTER_DIRECTORY);
+		fail(spawn, ENTER_DIRECTORY);
 		return 127;
 	}
 	if (what->pid_text)
@@ -219,7 +219,7 @@ static IN_CHILD int become_program(void *argument)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(what->path, what->settings->command.list, what->environment);
-	fail(plan, EXECUTE);
+	fail(spawn, EXECUTE);
 	return 127;
 }
 
@@ -277,100 +277,102 @@ static int start_cgroup(const struct spawn *what)
 
 /* Where clone3 is not to be had, as under some containers' filters: the child goes into its cgroup
  * by itself, which takes the kernel longer. */
-static long clone_and_run(struct plan *plan, char *stack, int *pidfd)
+static long clone_and_run(struct spawn_context *spawn, char *stack, int *pidfd)
 {
-	int cgroup = start_cgroup(plan->what);
+	int cgroup = start_cgroup(spawn->what);
 	cleanup_close int procs =
 		cgroup < 0 ? -1 : openat(cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 	int pid;
 
-	plan->cgroup_procs = procs;
-	plan->ignored = NULL;
+	spawn->cgroup_procs = procs;
+	spawn->ignored = NULL;
 	pid = clone(become_program, stack + STACK_SIZE,
-		CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (plan->shares ? CLONE_FILES : 0) | SIGCHLD,
-		plan, pidfd);
+		CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (spawn->shares ? CLONE_FILES : 0) | SIGCHLD,
+		spawn, pidfd);
 	return pid < 0 ? -errno : pid;
 }
 
-static long start_child(struct plan *plan, int *pidfd)
+static long start_child(struct spawn_context *spawn, int *pidfd)
 {
 	alignas(16) char stack[STACK_SIZE];
-	int cgroup = start_cgroup(plan->what);
+	int cgroup = start_cgroup(spawn->what);
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
-			 (plan->shares ? CLONE_FILES : 0) | (cgroup < 0 ? 0 : CLONE_INTO_CGROUP),
+			 (spawn->shares ? CLONE_FILES : 0) | (cgroup < 0 ? 0 : CLONE_INTO_CGROUP),
 		.pidfd = (uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
 		.stack = (uintptr_t)stack,
 		.stack_size = sizeof(stack),
 		.cgroup = cgroup < 0 ? 0 : (uint64_t)cgroup,
 	};
-	long result = clone3_and_run(&args, become_program, plan);
+	long result = clone3_and_run(&args, become_program, spawn);
 
-	return result == -ENOSYS ? clone_and_run(plan, stack, pidfd) : result;
+	return result == -ENOSYS ? clone_and_run(spawn, stack, pidfd) : result;
 }
 
-static int explain(const struct plan *plan, struct err *err)
+static int explain(const struct spawn_context *spawn, struct err *err)
 {
-	const struct exec_settings *settings = plan->what->settings;
+	const struct exec_settings *settings = spawn->what->settings;
 
-	switch (plan->failed) {
+	switch (spawn->failed) {
 	case SET_LIMIT:
-		return err_errno(err, -plan->error, "setting its rlimits");
+		return err_errno(err, -spawn->error, "setting its rlimits");
 	case SET_NICE:
-		return err_errno(err, -plan->error, "setting its nice value to %d", settings->nice);
+		return err_errno(
+			err, -spawn->error, "setting its nice value to %d", settings->nice);
 	case ENTER_NETNS:
 		return err_errno(
-			err, -plan->error, "entering network namespace %s", settings->netns);
+			err, -spawn->error, "entering network namespace %s", settings->netns);
 	case PLACE_FDS:
-		return err_errno(err, -plan->error, "placing its descriptors");
+		return err_errno(err, -spawn->error, "placing its descriptors");
 	case SET_GROUPS:
 	case SET_GROUP:
-		return err_errno(err, -plan->error, "becoming group %d", (int)settings->gid);
+		return err_errno(err, -spawn->error, "becoming group %d", (int)settings->gid);
 	case SET_USER:
-		return err_errno(err, -plan->error, "becoming user %s (%d)",
+		return err_errno(err, -spawn->error, "becoming user %s (%d)",
 			settings->user ? settings->user : "", (int)settings->uid);
 	case ENTER_DIRECTORY:
-		return err_errno(err, -plan->error, "entering directory %s", settings->chdir);
+		return err_errno(err, -spawn->error, "entering directory %s", settings->chdir);
 	case ENTER_CGROUP:
-		return err_errno(err, -plan->error, "entering its cgroup");
+		return err_errno(err, -spawn->error, "entering its cgroup");
 	default:
-		return err_errno(err, -plan->error, "cannot execute %s", plan->what->path);
+		return err_errno(err, -spawn->error, "cannot execute %s", spawn->what->path);
 	}
 }
 
 int spawn(
 	const struct spawn *what, pid_t *pid_out, int *pidfd_out, bool *no_cgroup, struct err *err)
 {
-	struct plan plan = {.what = what, .ignored = ignored_signals(), .cgroup_procs = -1};
+	struct spawn_context spawn = {
+		.what = what, .ignored = ignored_signals(), .cgroup_procs = -1};
 	struct spawn outside = *what;
 	cleanup_close int pidfd = -1;
 	sigset_t all, before;
 	long pid;
 
 	*no_cgroup = false;
-	plan.shares =
-		!stage_fill(what->socket, what->stderr_fd < 0 ? what->socket : what->stderr_fd);
+	spawn.shares =
+		!child_fds_fill(what->socket, what->stderr_fd < 0 ? what->socket : what->stderr_fd);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid = start_child(&plan, &pidfd);
+	pid = start_child(&spawn, &pidfd);
 	if (pid < 0 && what->cgroup >= 0 && pid != -EAGAIN && pid != -ENOMEM && pid != -EMFILE &&
 		pid != -ENFILE) {
 		outside.cgroup = -1;
-		plan.what = &outside;
-		pid = start_child(&plan, &pidfd);
+		spawn.what = &outside;
+		pid = start_child(&spawn, &pidfd);
 		*no_cgroup = true;
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (plan.shares)
-		stage_clear();
+	if (spawn.shares)
+		child_fds_clear();
 	if (pid == -ENOMEM || pid == -EMFILE || pid == -ENFILE)
 		return err_errno(err, -EAGAIN, "clone (%s)", strerrordesc_np((int)-pid));
 	if (pid < 0)
 		return err_errno(err, (int)pid, "clone");
-	if (plan.failed != NOTHING) {
+	if (spawn.failed != NOTHING) {
 		waitpid((pid_t)pid, NULL, 0);
-		return explain(&plan, err);
+		return explain(&spawn, err);
 	}
 	*pid_out = (pid_t)pid;
 	*pidfd_out = take_fd(&pidfd);

@@ -37,8 +37,9 @@ const char *socketbox_version(void);
  * Returns the descriptor, which is readable (poll(2)) when a connection waits. It is blocking.
  *   -EADDRINUSE    another process receives there, or something that is no socket has that name
  *   -ENAMETOOLONG  more than 95 characters
- *   others         of socket(2), bind(2), chmod(2), rename(2): the folder is missing, not writable
- * Thread-safe. May be used by several processes after fork(2): each connection goes to one.
+ *   others         of socket(2), bind(2), chmod(2), rename(2): the directory is missing, not
+ * writable Thread-safe. May be used by several processes after fork(2): each connection goes to
+ * one.
  */
 int socketbox_receiver_open(const char *path, unsigned mode);
 

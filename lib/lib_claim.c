@@ -10,7 +10,7 @@
 #include "include/socketbox.h"
 
 struct socketbox {
-	struct link link;
+	struct claim_client link;
 	bool linked; /* the daemon has answered once */
 	char *service, *control;
 	struct err err;
@@ -42,7 +42,7 @@ void socketbox_free(struct socketbox *box)
 {
 	if (!box)
 		return;
-	link_close(&box->link);
+	claim_client_close(&box->link);
 	free(box->service);
 	free(box->control);
 	free(box);
@@ -54,9 +54,9 @@ int socketbox_connect(struct socketbox *box)
 
 	if (box->linked) {
 		cleanup_close_fd(&box->link.fd);
-		result = link_restore(&box->link, NULL, &box->err);
+		result = claim_client_restore(&box->link, NULL, &box->err);
 	} else {
-		result = link_open(&box->link, box->control, box->service, &box->err);
+		result = claim_client_open(&box->link, box->control, box->service, &box->err);
 		box->linked = !result;
 	}
 	if (result == -ENOENT || result == -ECONNREFUSED || result == -ECONNRESET)
@@ -70,7 +70,7 @@ int socketbox_fd(const struct socketbox *box)
 }
 
 static int read_address(struct socketbox *box, const struct sockaddr *address, socklen_t length,
-	struct link_bind *bind)
+	struct claim_client_bind *bind)
 {
 	struct sockaddr_storage copy = {0};
 	int result = -EINVAL;
@@ -89,7 +89,7 @@ static int read_address(struct socketbox *box, const struct sockaddr *address, s
 int socketbox_claim(struct socketbox *box, int type, const struct sockaddr *address,
 	socklen_t length, unsigned flags)
 {
-	struct link_bind bind = {
+	struct claim_client_bind bind = {
 		.protocol = type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP,
 		.v6only = flags & SOCKETBOX_V6ONLY,
 		.reuseport = flags & SOCKETBOX_REUSEPORT,
@@ -107,7 +107,7 @@ int socketbox_claim(struct socketbox *box, int type, const struct sockaddr *addr
 		return err_set(&box->err, -EINVAL, "flags 0x%x are unknown", flags);
 	result = read_address(box, address, length, &bind);
 	if (!result)
-		result = link_claim(&box->link, &bind, &fd, &granted, &box->err);
+		result = claim_client_claim(&box->link, &bind, &fd, &granted, &box->err);
 	return result ? result : take_fd(&fd);
 }
 

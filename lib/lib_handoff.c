@@ -49,7 +49,7 @@ int socketbox_receive(int channel, int flags)
 
 	if (flags & ~SOCK_NONBLOCK)
 		return -EINVAL;
-	result = handoff_take(channel, wait | MSG_CMSG_CLOEXEC, &fd);
+	result = handoff_recv(channel, wait | MSG_CMSG_CLOEXEC, &fd);
 	if (result)
 		return result;
 	return is_connection(fd) ? take_fd(&fd) : -EPROTOTYPE;
@@ -117,7 +117,7 @@ int socketbox_send_to(int channel, int connection, int timeout_ms)
 		return -EPROTOTYPE;
 	/* A datagram socket is writable when its peer's queue has room; others may fill it first.
 	 */
-	while ((result = handoff_give(channel, connection, MSG_DONTWAIT)) == -EAGAIN) {
+	while ((result = handoff_send(channel, connection, MSG_DONTWAIT)) == -EAGAIN) {
 		if (timeout_ms >= 0 && left <= 0)
 			return -ETIMEDOUT;
 		if (poll(&writable, 1, timeout_ms < 0 ? -1 : (int)left) < 0)

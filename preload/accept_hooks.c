@@ -66,7 +66,7 @@ static int receive(int fd, struct sockaddr *address, socklen_t *length, int flag
 		return -EINVAL;
 	if (address && !length)
 		return -EFAULT;
-	result = handoff_take(fd, flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0, &connection);
+	result = handoff_recv(fd, flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0, &connection);
 	if (result == -ENODATA)
 		return is_shut_down(fd) ? -EINVAL : -ECONNABORTED;
 	if (result == -EBADMSG)

@@ -14,11 +14,11 @@
 #include "preload/preload_settings.h"
 #include "preload/real.h"
 
-/* As the original makes it; the folder says who may come near. */
+/* As the original makes it; the directory says who may come near. */
 #define FILE_MODE 0660
 
 /* How a listener and a live one at the same path get along. */
-enum company { REFUSED, TAKES_OVER, STAYS_ASIDE };
+enum conflict { REFUSED, TAKES_OVER, STAYS_ASIDE };
 
 /*
  * A program that binds both families of a port apart (nginx's stock configuration) has two
@@ -26,7 +26,7 @@ enum company { REFUSED, TAKES_OVER, STAYS_ASIDE };
  * the other is there, and nothing arrives at it. Of several that share a port by SO_REUSEPORT the
  * last one gets them, as a successor must.
  */
-static enum company judge(const struct name *own, const struct name *other)
+static enum conflict bind_conflict(const struct name *own, const struct name *other)
 {
 	bool same_port = own->endpoint.port == other->endpoint.port;
 	bool apart = own->family != other->family &&
@@ -72,20 +72,20 @@ static void set_aside(const struct name *name, const char *path)
 /* Puts the bound file in place, or does without a place. */
 static int publish(const struct name *name, const char *temporary, const char *path)
 {
-	enum company company = REFUSED;
+	enum conflict conflict = REFUSED;
 	struct sockaddr_un other;
 	struct name found;
 	int result;
 
 	if (receiver_look(path, &other) == RECEIVER_LIVE &&
 		name_decode(&other, sizeof(other), &found))
-		company = judge(name, &found);
-	if (company == STAYS_ASIDE) {
+		conflict = bind_conflict(name, &found);
+	if (conflict == STAYS_ASIDE) {
 		unlink(temporary);
 		return 0;
 	}
-	result = receiver_publish(temporary, path, company == TAKES_OVER);
-	if (!result && company == TAKES_OVER && found.family != name->family)
+	result = receiver_publish(temporary, path, conflict == TAKES_OVER);
+	if (!result && conflict == TAKES_OVER && found.family != name->family)
 		set_aside(&found, path);
 	return result;
 }
@@ -137,7 +137,7 @@ static int replace(int fd, const struct name *name, const struct settings_target
 	return dup3(listener, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0 ? -errno : 0;
 }
 
-/* An unbound TCP socket; anything else is the kernel's to judge. */
+/* An unbound TCP socket; anything else is the kernel's to bind_conflict. */
 static bool is_candidate(int fd, struct name *name)
 {
 	struct sockaddr_storage address;

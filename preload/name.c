@@ -50,10 +50,10 @@ static bool decode(const char *text, uint8_t packed[PACKED_SIZE])
 int name_encode(const struct name *name, const char *path, struct sockaddr_un *out)
 {
 	const char *slash = strrchr(path, '/');
-	size_t folder = slash ? (size_t)(slash - path) : 1;
+	size_t directory = slash ? (size_t)(slash - path) : 1;
 	uint8_t packed[PACKED_SIZE] = {MARK};
 
-	if (folder + PREFIX_SIZE + ENCODED_SIZE >= sizeof(out->sun_path))
+	if (directory + PREFIX_SIZE + ENCODED_SIZE >= sizeof(out->sun_path))
 		return -ENAMETOOLONG;
 	packed[1] = (uint8_t)((name->family == AF_INET6 ? FLAG_V6 : 0) |
 			      (name->v6only ? FLAG_V6ONLY : 0) |
@@ -66,9 +66,9 @@ int name_encode(const struct name *name, const char *path, struct sockaddr_un *o
 	packed[25] = (uint8_t)(name->fd >> 8);
 	packed[26] = (uint8_t)name->fd;
 	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
-	memcpy(out->sun_path, slash ? path : ".", folder);
-	memcpy(out->sun_path + folder, PREFIX, PREFIX_SIZE);
-	encode(packed, out->sun_path + folder + PREFIX_SIZE);
+	memcpy(out->sun_path, slash ? path : ".", directory);
+	memcpy(out->sun_path + directory, PREFIX, PREFIX_SIZE);
+	encode(packed, out->sun_path + directory + PREFIX_SIZE);
 	return 0;
 }
 

@@ -21,7 +21,7 @@ struct name {
 	int fd;		  /* what it was there, if that is below 2^24 */
 };
 
-/* Writes the name for a receiver at `path` into *out. -ENAMETOOLONG: the folder of path has more
+/* Writes the name for a receiver at `path` into *out. -ENAMETOOLONG: the directory of path has more
  * than 66 characters. */
 int name_encode(const struct name *name, const char *path, struct sockaddr_un *out);
 

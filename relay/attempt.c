@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A connection's way to a backend: tries them in turn, waits for descriptors, starts the pump.
+// A connection's way to a backend: tries them in turn, waits for descriptors, starts the session.
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,26 +67,26 @@ void attempt_give_up(struct connection *connection)
 
 void attempt_drop(struct connection *connection)
 {
-	pump_reset_socket(connection->client);
+	session_reset_socket(connection->client);
 	attempt_give_up(connection);
 }
 
-static void on_ended(void *context, enum pump_end end)
+static void on_ended(void *context, enum session_end end)
 {
 	struct connection *connection = context;
 	struct relay_report *report = &connection->relay->report;
 
 	report->established--;
-	if (end == PUMP_FINISHED)
+	if (end == SESSION_FINISHED)
 		report->finished++;
-	else if (end == PUMP_IDLE)
+	else if (end == SESSION_IDLE)
 		report->idle++;
 	else
 		report->reset++;
 	connection_forget(connection);
 }
 
-static bool is_starved(int code)
+static bool is_out_of_resources(int code)
 {
 	return code == -EMFILE || code == -ENFILE || code == -ENOBUFS || code == -ENOMEM;
 }
@@ -103,8 +103,8 @@ static bool is_backends(const struct relay_backend *backend, int code)
 static void fail(struct connection *connection, const struct err *err)
 {
 	struct relay *relay = connection->relay;
-	struct plan *plan = connection->plan;
-	const struct relay_backend *backend = &plan->settings.backends[connection->backend];
+	struct backend_set *backends = connection->backends;
+	const struct relay_backend *backend = &backends->settings.backends[connection->backend];
 	char text[RELAY_BACKEND_TEXT_SIZE];
 	uint32_t skip;
 
@@ -113,8 +113,8 @@ static void fail(struct connection *connection, const struct err *err)
 	if (!is_backends(backend, err->code)) {
 		say(relay, "backend %s: %s", text, err->text);
 	} else {
-		skip = plan_failed(plan, connection->backend, relay_now_ms());
-		if (plan->health[connection->backend].failures == 1)
+		skip = backend_set_failed(backends, connection->backend, relay_now_ms());
+		if (backends->health[connection->backend].failures == 1)
 			say(relay, "backend %s: %s; skipped for %u s", text, err->text,
 				skip / 1000);
 	}
@@ -158,7 +158,7 @@ static void starve(struct connection *connection, const struct err *err)
 {
 	struct relay *relay = connection->relay;
 
-	if (pump_hub_trim(relay->hub)) {
+	if (session_pool_trim(relay->pool)) {
 		await(connection, 0);
 		return;
 	}
@@ -177,79 +177,80 @@ static void begin_anew(struct connection *connection, const struct err *err)
 	starve(connection, err);
 }
 
-/* The pump has its two sockets: the way is at its end. */
+/* The session has its two sockets: the way is at its end. */
 static void arrive(struct connection *connection)
 {
 	struct relay *relay = connection->relay;
 
 	relay->report.connecting--;
 	relay->report.established++;
-	plan_put(take_ptr(&connection->plan));
+	backend_set_put(take_ptr(&connection->backends));
 	free(take_ptr(&connection->first));
 	relay_tell_room(relay);
 }
 
-void attempt_resume(struct connection *connection, const struct pump_kept *kept)
+void attempt_resume(struct connection *connection, const struct session_saved *kept)
 {
 	struct relay *relay = connection->relay;
-	struct pump_request request = {
+	struct session_request request = {
 		.client = kept->client,
 		.backend = kept->backend,
 		.kept = kept,
-		.idle_timeout_ms = connection->plan->settings.idle_timeout_ms,
+		.idle_timeout_ms = connection->backends->settings.idle_timeout_ms,
 		.ended = on_ended,
 		.context = connection,
 	};
 	struct err err;
 
-	if (!pump_start(relay->hub, &request, &connection->pump, &err)) {
+	if (!session_start(relay->pool, &request, &connection->session, &err)) {
 		arrive(connection);
 		return;
 	}
 	relay->report.failed++;
-	pump_reset_socket(kept->backend);
+	session_reset_socket(kept->backend);
 	attempt_drop(connection);
 }
 
 static void establish(struct connection *connection)
 {
 	struct relay *relay = connection->relay;
-	struct plan *plan = connection->plan;
-	struct pump_request request = {
+	struct backend_set *backends = connection->backends;
+	struct session_request request = {
 		.client = connection->client,
 		.backend = connection->connecting,
 		.first = connection->first,
 		.first_length = connection->first_length,
-		.idle_timeout_ms = plan->settings.idle_timeout_ms,
+		.idle_timeout_ms = backends->settings.idle_timeout_ms,
 		.ended = on_ended,
 		.context = connection,
 	};
 	char text[RELAY_BACKEND_TEXT_SIZE];
 	struct err err;
-	int result = pump_start(relay->hub, &request, &connection->pump, &err);
+	int result = session_start(relay->pool, &request, &connection->session, &err);
 
-	if (is_starved(result))
+	if (is_out_of_resources(result))
 		begin_anew(connection, &err);
 	else if (result)
 		fail(connection, &err);
 	if (result)
 		return;
 	take_fd(&connection->connecting);
-	if (plan_succeeded(plan, connection->backend))
+	if (backend_set_succeeded(backends, connection->backend))
 		say(relay, "backend %s: reachable again",
-			relay_backend_format(&plan->settings.backends[connection->backend], text));
+			relay_backend_format(
+				&backends->settings.backends[connection->backend], text));
 	arrive(connection);
 }
 
 /* Chooses a backend if none is at hand; false if the connection was dropped for want of one. */
 static bool choose(struct connection *connection)
 {
-	struct plan *plan = connection->plan;
-	uint32_t timeout = plan->settings.connect_timeout_ms;
+	struct backend_set *backends = connection->backends;
+	uint32_t timeout = backends->settings.connect_timeout_ms;
 
 	if (connection->backend >= 0)
 		return true;
-	connection->backend = plan_choose(plan, &connection->tried, relay_now_ms());
+	connection->backend = backend_set_choose(backends, &connection->tried, relay_now_ms());
 	if (connection->backend < 0) {
 		connection->relay->report.failed++;
 		attempt_drop(connection);
@@ -264,7 +265,7 @@ static void try_connect(struct connection *connection)
 	struct err err;
 	int result = connect_begin(&connection->target, &connection->connecting, &err);
 
-	if (is_starved(result))
+	if (is_out_of_resources(result))
 		starve(connection, &err);
 	else if (result == -EAGAIN &&
 		 (!connection->give_up_ms || relay_now_ms() < connection->give_up_ms))
@@ -280,7 +281,7 @@ static void try_connect(struct connection *connection)
 void attempt_start(struct connection *connection)
 {
 	struct relay *relay = connection->relay;
-	const struct relay_settings *settings = &connection->plan->settings;
+	const struct relay_settings *settings = &connection->backends->settings;
 	struct err err;
 	int result;
 
@@ -289,7 +290,7 @@ void attempt_start(struct connection *connection)
 	result = connect_target(settings, &settings->backends[connection->backend],
 		connection->addressed ? &connection->local : NULL,
 		connection->addressed ? &connection->remote : NULL, &connection->target, &err);
-	if (is_starved(result)) {
+	if (is_out_of_resources(result)) {
 		starve(connection, &err);
 	} else if (result) {
 		say(relay, "refused: %s", err.text);

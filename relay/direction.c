@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Moves bytes one way. A flow copies, which is quickest for small messages, until a read fills its
-// buffer; then it splices, until little comes.
+// Moves bytes one way. A direction copies, which is quickest for small messages, until a read fills
+// its buffer; then it splices, until little comes.
 #include "relay/direction.h"
 
 #include <errno.h>
@@ -17,135 +17,135 @@
 #define SPLICE_LITTLE (16 * 1024)
 #define ROUNDS	      4 /* of reading before other connections get their turn */
 
-bool flow_holds(const struct flow *flow)
+bool direction_holds(const struct direction *direction)
 {
-	return flow->rest_length || flow->piped;
+	return direction->rest_length || direction->piped;
 }
 
-void flow_fini(struct flow *flow)
+void direction_fini(struct direction *direction)
 {
-	free(flow->rest);
-	if (flow->pipe)
-		pipes_give(&flow->shared->pipes, flow->pipe, !flow->piped);
+	free(direction->rest);
+	if (direction->pipe)
+		pipes_give(&direction->shared->pipes, direction->pipe, !direction->piped);
 }
 
 /* Keeps what a socket did not take. */
-static int keep(struct flow *flow, const uint8_t *data, size_t length)
+static int keep(struct direction *direction, const uint8_t *data, size_t length)
 {
-	flow->rest = malloc(length);
-	if (!flow->rest)
+	direction->rest = malloc(length);
+	if (!direction->rest)
 		return -ENOMEM;
-	memcpy(flow->rest, data, length);
-	flow->rest_at = 0;
-	flow->rest_length = length;
+	memcpy(direction->rest, data, length);
+	direction->rest_at = 0;
+	direction->rest_length = length;
 	return 0;
 }
 
-int flow_put(struct flow *flow, const uint8_t *data, size_t length)
+int direction_put(struct direction *direction, const uint8_t *data, size_t length)
 {
-	ssize_t sent = send(flow->to, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t sent = send(direction->to, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (sent < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			return -errno;
 		sent = 0;
 	}
-	flow->octets += (uint64_t)sent;
+	direction->bytes += (uint64_t)sent;
 	if ((size_t)sent == length)
 		return 0;
-	return keep(flow, data + sent, length - (size_t)sent);
+	return keep(direction, data + sent, length - (size_t)sent);
 }
 
-static int push_rest(struct flow *flow)
+static int push_rest(struct direction *direction)
 {
-	ssize_t sent = send(flow->to, flow->rest + flow->rest_at, flow->rest_length,
-		MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t sent = send(direction->to, direction->rest + direction->rest_at,
+		direction->rest_length, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (sent < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	flow->octets += (uint64_t)sent;
-	flow->rest_at += (size_t)sent;
-	flow->rest_length -= (size_t)sent;
-	if (!flow->rest_length) {
-		free(flow->rest);
-		flow->rest = NULL;
+	direction->bytes += (uint64_t)sent;
+	direction->rest_at += (size_t)sent;
+	direction->rest_length -= (size_t)sent;
+	if (!direction->rest_length) {
+		free(direction->rest);
+		direction->rest = NULL;
 	}
 	return 0;
 }
 
 /* Every kind of socket takes what is spliced into it: the kernel copies where it has to. */
-static int push_pipe(struct flow *flow)
+static int push_pipe(struct direction *direction)
 {
-	while (flow->piped) {
-		ssize_t sent = splice(flow->pipe->read, NULL, flow->to, NULL, flow->piped,
-			SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	while (direction->piped) {
+		ssize_t sent = splice(direction->pipe->read, NULL, direction->to, NULL,
+			direction->piped, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
 		if (sent < 0 && errno == EINTR)
 			continue;
 		if (sent < 0)
 			return errno == EAGAIN ? 0 : -errno;
-		flow->octets += (uint64_t)sent;
-		flow->piped -= (size_t)sent;
+		direction->bytes += (uint64_t)sent;
+		direction->piped -= (size_t)sent;
 	}
 	return 0;
 }
 
-static int push(struct flow *flow)
+static int push(struct direction *direction)
 {
-	int result = flow->rest_length ? push_rest(flow) : push_pipe(flow);
+	int result = direction->rest_length ? push_rest(direction) : push_pipe(direction);
 
-	if (flow->pipe && !flow->piped) {
-		pipes_give(&flow->shared->pipes, flow->pipe, true);
-		flow->pipe = NULL;
+	if (direction->pipe && !direction->piped) {
+		pipes_give(&direction->shared->pipes, direction->pipe, true);
+		direction->pipe = NULL;
 	}
 	return result;
 }
 
 /* These two return 1 if there may be more to read, 0 if not, or -errno. */
-static int pull_copy(struct flow *flow)
+static int pull_copy(struct direction *direction)
 {
-	uint8_t *buffer = flow->shared->buffer;
-	ssize_t got = recv(flow->from, buffer, FLOW_BUFFER_SIZE, MSG_DONTWAIT);
+	uint8_t *buffer = direction->shared->buffer;
+	ssize_t got = recv(direction->from, buffer, DIRECTION_BUFFER_SIZE, MSG_DONTWAIT);
 	int result;
 
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (!got) {
-		flow->ended = true;
+		direction->ended = true;
 		return 0;
 	}
-	result = flow_put(flow, buffer, (size_t)got);
-	if (result || (size_t)got < FLOW_BUFFER_SIZE)
+	result = direction_put(direction, buffer, (size_t)got);
+	if (result || (size_t)got < DIRECTION_BUFFER_SIZE)
 		return result;
-	flow->bulk = !flow->no_splice;
+	direction->bulk = !direction->no_splice;
 	return 1;
 }
 
-static int pull_splice(struct flow *flow)
+static int pull_splice(struct direction *direction)
 {
 	ssize_t got;
 
-	flow->pipe = pipes_take(&flow->shared->pipes);
-	if (!flow->pipe) {
-		flow->bulk = false;
+	direction->pipe = pipes_take(&direction->shared->pipes);
+	if (!direction->pipe) {
+		direction->bulk = false;
 		return 1;
 	}
-	got = splice(flow->from, NULL, flow->pipe->write, NULL, SPLICE_MOST,
+	got = splice(direction->from, NULL, direction->pipe->write, NULL, SPLICE_MOST,
 		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	if (got < 0 && errno == EINVAL) {
-		flow->no_splice = true;
-		flow->bulk = false;
+		direction->no_splice = true;
+		direction->bulk = false;
 		return 1;
 	}
 	if (got < 0 && errno != EAGAIN && errno != EINTR)
 		return -errno;
 	if (!got)
-		flow->ended = true;
+		direction->ended = true;
 	if (got < SPLICE_LITTLE)
-		flow->bulk = false;
+		direction->bulk = false;
 	if (got > 0)
-		flow->piped = (size_t)got;
-	return got > 0 && flow->bulk;
+		direction->piped = (size_t)got;
+	return got > 0 && direction->bulk;
 }
 
 /* A file, since a pipe may be smaller than this. */
@@ -161,54 +161,55 @@ static int write_out(const uint8_t *data, size_t length, int *content)
 	return 0;
 }
 
-int flow_keep(struct flow *flow, int *content)
+int direction_save(struct direction *direction, int *content)
 {
 	*content = -1;
-	if (flow->rest_length)
-		return write_out(flow->rest + flow->rest_at, flow->rest_length, content);
-	if (flow->piped)
-		*content = pipes_take_out(&flow->shared->pipes, take_ptr(&flow->pipe));
-	flow->piped = 0;
+	if (direction->rest_length)
+		return write_out(
+			direction->rest + direction->rest_at, direction->rest_length, content);
+	if (direction->piped)
+		*content = pipes_take_out(&direction->shared->pipes, take_ptr(&direction->pipe));
+	direction->piped = 0;
 	return 0;
 }
 
-int flow_resume(struct flow *flow, int content)
+int direction_resume(struct direction *direction, int content)
 {
 	cleanup_close int fd = content;
 	ssize_t got = 1;
 
 	while (got > 0) {
-		size_t length = flow->rest_length;
-		uint8_t *rest = realloc(flow->rest, length + FLOW_BUFFER_SIZE);
+		size_t length = direction->rest_length;
+		uint8_t *rest = realloc(direction->rest, length + DIRECTION_BUFFER_SIZE);
 
 		if (!rest)
 			return -ENOMEM;
-		flow->rest = rest;
-		got = read(fd, rest + length, FLOW_BUFFER_SIZE);
+		direction->rest = rest;
+		got = read(fd, rest + length, DIRECTION_BUFFER_SIZE);
 		if (got < 0)
 			return -errno;
-		flow->rest_length += (size_t)got;
+		direction->rest_length += (size_t)got;
 	}
-	if (!flow->rest_length)
-		free(take_ptr(&flow->rest));
+	if (!direction->rest_length)
+		free(take_ptr(&direction->rest));
 	return 0;
 }
 
-int flow_run(struct flow *flow)
+int direction_run(struct direction *direction)
 {
-	int result = push(flow), more = 1;
+	int result = push(direction), more = 1;
 
 	for (int round = 0; !result && more && round < ROUNDS; round++) {
-		if (flow_holds(flow) || flow->ended)
+		if (direction_holds(direction) || direction->ended)
 			break;
-		more = flow->bulk ? pull_splice(flow) : pull_copy(flow);
-		result = more < 0 ? more : push(flow);
+		more = direction->bulk ? pull_splice(direction) : pull_copy(direction);
+		result = more < 0 ? more : push(direction);
 	}
-	if (result || !flow->ended || flow->shut || flow_holds(flow))
+	if (result || !direction->ended || direction->shut || direction_holds(direction))
 		return result;
-	flow->shut = true;
+	direction->shut = true;
 	/* Where both directions have ended, closing says so by itself. */
-	if (!flow->opposite->shut && shutdown(flow->to, SHUT_WR))
+	if (!direction->opposite->shut && shutdown(direction->to, SHUT_WR))
 		return -errno;
 	return 0;
 }

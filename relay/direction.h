@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One direction of a pump: moves bytes from a socket to another, and its end after them. Knows
+ * One direction of a session: moves bytes from a socket to another, and its end after them. Knows
  * nothing of events: whoever runs it waits until there is something to do.
  */
 #ifndef SOCKETBOX_RELAY_DIRECTION_H
@@ -12,21 +12,21 @@
 
 #include "relay/pipes.h"
 
-#define FLOW_BUFFER_SIZE (64 * 1024)
+#define DIRECTION_BUFFER_SIZE (64 * 1024)
 
-/* What flows of one thread share. */
-struct flow_shared {
+/* What directions of one thread share. */
+struct direction_shared {
 	struct pipes pipes;
-	uint8_t buffer[FLOW_BUFFER_SIZE]; /* empty between calls */
+	uint8_t buffer[DIRECTION_BUFFER_SIZE]; /* empty between calls */
 };
 
 /* What was read and not yet written is in `rest` or in the pipe, never in both, and nothing is read
  * while there is any. */
-struct flow {
-	struct flow_shared *shared;
-	const struct flow *opposite;
-	int from, to;	 /* non-blocking */
-	uint64_t octets; /* written so far */
+struct direction {
+	struct direction_shared *shared;
+	const struct direction *opposite;
+	int from, to;	/* non-blocking */
+	uint64_t bytes; /* written so far */
 	uint8_t *rest;
 	size_t rest_at, rest_length;
 	struct pipe_pair *pipe;
@@ -38,23 +38,23 @@ struct flow {
 };
 
 /* Whether bytes wait for `to` to take them. */
-bool flow_holds(const struct flow *flow);
+bool direction_holds(const struct direction *direction);
 
 /* Writes these before anything that is read. 0, or -errno of `to` or -ENOMEM. */
-int flow_put(struct flow *flow, const uint8_t *data, size_t length);
+int direction_put(struct direction *direction, const uint8_t *data, size_t length);
 
 /* Moves what can be moved now, or part of it where there is much. 0, or -errno where either socket
  * has failed. */
-int flow_run(struct flow *flow);
+int direction_run(struct direction *direction);
 
 /* Takes out what it holds: *content is a descriptor to read it from, which is the caller's, or -1
  * for nothing. */
-int flow_keep(struct flow *flow, int *content);
+int direction_save(struct direction *direction, int *content);
 
-/* For a new flow: goes on with what flow_keep has taken out; content is taken. */
-int flow_resume(struct flow *flow, int content);
+/* For a new direction: goes on with what direction_save has taken out; content is taken. */
+int direction_resume(struct direction *direction, int content);
 
 /* Frees what it holds; the sockets are the caller's. */
-void flow_fini(struct flow *flow);
+void direction_fini(struct direction *direction);
 
 #endif

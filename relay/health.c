@@ -15,48 +15,49 @@ static bool same_backend(const struct relay_backend *a, const struct relay_backe
 	return !strcmp(relay_backend_format(a, texts[0]), relay_backend_format(b, texts[1]));
 }
 
-static void inherit(struct plan *plan, const struct plan *former)
+static void inherit(struct backend_set *backends, const struct backend_set *former)
 {
-	for (size_t i = 0; i < plan->settings.backend_count; i++) {
+	for (size_t i = 0; i < backends->settings.backend_count; i++) {
 		for (size_t j = 0; j < former->settings.backend_count; j++) {
 			if (same_backend(
-				    &plan->settings.backends[i], &former->settings.backends[j]))
-				plan->health[i] = former->health[j];
+				    &backends->settings.backends[i], &former->settings.backends[j]))
+				backends->health[i] = former->health[j];
 		}
 	}
 }
 
-struct plan *plan_new(const struct relay_settings *settings, const struct plan *former)
+struct backend_set *backend_set_new(
+	const struct relay_settings *settings, const struct backend_set *former)
 {
-	struct plan *plan = calloc(1, sizeof(*plan));
+	struct backend_set *backends = calloc(1, sizeof(*backends));
 
-	if (!plan)
+	if (!backends)
 		return NULL;
-	plan->health = calloc(settings->backend_count, sizeof(*plan->health));
-	if (!plan->health || relay_settings_copy(settings, &plan->settings)) {
-		free(plan->health);
-		free(plan);
+	backends->health = calloc(settings->backend_count, sizeof(*backends->health));
+	if (!backends->health || relay_settings_copy(settings, &backends->settings)) {
+		free(backends->health);
+		free(backends);
 		return NULL;
 	}
-	plan->references = 1;
+	backends->references = 1;
 	if (former)
-		inherit(plan, former);
-	return plan;
+		inherit(backends, former);
+	return backends;
 }
 
-struct plan *plan_get(struct plan *plan)
+struct backend_set *backend_set_get(struct backend_set *backends)
 {
-	plan->references++;
-	return plan;
+	backends->references++;
+	return backends;
 }
 
-void plan_put(struct plan *plan)
+void backend_set_put(struct backend_set *backends)
 {
-	if (!plan || --plan->references)
+	if (!backends || --backends->references)
 		return;
-	relay_settings_fini(&plan->settings);
-	free(plan->health);
-	free(plan);
+	relay_settings_fini(&backends->settings);
+	free(backends->health);
+	free(backends);
 }
 
 static bool is_tried(const struct tried *tried, size_t backend)
@@ -65,22 +66,22 @@ static bool is_tried(const struct tried *tried, size_t backend)
 }
 
 /* Keeps others away until the outcome is known. */
-static void probe(const struct plan *plan, struct health *health, int64_t now_ms)
+static void probe(const struct backend_set *backends, struct health *health, int64_t now_ms)
 {
-	uint32_t timeout = plan->settings.connect_timeout_ms;
+	uint32_t timeout = backends->settings.connect_timeout_ms;
 
 	health->probed = true;
 	health->skip_until_ms = now_ms + (timeout > SKIP_FIRST_MS ? timeout : SKIP_FIRST_MS);
 }
 
-int plan_choose(struct plan *plan, struct tried *tried, int64_t now_ms)
+int backend_set_choose(struct backend_set *backends, struct tried *tried, int64_t now_ms)
 {
-	size_t count = plan->settings.backend_count;
+	size_t count = backends->settings.backend_count;
 	int chosen = -1;
 
 	for (size_t i = 0; i < count; i++) {
-		size_t backend = (plan->next + i) % count;
-		const struct health *health = &plan->health[backend];
+		size_t backend = (backends->next + i) % count;
+		const struct health *health = &backends->health[backend];
 
 		if (is_tried(tried, backend))
 			continue;
@@ -89,21 +90,21 @@ int plan_choose(struct plan *plan, struct tried *tried, int64_t now_ms)
 			break;
 		}
 		if (chosen < 0 ||
-			health->skip_until_ms < plan->health[(size_t)chosen].skip_until_ms)
+			health->skip_until_ms < backends->health[(size_t)chosen].skip_until_ms)
 			chosen = (int)backend;
 	}
 	if (chosen < 0)
 		return -1;
 	tried->bits[chosen / 8] |= (uint8_t)(1 << (chosen % 8));
-	plan->next = ((size_t)chosen + 1) % count;
-	if (plan->health[chosen].failures && plan->health[chosen].skip_until_ms <= now_ms)
-		probe(plan, &plan->health[chosen], now_ms);
+	backends->next = ((size_t)chosen + 1) % count;
+	if (backends->health[chosen].failures && backends->health[chosen].skip_until_ms <= now_ms)
+		probe(backends, &backends->health[chosen], now_ms);
 	return chosen;
 }
 
-uint32_t plan_failed(struct plan *plan, int backend, int64_t now_ms)
+uint32_t backend_set_failed(struct backend_set *backends, int backend, int64_t now_ms)
 {
-	struct health *health = &plan->health[backend];
+	struct health *health = &backends->health[backend];
 	uint32_t skip = SKIP_FIRST_MS;
 
 	if (health->failures && !health->probed && health->skip_until_ms > now_ms)
@@ -118,9 +119,9 @@ uint32_t plan_failed(struct plan *plan, int backend, int64_t now_ms)
 	return skip;
 }
 
-bool plan_succeeded(struct plan *plan, int backend)
+bool backend_set_succeeded(struct backend_set *backends, int backend)
 {
-	struct health *health = &plan->health[backend];
+	struct health *health = &backends->health[backend];
 	bool had_failed = health->failures > 0;
 
 	health->connections++;

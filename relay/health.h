@@ -13,7 +13,7 @@ struct health {
 };
 
 /* Settings in force, shared by the connections that were begun under them. */
-struct plan {
+struct backend_set {
 	unsigned references;
 	struct relay_settings settings;
 	struct health *health; /* by backend */
@@ -25,11 +25,12 @@ struct tried {
 	uint8_t bits[RELAY_MOST_BACKENDS / 8];
 };
 
-/* A plan with one reference; keeps the health of backends that `former` (or NULL) has too. NULL
- * without memory. */
-struct plan *plan_new(const struct relay_settings *settings, const struct plan *former);
-struct plan *plan_get(struct plan *plan);
-void plan_put(struct plan *plan); /* NULL is allowed */
+/* A backends with one reference; keeps the health of backends that `former` (or NULL) has too. NULL
+ * out of memory. */
+struct backend_set *backend_set_new(
+	const struct relay_settings *settings, const struct backend_set *former);
+struct backend_set *backend_set_get(struct backend_set *backends);
+void backend_set_put(struct backend_set *backends); /* NULL is allowed */
 
 /*
  * The backend to try next: in turns, those that are not skipped first; then the others, since a
@@ -37,12 +38,12 @@ void plan_put(struct plan *plan); /* NULL is allowed */
  * time of being skipped is over is tried by one connection before it gets its turns again. -1: all
  * have been tried.
  */
-int plan_choose(struct plan *plan, struct tried *tried, int64_t now_ms);
+int backend_set_choose(struct backend_set *backends, struct tried *tried, int64_t now_ms);
 
 /* A backend could not be connected to; returns how long it is skipped, in milliseconds. Failures of
  * connections that were under way when it was first found to fail count once. */
-uint32_t plan_failed(struct plan *plan, int backend, int64_t now_ms);
+uint32_t backend_set_failed(struct backend_set *backends, int backend, int64_t now_ms);
 /* It could. True if it had failed before. */
-bool plan_succeeded(struct plan *plan, int backend);
+bool backend_set_succeeded(struct backend_set *backends, int backend);
 
 #endif

@@ -14,7 +14,7 @@ struct proxy_accept {
 	struct event readable, expired;
 	proxy_accepted *done;
 	void *context;
-	size_t length; /* octets that were consumed */
+	size_t length; /* bytes that were consumed */
 	uint8_t data[PROXY_PARSED_MOST];
 };
 
@@ -37,7 +37,7 @@ static void finish(
 	event_del(&accept->expired);
 	free(accept);
 	if (!header) {
-		pump_reset_socket(fd);
+		session_reset_socket(fd);
 		fd = -1;
 	}
 	done(context, fd, known ? &header->source : NULL, known ? &header->destination : NULL,
@@ -48,7 +48,7 @@ void proxy_accept_stop(struct proxy_accept *accept)
 {
 	event_del(&accept->readable);
 	event_del(&accept->expired);
-	pump_reset_socket(accept->fd);
+	session_reset_socket(accept->fd);
 	free(accept);
 }
 
@@ -77,7 +77,7 @@ static void on_expired(evutil_socket_t fd, short what, void *context)
 			       : "no PROXY header came in time");
 }
 
-/* Takes octets out of the socket that were peeked at. */
+/* Takes bytes out of the socket that were peeked at. */
 static bool consume(struct proxy_accept *accept, size_t length)
 {
 	if (length && recv(accept->fd, accept->data + accept->length, length, MSG_DONTWAIT) !=

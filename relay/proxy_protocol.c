@@ -172,7 +172,7 @@ static ssize_t parse_v1(const uint8_t *data, size_t length, struct proxy_header 
 	if (end + 1 < seen && data[end + 1] != '\n')
 		return err_set(err, -EPROTO, "a PROXY v1 header with a CR before its end");
 	if (end + 2 > V1_MOST)
-		return err_set(err, -EPROTO, "a PROXY v1 header of more than %d octets", V1_MOST);
+		return err_set(err, -EPROTO, "a PROXY v1 header of more than %d bytes", V1_MOST);
 	if (end + 2 > seen) {
 		*needed = end + 2 < V1_LEAST ? V1_LEAST : end + 2;
 		return 0;
@@ -186,7 +186,7 @@ static ssize_t parse_v1(const uint8_t *data, size_t length, struct proxy_header 
 	return (ssize_t)end + 2;
 }
 
-/* CRC-32C (RFC 4960, appendix B), with the four octets at `blank` counted as zero. */
+/* CRC-32C (RFC 4960, appendix B), with the four bytes at `blank` counted as zero. */
 static uint32_t checksum(const uint8_t *data, size_t length, size_t blank)
 {
 	uint32_t crc = 0xffffffffu;
@@ -212,7 +212,7 @@ static int check_tlvs(const uint8_t *data, size_t at, size_t length, struct err 
 		if (data[at] == TLV_CRC32C) {
 			if (size != 4)
 				return err_set(err, -EPROTO,
-					"a PROXY v2 header with a checksum of %zu octets", size);
+					"a PROXY v2 header with a checksum of %zu bytes", size);
 			if (checksum(data, length, value) !=
 				((uint32_t)get_u16(data + value) << 16 | get_u16(data + value + 2)))
 				return err_set(
@@ -223,7 +223,7 @@ static int check_tlvs(const uint8_t *data, size_t at, size_t length, struct err 
 	return 0;
 }
 
-/* The octets that the addresses take, or -1 for a family that the protocol does not have. */
+/* The bytes that the addresses take, or -1 for a family that the protocol does not have. */
 static int address_size(uint8_t family)
 {
 	switch (family) {
@@ -274,7 +274,7 @@ static ssize_t parse_v2(const uint8_t *data, size_t length, struct proxy_header 
 	}
 	whole = V2_FIXED + (size_t)get_u16(data + 14);
 	if (whole > PROXY_PARSED_MOST)
-		return err_set(err, -EPROTO, "a PROXY v2 header of %zu octets; %d are accepted",
+		return err_set(err, -EPROTO, "a PROXY v2 header of %zu bytes; %d are accepted",
 			whole, PROXY_PARSED_MOST);
 	size = address_size(data[13]);
 	/* A LOCAL header's family means nothing, and its body is skipped whatever it is. */
@@ -286,7 +286,7 @@ static ssize_t parse_v2(const uint8_t *data, size_t length, struct proxy_header 
 			data[13]);
 	if (whole < V2_FIXED + (size_t)size)
 		return err_set(err, -EPROTO,
-			"a PROXY v2 header of %zu octets, too short for its addresses", whole);
+			"a PROXY v2 header of %zu bytes, too short for its addresses", whole);
 	if (length < whole) {
 		*needed = whole;
 		return 0;

@@ -16,8 +16,8 @@
 
 enum proxy_version { PROXY_NONE, PROXY_V1, PROXY_V2 };
 
-#define PROXY_ENCODED_MOST 107	/* octets that proxy_encode writes at most */
-#define PROXY_PARSED_MOST  4096 /* octets of a header, TLVs included, that proxy_parse accepts */
+#define PROXY_ENCODED_MOST 107	/* bytes that proxy_encode writes at most */
+#define PROXY_PARSED_MOST  4096 /* bytes of a header, TLVs included, that proxy_parse accepts */
 
 struct proxy_header {
 	enum proxy_version version;
@@ -28,7 +28,7 @@ struct proxy_header {
 };
 
 /*
- * Writes a header into out (PROXY_ENCODED_MOST octets) and returns its length; 0 for PROXY_NONE.
+ * Writes a header into out (PROXY_ENCODED_MOST bytes) and returns its length; 0 for PROXY_NONE.
  * source and destination may both be NULL: LOCAL (v2), UNKNOWN (v1). Where only one of them is
  * IPv4, both are written as IPv6, the IPv4 one as ::ffff:a.b.c.d.
  */
@@ -36,7 +36,7 @@ size_t proxy_encode(enum proxy_version version, const struct addr_endpoint *sour
 	const struct addr_endpoint *destination, uint8_t *out);
 
 /*
- * Parses the header at the beginning of data, which may be any number of octets of a stream.
+ * Parses the header at the beginning of data, which may be any number of bytes of a stream.
  * Returns the header's length once all of it is there; 0 where more is needed, and *needed then is
  * the least length, counted from the beginning, that can make a difference; or -EPROTO, with the
  * reason, for what is not a header. *out and *needed are untouched otherwise.

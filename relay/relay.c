@@ -24,8 +24,8 @@ void relay_tell_room(struct relay *relay)
 	if (!relay->was_full || relay_full(relay))
 		return;
 	relay->was_full = false;
-	if (relay->events.room)
-		relay->events.room(relay->events.context);
+	if (relay->events.ready)
+		relay->events.ready(relay->events.context);
 }
 
 void connection_forget(struct connection *connection)
@@ -35,7 +35,7 @@ void connection_forget(struct connection *connection)
 	*connection->link = connection->next;
 	if (connection->next)
 		connection->next->link = connection->link;
-	plan_put(connection->plan);
+	backend_set_put(connection->backends);
 	free(connection->first);
 	free(connection);
 	relay->count--;
@@ -65,7 +65,7 @@ void relay_prepare(int fd)
 
 bool relay_wants_addresses(const struct relay *relay)
 {
-	const struct relay_settings *settings = &relay->plan->settings;
+	const struct relay_settings *settings = &relay->backends->settings;
 
 	return settings->proxy_protocol != PROXY_NONE || settings->source != RELAY_SOURCE_OWN ||
 	       settings->backends[0].target == RELAY_TO_NAT64;
@@ -79,7 +79,7 @@ bool relay_full(const struct relay *relay)
 /* What the backend gets before the client's own bytes. */
 static int make_first(struct connection *connection, const void *initial, size_t initial_length)
 {
-	enum proxy_version version = connection->plan->settings.proxy_protocol;
+	enum proxy_version version = connection->backends->settings.proxy_protocol;
 
 	if (version == PROXY_NONE && !initial_length)
 		return 0;
@@ -109,7 +109,7 @@ static void link_connection(struct relay *relay, struct connection *connection)
 		relay->was_full = true;
 }
 
-/* Takes the client's socket; NULL without memory. */
+/* Takes the client's socket; NULL out of memory. */
 static struct connection *connection_new(struct relay *relay, int client)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
@@ -117,12 +117,12 @@ static struct connection *connection_new(struct relay *relay, int client)
 	relay->report.taken++;
 	if (!connection) {
 		relay->report.failed++;
-		pump_reset_socket(client);
+		session_reset_socket(client);
 		return NULL;
 	}
 	connection->client = client;
 	connection->connecting = connection->backend = -1;
-	connection->plan = plan_get(relay->plan);
+	connection->backends = backend_set_get(relay->backends);
 	link_connection(relay, connection);
 	attempt_init(connection);
 	return connection;
@@ -149,46 +149,46 @@ void relay_take(struct relay *relay, int fd, const struct addr_endpoint *local,
 }
 
 static void keep_connection(struct connection *connection,
-	void (*give)(void *context, const struct relay_kept *kept), void *context)
+	void (*give)(void *context, const struct relay_saved *kept), void *context)
 {
 	struct relay *relay = connection->relay;
-	struct relay_kept kept = {
-		.pump = {.client = connection->client, .backend = -1},
+	struct relay_saved kept = {
+		.session = {.client = connection->client, .backend = -1},
 		.addressed = connection->addressed,
 		.local = connection->local,
 		.remote = connection->remote,
 	};
 
-	if (!connection->pump) {
+	if (!connection->session) {
 		attempt_give_up(connection);
 		give(context, &kept);
 		return;
 	}
 	relay->report.established--;
-	if (pump_keep(connection->pump, &kept.pump))
+	if (session_save(connection->session, &kept.session))
 		relay->report.failed++;
 	else
 		give(context, &kept);
 	connection_forget(connection);
 }
 
-void relay_keep(struct relay *relay, void (*give)(void *context, const struct relay_kept *kept),
+void relay_save(struct relay *relay, void (*give)(void *context, const struct relay_saved *kept),
 	void *context)
 {
 	while (relay->connections)
 		keep_connection(relay->connections, give, context);
 }
 
-void relay_resume(struct relay *relay, const struct pump_kept *kept)
+void relay_resume(struct relay *relay, const struct session_saved *kept)
 {
 	struct connection *connection = connection_new(relay, kept->client);
-	struct pump_kept lost = *kept;
+	struct session_saved lost = *kept;
 
 	if (connection) {
 		attempt_resume(connection, kept);
 		return;
 	}
-	pump_reset_socket(kept->backend);
+	session_reset_socket(kept->backend);
 	cleanup_close_fd(&lost.to_backend);
 	cleanup_close_fd(&lost.to_client);
 }
@@ -204,9 +204,9 @@ int relay_new(struct event_base *base, const struct relay_settings *settings,
 	relay->base = base;
 	relay->limits = *limits;
 	relay->events = *events;
-	relay->plan = plan_new(settings, NULL);
-	relay->hub = pump_hub_new(base, limits->pipes);
-	if (!relay->plan || !relay->hub) {
+	relay->backends = backend_set_new(settings, NULL);
+	relay->pool = session_pool_new(base, limits->pipes);
+	if (!relay->backends || !relay->pool) {
 		relay_free(relay);
 		return err_errno(err, -ENOMEM, "a relay");
 	}
@@ -222,22 +222,22 @@ void relay_free(struct relay *relay)
 	while (relay->connections) {
 		struct connection *connection = relay->connections;
 
-		if (!connection->pump) {
+		if (!connection->session) {
 			attempt_drop(connection);
 			continue;
 		}
-		pump_stop(connection->pump);
+		session_stop(connection->session);
 		connection_forget(connection);
 	}
-	plan_put(relay->plan);
-	pump_hub_free(relay->hub);
+	backend_set_put(relay->backends);
+	session_pool_free(relay->pool);
 	free(relay);
 }
 
 struct relay_report relay_report(const struct relay *relay)
 {
 	struct relay_report report = relay->report;
-	struct pump_counts counts = pump_hub_counts(relay->hub);
+	struct session_counts counts = session_pool_counts(relay->pool);
 
 	report.pipes = counts.pipes;
 	report.to_backends = counts.to_backends;
@@ -247,28 +247,28 @@ struct relay_report relay_report(const struct relay *relay)
 
 bool relay_report_backend(const struct relay *relay, size_t index, struct relay_backend_report *out)
 {
-	const struct plan *plan = relay->plan;
+	const struct backend_set *backends = relay->backends;
 	int64_t left;
 
-	if (index >= plan->settings.backend_count)
+	if (index >= backends->settings.backend_count)
 		return false;
-	left = plan->health[index].skip_until_ms - relay_now_ms();
+	left = backends->health[index].skip_until_ms - relay_now_ms();
 	*out = (struct relay_backend_report){
-		.connections = plan->health[index].connections,
-		.failures = plan->health[index].failures,
+		.connections = backends->health[index].connections,
+		.failures = backends->health[index].failures,
 		.retry_ms = left > 0 ? (uint32_t)left : 0,
 	};
-	relay_backend_format(&plan->settings.backends[index], out->text);
+	relay_backend_format(&backends->settings.backends[index], out->text);
 	return true;
 }
 
 int relay_reconfigure(struct relay *relay, const struct relay_settings *settings, struct err *err)
 {
-	struct plan *plan = plan_new(settings, relay->plan);
+	struct backend_set *backends = backend_set_new(settings, relay->backends);
 
-	if (!plan)
+	if (!backends)
 		return err_errno(err, -ENOMEM, "a relay's new settings");
-	plan_put(relay->plan);
-	relay->plan = plan;
+	backend_set_put(relay->backends);
+	relay->backends = backends;
 	return 0;
 }

@@ -27,7 +27,7 @@ struct relay_limits {
 
 /* Called from the event loop; each may be NULL. They may call the relay, but not free it. */
 struct relay_events {
-	void (*room)(void *context);		      /* relay_full() has become false */
+	void (*ready)(void *context);		      /* relay_full() has become false */
 	void (*empty)(void *context);		      /* the last connection has ended */
 	void (*say)(void *context, const char *text); /* for the log; no newline */
 	void *context;
@@ -41,7 +41,7 @@ struct relay_report {
 	uint64_t finished, reset, idle;
 	uint64_t failed;  /* no backend could be reached */
 	uint64_t refused; /* an address could not be mapped, or must not be reached */
-	uint64_t to_backends, to_clients; /* octets so far */
+	uint64_t to_backends, to_clients; /* bytes so far */
 };
 
 struct relay_backend_report {
@@ -66,26 +66,26 @@ struct relay_limits relay_limits_for(unsigned descriptors);
 /*
  * Takes an accepted, non-blocking stream socket, whatever becomes of it. local and remote are the
  * addresses that backends shall be told and that mappings go by: the socket's own, or what a PROXY
- * header said; both NULL for a connection without. initial are octets that were read from it
+ * header said; both NULL for a connection without. initial are bytes that were read from it
  * already; copied. The relay takes it even when it is full.
  */
 void relay_take(struct relay *relay, int fd, const struct addr_endpoint *local,
 	const struct addr_endpoint *remote, const void *initial, size_t initial_length);
 
 /* A connection that a relay has given up, for another to go on with, of another process perhaps. */
-struct relay_kept {
-	struct pump_kept pump; /* backend -1: it has none yet, and relay_take is for it */
-	bool addressed;	       /* local and remote are known */
+struct relay_saved {
+	struct session_saved session; /* backend -1: it has none yet, and relay_take is for it */
+	bool addressed;		      /* local and remote are known */
 	struct addr_endpoint local, remote;
 };
 
 /* Gives up all connections: each is shown to give, which takes its descriptors. Those that cannot
  * be kept, for want of descriptors or memory, are reset. */
-void relay_keep(struct relay *relay, void (*give)(void *context, const struct relay_kept *kept),
+void relay_save(struct relay *relay, void (*give)(void *context, const struct relay_saved *kept),
 	void *context);
 
 /* Goes on with a connection that has a backend; takes its descriptors, whatever becomes of it. */
-void relay_resume(struct relay *relay, const struct pump_kept *kept);
+void relay_resume(struct relay *relay, const struct session_saved *kept);
 
 /* Sets TCP_NODELAY, SO_KEEPALIVE and SO_OOBINLINE, as relayed connections should have them. Set on
  * a listening socket they are inherited; what comes otherwise needs the call for each. */

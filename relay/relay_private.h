@@ -16,25 +16,25 @@ struct connection {
 	int client;
 	bool addressed; /* local and remote are known */
 	struct addr_endpoint local, remote;
-	struct plan *plan; /* NULL once connected */
-	uint8_t *first;	   /* goes to the backend first: PROXY header, initial octets */
+	struct backend_set *backends; /* NULL once connected */
+	uint8_t *first;		      /* goes to the backend first: PROXY header, initial bytes */
 	size_t first_length;
 	struct tried tried;
 	int backend; /* index; -1: none chosen */
 	struct connect_target target;
 	int64_t give_up_ms; /* on this backend; 0: never */
-	int connecting;	    /* the backend's socket, until it is the pump's */
+	int connecting;	    /* the backend's socket, until it is the session's */
 	struct event event; /* on it, or a timer */
 	bool waiting;	    /* for a descriptor */
-	struct pump *pump;
+	struct session *session;
 };
 
 struct relay {
 	struct event_base *base;
 	struct relay_limits limits;
 	struct relay_events events;
-	struct plan *plan;
-	struct pump_hub *hub;
+	struct backend_set *backends;
+	struct session_pool *pool;
 	struct connection *connections;
 	unsigned count;
 	bool was_full;
@@ -50,18 +50,18 @@ int64_t relay_now_ms(void); /* monotonic */
 void attempt_init(struct connection *connection);
 
 /* For a connection that has been linked: chooses backends until one is connected, and then hands it
- * to a pump; or drops it. The connection may be gone afterwards. */
+ * to a session; or drops it. The connection may be gone afterwards. */
 void attempt_start(struct connection *connection);
 
-/* For a connection that has been linked, with its client's socket: starts the pump where another
+/* For a connection that has been linked, with its client's socket: starts the session where another
  * was; or drops it. */
-void attempt_resume(struct connection *connection, const struct pump_kept *kept);
+void attempt_resume(struct connection *connection, const struct session_saved *kept);
 
-/* Ends the attempt of a connection that has no pump, whose client is the caller's from now on; the
- * connection is forgotten. */
+/* Ends the attempt of a connection that has no session, whose client is the caller's from now on;
+ * the connection is forgotten. */
 void attempt_give_up(struct connection *connection);
 
-/* Resets and forgets a connection that has no pump; the caller counts why. */
+/* Resets and forgets a connection that has no session; the caller counts why. */
 void attempt_drop(struct connection *connection);
 
 /* Takes a connection out of its relay and frees it, and tells whoever waits for that. */

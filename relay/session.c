@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Two flows between two sockets, and the events that they wait for.
+// Two directions between two sockets, and the events that they wait for.
 #include "relay/session.h"
 
 #include <errno.h>
@@ -12,14 +12,14 @@
 #include "common/cleanup.h"
 #include "relay/direction.h"
 
-struct pump_hub {
+struct session_pool {
 	struct event_base *base;
-	struct pump_counts counts;
-	struct flow_shared shared;
+	struct session_counts counts;
+	struct direction_shared shared;
 };
 
 struct side {
-	struct pump *pump;
+	struct session *session;
 	int fd;
 	/* A socket that has sent its end can still fail, and the other has to hear of it; but it is
 	 * readable for ever then, so after_end waits for changes (edges) only. libevent takes no
@@ -29,49 +29,49 @@ struct side {
 	bool reading, writing, ending; /* which of them are added */
 };
 
-struct pump {
-	struct pump_hub *hub;
+struct session {
+	struct session_pool *pool;
 	struct side client, backend;
-	struct flow out, in; /* to the backend, and from it */
+	struct direction out, in; /* to the backend, and from it */
 	struct event idle;
 	uint32_t idle_timeout_ms;
 	int64_t moved_ms; /* when a byte last did; CLOCK_MONOTONIC_COARSE */
-	void (*ended)(void *context, enum pump_end end);
+	void (*ended)(void *context, enum session_end end);
 	void *context;
 };
 
-struct pump_hub *pump_hub_new(struct event_base *base, unsigned most_pipes)
+struct session_pool *session_pool_new(struct event_base *base, unsigned most_pipes)
 {
-	struct pump_hub *hub = calloc(1, sizeof(*hub));
+	struct session_pool *pool = calloc(1, sizeof(*pool));
 
-	if (!hub)
+	if (!pool)
 		return NULL;
-	hub->base = base;
-	hub->shared.pipes.most = most_pipes;
-	return hub;
+	pool->base = base;
+	pool->shared.pipes.most = most_pipes;
+	return pool;
 }
 
-void pump_hub_free(struct pump_hub *hub)
+void session_pool_free(struct session_pool *pool)
 {
-	if (hub)
-		pipes_trim(&hub->shared.pipes);
-	free(hub);
+	if (pool)
+		pipes_trim(&pool->shared.pipes);
+	free(pool);
 }
 
-struct pump_counts pump_hub_counts(const struct pump_hub *hub)
+struct session_counts session_pool_counts(const struct session_pool *pool)
 {
-	struct pump_counts counts = hub->counts;
+	struct session_counts counts = pool->counts;
 
-	counts.pipes = hub->shared.pipes.count;
+	counts.pipes = pool->shared.pipes.count;
 	return counts;
 }
 
-bool pump_hub_trim(struct pump_hub *hub)
+bool session_pool_trim(struct session_pool *pool)
 {
-	return pipes_trim(&hub->shared.pipes);
+	return pipes_trim(&pool->shared.pipes);
 }
 
-void pump_reset_socket(int fd)
+void session_reset_socket(int fd)
 {
 	struct linger now = {.l_onoff = 1, .l_linger = 0};
 
@@ -103,57 +103,57 @@ static bool watch_side(struct side *side, bool read, bool write, bool after_end)
 
 /* Waits for what each socket is to do next. False for want of memory: what is not watched would
  * stay for ever. */
-static bool settle(struct pump *pump)
+static bool settle(struct session *session)
 {
-	bool to_client = flow_holds(&pump->in), to_backend = flow_holds(&pump->out);
+	bool to_client = direction_holds(&session->in), to_backend = direction_holds(&session->out);
 
-	return watch_side(&pump->client, !pump->out.ended && !to_backend, to_client,
-		       pump->out.ended && !to_client) &&
-	       watch_side(&pump->backend, !pump->in.ended && !to_client, to_backend,
-		       pump->in.ended && !to_backend);
+	return watch_side(&session->client, !session->out.ended && !to_backend, to_client,
+		       session->out.ended && !to_client) &&
+	       watch_side(&session->backend, !session->in.ended && !to_client, to_backend,
+		       session->in.ended && !to_backend);
 }
 
-static void stop_watching(struct pump *pump)
+static void stop_watching(struct session *session)
 {
-	watch_side(&pump->client, false, false, false);
-	watch_side(&pump->backend, false, false, false);
-	if (pump->idle_timeout_ms)
-		event_del(&pump->idle);
+	watch_side(&session->client, false, false, false);
+	watch_side(&session->backend, false, false, false);
+	if (session->idle_timeout_ms)
+		event_del(&session->idle);
 }
 
 /* Leaves the sockets alone. */
-static void dissolve(struct pump *pump)
+static void dissolve(struct session *session)
 {
-	stop_watching(pump);
-	flow_fini(&pump->out);
-	flow_fini(&pump->in);
-	free(pump);
+	stop_watching(session);
+	direction_fini(&session->out);
+	direction_fini(&session->in);
+	free(session);
 }
 
-static void free_pump(struct pump *pump, bool reset)
+static void free_session(struct session *session, bool reset)
 {
-	int fds[] = {pump->client.fd, pump->backend.fd};
+	int fds[] = {session->client.fd, session->backend.fd};
 
-	dissolve(pump);
+	dissolve(session);
 	for (size_t i = 0; i < 2; i++) {
 		if (reset)
-			pump_reset_socket(fds[i]);
+			session_reset_socket(fds[i]);
 		else
 			close(fds[i]);
 	}
 }
 
-void pump_stop(struct pump *pump)
+void session_stop(struct session *session)
 {
-	free_pump(pump, true);
+	free_session(session, true);
 }
 
-static void end(struct pump *pump, enum pump_end how)
+static void end(struct session *session, enum session_end how)
 {
-	void (*ended)(void *context, enum pump_end end) = pump->ended;
-	void *context = pump->context;
+	void (*ended)(void *context, enum session_end end) = session->ended;
+	void *context = session->context;
 
-	free_pump(pump, how != PUMP_FINISHED);
+	free_session(session, how != SESSION_FINISHED);
 	ended(context, how);
 }
 
@@ -166,51 +166,51 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Notes what a flow has moved. */
-static void account(struct pump *pump, uint64_t *total, uint64_t octets)
+/* Notes what a direction has moved. */
+static void account(struct session *session, uint64_t *total, uint64_t bytes)
 {
-	if (!octets)
+	if (!bytes)
 		return;
-	*total += octets;
-	if (pump->idle_timeout_ms)
-		pump->moved_ms = now_ms();
+	*total += bytes;
+	if (session->idle_timeout_ms)
+		session->moved_ms = now_ms();
 }
 
-/* Runs a flow. The pump may be gone afterwards. */
-static void turn(struct pump *pump, struct flow *flow)
+/* Runs a direction. The session may be gone afterwards. */
+static void turn(struct session *session, struct direction *direction)
 {
-	struct pump_counts *counts = &pump->hub->counts;
-	uint64_t before = flow->octets;
-	int result = flow_run(flow);
+	struct session_counts *counts = &session->pool->counts;
+	uint64_t before = direction->bytes;
+	int result = direction_run(direction);
 
-	account(pump, flow == &pump->out ? &counts->to_backends : &counts->to_clients,
-		flow->octets - before);
+	account(session, direction == &session->out ? &counts->to_backends : &counts->to_clients,
+		direction->bytes - before);
 	if (result)
-		end(pump, PUMP_RESET);
-	else if (pump->out.shut && pump->in.shut)
-		end(pump, PUMP_FINISHED);
-	else if (!settle(pump))
-		end(pump, PUMP_RESET);
+		end(session, SESSION_RESET);
+	else if (session->out.shut && session->in.shut)
+		end(session, SESSION_FINISHED);
+	else if (!settle(session))
+		end(session, SESSION_RESET);
 }
 
 static void on_read(evutil_socket_t fd, short what, void *context)
 {
 	struct side *side = context;
-	struct pump *pump = side->pump;
+	struct session *session = side->session;
 
 	(void)fd;
 	(void)what;
-	turn(pump, side == &pump->client ? &pump->out : &pump->in);
+	turn(session, side == &session->client ? &session->out : &session->in);
 }
 
 static void on_write(evutil_socket_t fd, short what, void *context)
 {
 	struct side *side = context;
-	struct pump *pump = side->pump;
+	struct session *session = side->session;
 
 	(void)fd;
 	(void)what;
-	turn(pump, side == &pump->client ? &pump->in : &pump->out);
+	turn(session, side == &session->client ? &session->in : &session->out);
 }
 
 static void on_after_end(evutil_socket_t fd, short what, void *context)
@@ -221,7 +221,7 @@ static void on_after_end(evutil_socket_t fd, short what, void *context)
 
 	(void)what;
 	if (!getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) && error)
-		end(side->pump, PUMP_RESET);
+		end(side->session, SESSION_RESET);
 }
 
 static struct timeval to_timeval(int64_t ms)
@@ -232,120 +232,120 @@ static struct timeval to_timeval(int64_t ms)
 /* The timer is not moved with each byte; when it fires it looks at what is left. */
 static void on_idle(evutil_socket_t fd, short what, void *context)
 {
-	struct pump *pump = context;
-	int64_t left_ms = pump->moved_ms + pump->idle_timeout_ms - now_ms();
+	struct session *session = context;
+	int64_t left_ms = session->moved_ms + session->idle_timeout_ms - now_ms();
 	struct timeval left = to_timeval(left_ms);
 
 	(void)fd;
 	(void)what;
-	if (left_ms <= 0 || event_add(&pump->idle, &left))
-		end(pump, PUMP_IDLE);
+	if (left_ms <= 0 || event_add(&session->idle, &left))
+		end(session, SESSION_IDLE);
 }
 
-static void assign(struct pump *pump, struct side *side, int fd)
+static void assign(struct session *session, struct side *side, int fd)
 {
-	struct event_base *base = pump->hub->base;
+	struct event_base *base = session->pool->base;
 
-	side->pump = pump;
+	side->session = session;
 	side->fd = fd;
 	event_assign(&side->read, base, fd, EV_READ | EV_PERSIST, on_read, side);
 	event_assign(&side->write, base, fd, EV_WRITE | EV_PERSIST, on_write, side);
 	event_assign(&side->after_end, base, fd, EV_READ | EV_ET | EV_PERSIST, on_after_end, side);
 }
 
-static int start_idle(struct pump *pump)
+static int start_idle(struct session *session)
 {
-	struct timeval timeout = to_timeval(pump->idle_timeout_ms);
+	struct timeval timeout = to_timeval(session->idle_timeout_ms);
 
-	if (!pump->idle_timeout_ms)
+	if (!session->idle_timeout_ms)
 		return 0;
-	evtimer_assign(&pump->idle, pump->hub->base, on_idle, pump);
-	pump->moved_ms = now_ms();
-	return event_add(&pump->idle, &timeout) ? -ENOMEM : 0;
+	evtimer_assign(&session->idle, session->pool->base, on_idle, session);
+	session->moved_ms = now_ms();
+	return event_add(&session->idle, &timeout) ? -ENOMEM : 0;
 }
 
-/* In pump_kept.ended. */
+/* In session_saved.ended. */
 enum { OUT_ENDED = 1, OUT_SHUT = 2, IN_ENDED = 4, IN_SHUT = 8 };
 
-static unsigned ends(const struct pump *pump)
+static unsigned ends(const struct session *session)
 {
-	return (pump->out.ended ? OUT_ENDED : 0u) | (pump->out.shut ? OUT_SHUT : 0u) |
-	       (pump->in.ended ? IN_ENDED : 0u) | (pump->in.shut ? IN_SHUT : 0u);
+	return (session->out.ended ? OUT_ENDED : 0u) | (session->out.shut ? OUT_SHUT : 0u) |
+	       (session->in.ended ? IN_ENDED : 0u) | (session->in.shut ? IN_SHUT : 0u);
 }
 
-int pump_keep(struct pump *pump, struct pump_kept *out)
+int session_save(struct session *session, struct session_saved *out)
 {
 	int result;
 
-	*out = (struct pump_kept){
-		.client = pump->client.fd,
-		.backend = pump->backend.fd,
+	*out = (struct session_saved){
+		.client = session->client.fd,
+		.backend = session->backend.fd,
 		.to_backend = -1,
 		.to_client = -1,
-		.ended = ends(pump),
+		.ended = ends(session),
 	};
-	result = flow_keep(&pump->out, &out->to_backend);
+	result = direction_save(&session->out, &out->to_backend);
 	if (!result)
-		result = flow_keep(&pump->in, &out->to_client);
+		result = direction_save(&session->in, &out->to_client);
 	if (result) {
 		cleanup_close_fd(&out->to_backend);
-		free_pump(pump, true);
+		free_session(session, true);
 		return result;
 	}
-	dissolve(pump);
+	dissolve(session);
 	return 0;
 }
 
-static int resume(struct pump *pump, const struct pump_kept *kept)
+static int resume(struct session *session, const struct session_saved *kept)
 {
 	int out = 0, in = 0;
 
-	pump->out.ended = kept->ended & OUT_ENDED;
-	pump->out.shut = kept->ended & OUT_SHUT;
-	pump->in.ended = kept->ended & IN_ENDED;
-	pump->in.shut = kept->ended & IN_SHUT;
+	session->out.ended = kept->ended & OUT_ENDED;
+	session->out.shut = kept->ended & OUT_SHUT;
+	session->in.ended = kept->ended & IN_ENDED;
+	session->in.shut = kept->ended & IN_SHUT;
 	if (kept->to_backend >= 0)
-		out = flow_resume(&pump->out, kept->to_backend);
+		out = direction_resume(&session->out, kept->to_backend);
 	if (kept->to_client >= 0)
-		in = flow_resume(&pump->in, kept->to_client);
+		in = direction_resume(&session->in, kept->to_client);
 	return out ? out : in;
 }
 
-int pump_start(struct pump_hub *hub, const struct pump_request *request, struct pump **out,
-	struct err *err)
+int session_start(struct session_pool *pool, const struct session_request *request,
+	struct session **out, struct err *err)
 {
-	struct pump *pump = calloc(1, sizeof(*pump));
+	struct session *session = calloc(1, sizeof(*session));
 	int result = 0;
 
-	if (!pump)
+	if (!session)
 		return err_errno(err, -ENOMEM, "a new connection");
-	pump->hub = hub;
-	pump->idle_timeout_ms = request->idle_timeout_ms;
-	pump->ended = request->ended;
-	pump->context = request->context;
-	assign(pump, &pump->client, request->client);
-	assign(pump, &pump->backend, request->backend);
-	pump->out = (struct flow){.shared = &hub->shared,
-		.opposite = &pump->in,
+	session->pool = pool;
+	session->idle_timeout_ms = request->idle_timeout_ms;
+	session->ended = request->ended;
+	session->context = request->context;
+	assign(session, &session->client, request->client);
+	assign(session, &session->backend, request->backend);
+	session->out = (struct direction){.shared = &pool->shared,
+		.opposite = &session->in,
 		.from = request->client,
 		.to = request->backend};
-	pump->in = (struct flow){.shared = &hub->shared,
-		.opposite = &pump->out,
+	session->in = (struct direction){.shared = &pool->shared,
+		.opposite = &session->out,
 		.from = request->backend,
 		.to = request->client};
 	if (request->kept)
-		result = resume(pump, request->kept);
+		result = resume(session, request->kept);
 	else if (request->first_length)
-		result = flow_put(&pump->out, request->first, request->first_length);
+		result = direction_put(&session->out, request->first, request->first_length);
 	if (!result)
-		result = start_idle(pump);
-	if (!result && !settle(pump))
+		result = start_idle(session);
+	if (!result && !settle(session))
 		result = -ENOMEM;
 	if (result) {
-		dissolve(pump);
+		dissolve(session);
 		return err_errno(err, result, "starting to relay");
 	}
-	hub->counts.to_backends += pump->out.octets;
-	*out = pump;
+	pool->counts.to_backends += session->out.bytes;
+	*out = session;
 	return 0;
 }

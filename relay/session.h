@@ -6,8 +6,8 @@
  * (TCP; Unix sockets have no resets to send). A socket that cannot take more stops the reading of
  * the other: at most a pipe's content or 64 KiB wait in between, in each direction.
  *
- * All calls for one hub come from its event loop's thread. SIGPIPE must be ignored, since splice(2)
- * cannot be told not to raise it.
+ * All calls for one pool come from its event loop's thread. SIGPIPE must be ignored, since
+ * splice(2) cannot be told not to raise it.
  */
 #ifndef SOCKETBOX_RELAY_SESSION_H
 #define SOCKETBOX_RELAY_SESSION_H
@@ -19,62 +19,63 @@
 
 #include "common/err.h"
 
-enum pump_end {
-	PUMP_FINISHED, /* both directions ended, and all bytes were passed on */
-	PUMP_RESET,    /* one socket failed; the other was reset */
-	PUMP_IDLE,     /* nothing moved for the idle timeout; both were reset */
+enum session_end {
+	SESSION_FINISHED, /* both directions ended, and all bytes were passed on */
+	SESSION_RESET,	  /* one socket failed; the other was reset */
+	SESSION_IDLE,	  /* nothing moved for the idle timeout; both were reset */
 };
 
-struct pump;
-struct pump_hub; /* what the pumps of an event loop share */
+struct session;
+struct session_pool; /* what the sessions of an event loop share */
 
-struct pump_counts {
-	uint64_t to_backends, to_clients; /* octets, by all pumps so far */
+struct session_counts {
+	uint64_t to_backends, to_clients; /* bytes, by all sessions so far */
 	unsigned pipes;			  /* that exist, two descriptors each */
 };
 
-/* A hub that makes at most `most_pipes` pipes; pumps that get none copy through memory. NULL
- * without memory. To be freed after its pumps and before its event loop. */
-struct pump_hub *pump_hub_new(struct event_base *base, unsigned most_pipes);
-void pump_hub_free(struct pump_hub *hub); /* NULL is allowed */
-struct pump_counts pump_hub_counts(const struct pump_hub *hub);
-/* Closes the pipes that no pump uses now; true if there were any. */
-bool pump_hub_trim(struct pump_hub *hub);
+/* A pool that makes at most `most_pipes` pipes; sessions that get none copy through memory. NULL
+ * out of memory. To be freed after its sessions and before its event loop. */
+struct session_pool *session_pool_new(struct event_base *base, unsigned most_pipes);
+void session_pool_free(struct session_pool *pool); /* NULL is allowed */
+struct session_counts session_pool_counts(const struct session_pool *pool);
+/* Closes the pipes that no session uses now; true if there were any. */
+bool session_pool_trim(struct session_pool *pool);
 
-/* What a pump was at, for another one to go on with. */
-struct pump_kept {
+/* What a session was at, for another one to go on with. */
+struct session_saved {
 	int client, backend;
 	/* To read from what waits for the other side; -1: nothing does. */
 	int to_backend, to_client;
-	unsigned ended; /* the directions that have, as pump_keep writes them */
+	unsigned ended; /* the directions that have, as session_save writes them */
 };
 
-struct pump_request {
+struct session_request {
 	int client, backend; /* connected and non-blocking */
 	const void *first;   /* goes to the backend before what the client sends; copied */
 	size_t first_length;
-	/* NULL, or with the same sockets: goes on where that pump was, in place of what is first;
-	 * takes to_backend and to_client. */
-	const struct pump_kept *kept;
+	/* NULL, or with the same sockets: goes on where that session was, in place of what is
+	 * first; takes to_backend and to_client. */
+	const struct session_saved *kept;
 	uint32_t idle_timeout_ms; /* 0: none */
-	/* Called once, from the event loop, after both sockets are closed and the pump is freed. */
-	void (*ended)(void *context, enum pump_end end);
+	/* Called once, from the event loop, after both sockets are closed and the session is freed.
+	 */
+	void (*ended)(void *context, enum session_end end);
 	void *context;
 };
 
-/* On success the sockets are the pump's. On failure they stay the caller's, nothing has been read
- * from the client, and the errno is the backend's (or -ENOMEM). */
-int pump_start(struct pump_hub *hub, const struct pump_request *request, struct pump **out,
-	struct err *err);
+/* On success the sockets are the session's. On failure they stay the caller's, nothing has been
+ * read from the client, and the errno is the backend's (or -ENOMEM). */
+int session_start(struct session_pool *pool, const struct session_request *request,
+	struct session **out, struct err *err);
 
-/* Resets both sockets and frees the pump; `ended` is not called. */
-void pump_stop(struct pump *pump);
+/* Resets both sockets and frees the session; `ended` is not called. */
+void session_stop(struct session *session);
 
-/* Frees the pump; `ended` is not called. On success all descriptors in *out are the caller's;
+/* Frees the session; `ended` is not called. On success all descriptors in *out are the caller's;
  * otherwise both sockets have been reset. */
-int pump_keep(struct pump *pump, struct pump_kept *out);
+int session_save(struct session *session, struct session_saved *out);
 
 /* Closes a socket so that a TCP peer sees a reset, not an end. */
-void pump_reset_socket(int fd);
+void session_reset_socket(int fd);
 
 #endif

@@ -24,7 +24,7 @@ def world(tmp_path):
     made = World(tmp_path)
     yield made
     made.close()
-    assert not paths.SANITIZED or not made.complaints(), "\n".join(made.complaints())
+    assert not paths.SANITIZED or not made.diagnostics(), "\n".join(made.diagnostics())
 
 
 @pytest.fixture

@@ -75,11 +75,11 @@ int import_main(int argc, char **argv, struct err *err)
 
 	for (size_t i = 0; argc == 3 && i < sizeof(kinds) / sizeof(*kinds); i++) {
 		if (!strcmp(argv[1], kinds[i].kind))
-			return kinds[i].import(argv[2], err) ? VERB_FAILED : VERB_DONE;
+			return kinds[i].import(argv[2], err) ? EXIT_FAILED : EXIT_DONE;
 	}
 	if (argc == 3)
 		err_set(err, -EINVAL, "'%s' cannot be imported; write xinetd or systemd", argv[1]);
 	else
 		err_set(err, -EINVAL, "a kind and a file are needed");
-	return VERB_MISUSED;
+	return EXIT_USAGE;
 }

@@ -25,7 +25,7 @@ struct section_entry *section_find(struct section *section, const char *name);
 /* Its first word, "" if it has none, or NULL if there is no such entry. */
 const char *section_text(struct section *section, const char *name);
 
-/* The same, made if it is missing; NULL without memory or room. Not marked. */
+/* The same, made if it is missing; NULL out of memory or room. Not marked. */
 struct section_entry *section_entry(struct section *section, const char *name);
 
 /* -ENOMEM, also where the section is full. */

@@ -92,7 +92,7 @@ static void receive(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-static void on_room(void *context)
+static void on_ready(void *context)
 {
 	struct inetd *inetd = context;
 
@@ -103,7 +103,7 @@ static void on_room(void *context)
 static void on_retry(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd, (void)what;
-	on_room(context);
+	on_ready(context);
 }
 
 static void on_ended(void *context)
@@ -145,7 +145,7 @@ static int serve(struct inetd *inetd, const struct inetd_options *options, struc
 		.name = slash ? slash + 1 : program,
 		.cgroup_name = cgroup_name,
 		.log = print,
-		.room = on_room,
+		.ready = on_ready,
 		.ended = on_ended,
 		.context = inetd,
 	};
@@ -180,21 +180,21 @@ int inetd_main(int argc, char **argv, struct err *err)
 {
 	struct inetd inetd = {.socket = {.fd = -1}};
 	struct inetd_options options;
-	int result = VERB_MISUSED;
+	int result = EXIT_USAGE;
 
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	if (inetd_options_read(argc, argv, &options, err))
 		goto options_read;
 	spawn_raise_nofile();
-	result = VERB_FAILED;
+	result = EXIT_FAILED;
 	inetd.base = event_base_new();
 	if (!inetd.base)
 		err_errno(err, -ENOMEM, "event_base_new");
 	else if (!socket_open(options.socket, options.mode, options.settings->wait, &inetd.socket,
 			 err) &&
 		 !serve(&inetd, &options, err))
-		result = VERB_DONE;
+		result = EXIT_DONE;
 	socket_close(&inetd.socket);
 	if (inetd.base)
 		event_base_free(inetd.base);

@@ -18,7 +18,7 @@ enum { CTRTOOL_MISUSED = 1, CTRTOOL_FAILED = 2, CTRTOOL_NOT_EXECUTED = 127 };
 static int open_next(const struct ctrtool_options *options, size_t index, struct err *err)
 {
 	cleanup_close int fd = -1, lowest = -1;
-	int result = make_socket(&options->plans[index], &fd, err);
+	int result = make_socket(&options->specs[index], &fd, err);
 
 	if (result) {
 		err_prefix(err, "socket %zu", index);
@@ -32,7 +32,7 @@ static int open_next(const struct ctrtool_options *options, size_t index, struct
 	}
 	if (fcntl(fd, F_SETFD, 0))
 		return err_errno(err, -errno, "passing socket %zu", index);
-	result = pass_tell("CTRTOOL_NS_OPEN_FILE_FD_", options->offset + index, fd, err);
+	result = listen_fds_tell("CTRTOOL_NS_OPEN_FILE_FD_", options->offset + index, fd, err);
 	if (!result)
 		take_fd(&fd); /* the program's */
 	return result;

@@ -100,34 +100,34 @@ static int read_preset(
 		err, -EINVAL, "-%c takes a number or a known name, not '%.64s'", option, text);
 }
 
-static int read_flags(
-	int option, const char *flags, struct plan *plan, bool *scope_is_number, struct err *err)
+static int read_flags(int option, const char *flags, struct socket_spec *spec,
+	bool *scope_is_number, struct err *err)
 {
 	for (; *flags; flags++) {
 		switch (*flags) {
 		case 'a':
-			plan->reuseaddr = true;
+			spec->reuseaddr = true;
 			break;
 		case 'p':
-			plan->reuseport = true;
+			spec->reuseport = true;
 			break;
 		case 'f':
-			plan->freebind = true;
+			spec->freebind = true;
 			break;
 		case 't':
-			plan->transparent = true;
+			spec->transparent = true;
 			break;
 		case 'd':
-			plan->defer_accept_s = 1;
+			spec->defer_accept_s = 1;
 			break;
 		case 'o':
-			plan->v6only = 1;
+			spec->v6only = 1;
 			break;
 		case 'O':
-			plan->v6only = 0;
+			spec->v6only = 0;
 			break;
 		case 'e':
-			plan->nodelay = true;
+			spec->nodelay = true;
 			break;
 		case 'I':
 			*scope_is_number = true;
@@ -152,10 +152,10 @@ static int bad_address(int option, const char *text, struct err *err)
 
 /* ADDRESS,PORT[,FLAGS[,SCOPE]]. Empty parts count for nothing: "::,80,,eth0" has the flags e, t,
  * h and 0, as in the original; "::,80,:,eth0" has none. */
-static int read_address(int option, const char *text, struct plan *plan, struct err *err)
+static int read_address(int option, const char *text, struct socket_spec *spec, struct err *err)
 {
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&plan->address;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&plan->address;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&spec->address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&spec->address;
 	cleanup_free char *copy = strdup(text);
 	char *rest = NULL, *host = copy ? strtok_r(copy, ",", &rest) : NULL;
 	const char *port = host ? strtok_r(NULL, ",", &rest) : NULL;
@@ -168,33 +168,33 @@ static int read_address(int option, const char *text, struct plan *plan, struct 
 		inet_pton(option == '6' ? AF_INET6 : AF_INET, host,
 			option == '6' ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr) != 1)
 		return bad_address(option, text, err);
-	if (flags && read_flags(option, flags, plan, &scope_is_number, err))
+	if (flags && read_flags(option, flags, spec, &scope_is_number, err))
 		return -EINVAL;
 	if (option == '4') {
 		v4->sin_family = AF_INET;
 		v4->sin_port = htons((uint16_t)number);
-		plan->address_size = sizeof(*v4);
+		spec->address_size = sizeof(*v4);
 		return 0;
 	}
 	v6->sin6_family = AF_INET6;
 	v6->sin6_port = htons((uint16_t)number);
-	plan->address_size = sizeof(*v6);
+	spec->address_size = sizeof(*v6);
 	if (scope_is_number) {
 		if (!scope || read_number(option, scope, UINT32_MAX, &number, NULL))
 			return bad_address(option, text, err);
 		v6->sin6_scope_id = (uint32_t)number;
 	} else if (scope) {
-		if (strlen(scope) >= sizeof(plan->scope))
+		if (strlen(scope) >= sizeof(spec->scope))
 			return bad_address(option, text, err);
-		strcpy(plan->scope, scope);
+		strcpy(spec->scope, scope);
 	}
 	return 0;
 }
 
 /* A path that fills sun_path has no NUL behind it: bind(2) takes it so. */
-static int read_path(const char *text, struct plan *plan, struct err *err)
+static int read_path(const char *text, struct socket_spec *spec, struct err *err)
 {
-	struct sockaddr_un *address = (struct sockaddr_un *)&plan->address;
+	struct sockaddr_un *address = (struct sockaddr_un *)&spec->address;
 	size_t length = strlen(text);
 
 	if (!length || length > sizeof(address->sun_path))
@@ -204,64 +204,64 @@ static int read_path(const char *text, struct plan *plan, struct err *err)
 	memcpy(address->sun_path, text, length);
 	if (*text == '@')
 		address->sun_path[0] = '\0';
-	plan->address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+	spec->address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 	return 0;
 }
 
 static int add(struct ctrtool_options *options, struct err *err)
 {
-	struct plan *plans =
-		reallocarray(options->plans, options->count + 1, sizeof(*options->plans));
+	struct socket_spec *specs =
+		reallocarray(options->specs, options->count + 1, sizeof(*options->specs));
 
-	if (!plans)
+	if (!specs)
 		return err_errno(err, -ENOMEM, "reading the command line");
-	options->plans = plans;
-	plans[options->count] = PLAN_INIT;
-	plans[options->count].domain = AF_INET6;
-	plans[options->count++].type = SOCK_STREAM;
+	options->specs = specs;
+	specs[options->count] = SOCKET_SPEC_INIT;
+	specs[options->count].domain = AF_INET6;
+	specs[options->count++].type = SOCK_STREAM;
 	return 0;
 }
 
 /* An option that is about one socket. */
-static int take_for(struct plan *plan, int option, struct err *err)
+static int take_for(struct socket_spec *spec, int option, struct err *err)
 {
 	unsigned long long number = 0;
 	int result;
 
 	switch (option) {
 	case 'U':
-		plan->place.userns = true;
+		spec->place.userns = true;
 		return 0;
 	case 'A':
-		plan->place.anonymous = true;
+		spec->place.anonymous = true;
 		return 0;
 	case 'N':
 		/* A file, always: what has no slash is in the working directory. */
-		if (!*optarg || strlen(optarg) >= sizeof(plan->place.netns) - 2)
+		if (!*optarg || strlen(optarg) >= sizeof(spec->place.netns) - 2)
 			return err_set(err, -EINVAL, "-N takes the path of a namespace");
-		strcpy(plan->place.netns, strchr(optarg, '/') ? "" : "./");
-		strcat(plan->place.netns, optarg);
+		strcpy(spec->place.netns, strchr(optarg, '/') ? "" : "./");
+		strcat(spec->place.netns, optarg);
 		return 0;
 	case 'd':
-		return read_preset(option, optarg, domains, &plan->domain, err);
+		return read_preset(option, optarg, domains, &spec->domain, err);
 	case 't':
-		return read_preset(option, optarg, types, &plan->type, err);
+		return read_preset(option, optarg, types, &spec->type, err);
 	case 'p':
-		return read_preset(option, optarg, protocols, &plan->protocol, err);
+		return read_preset(option, optarg, protocols, &spec->protocol, err);
 	case 'l':
 		result = read_number(option, optarg, INT_MAX, &number, err);
 		if (!result) {
-			plan->backlog = (int)number;
-			plan->listen = number > 0; /* 0 is the original's "not" */
+			spec->backlog = (int)number;
+			spec->listen = number > 0; /* 0 is the original's "not" */
 		}
 		return result;
 	default:
-		if (plan->address_size)
+		if (spec->address_size)
 			return err_set(err, -EINVAL,
 				"-%c %.64s: this socket already has an address; begin another with -n",
 				option, optarg);
-		return option == 'P' ? read_path(optarg, plan, err)
-				     : read_address(option, optarg, plan, err);
+		return option == 'P' ? read_path(optarg, spec, err)
+				     : read_address(option, optarg, spec, err);
 	}
 }
 
@@ -282,22 +282,22 @@ static int take(struct ctrtool_options *options, int option, struct err *err)
 		return read_number(option, optarg, LLONG_MAX, &options->offset, err);
 	if (!options->count)
 		return err_set(err, -EINVAL, "-%c is about a socket: it stands after -n", option);
-	return take_for(&options->plans[options->count - 1], option, err);
+	return take_for(&options->specs[options->count - 1], option, err);
 }
 
 /* What only the whole of a socket's options shows. */
-static int finish(struct plan *plan, struct err *err)
+static int finish(struct socket_spec *spec, struct err *err)
 {
-	int family = ((const struct sockaddr *)&plan->address)->sa_family;
+	int family = ((const struct sockaddr *)&spec->address)->sa_family;
 
-	if (plan->address_size && family != plan->domain)
+	if (spec->address_size && family != spec->domain)
 		return err_set(err, -EINVAL, "%s (without -d, a socket is inet6)",
 			family == AF_INET    ? "-4 needs -d inet"
 			: family == AF_INET6 ? "-6 needs -d inet6"
 					     : "-P needs -d unix");
-	plan->place.netns_is_userns = plan->place.anonymous && plan->place.userns;
-	if (!plan->place.netns[0])
-		plan->place.userns = false; /* as in the original, -U is nothing without -N */
+	spec->place.netns_is_userns = spec->place.anonymous && spec->place.userns;
+	if (!spec->place.netns[0])
+		spec->place.userns = false; /* as in the original, -U is nothing without -N */
 	return 0;
 }
 
@@ -320,7 +320,7 @@ int ctrtool_options_parse(int argc, char **argv, struct ctrtool_options *options
 	while (!result && (option = getopt(argc, argv, OPTIONS)) != -1)
 		result = take(options, option, err);
 	for (size_t i = 0; i < options->count && !result; i++)
-		result = finish(&options->plans[i], err);
+		result = finish(&options->specs[i], err);
 	if (!result && !argv[optind])
 		result = err_set(err, -EINVAL, "no program is named");
 	options->command = argv + optind;
@@ -333,6 +333,6 @@ int ctrtool_options_parse(int argc, char **argv, struct ctrtool_options *options
 
 void ctrtool_options_fini(struct ctrtool_options *options)
 {
-	free(options->plans);
+	free(options->specs);
 	*options = (struct ctrtool_options){0};
 }

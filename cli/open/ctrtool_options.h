@@ -9,7 +9,7 @@
 #include "common/err.h"
 
 struct ctrtool_options {
-	struct plan *plans; /* owned, in the order of -n */
+	struct socket_spec *specs; /* owned, in the order of -n */
 	size_t count;
 	unsigned long long offset; /* of the first one's number: -o */
 	char **command;		   /* in argv; NULL-terminated, not empty */

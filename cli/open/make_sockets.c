@@ -20,24 +20,24 @@
 
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 
-static int set_options(int fd, const struct plan *plan, struct err *err)
+static int set_options(int fd, const struct socket_spec *spec, struct err *err)
 {
-	bool v6 = plan->domain == AF_INET6;
+	bool v6 = spec->domain == AF_INET6;
 	int ip = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
 	const struct {
 		const char *name, *remedy;
 		bool wanted;
 		int level, option, value;
 	} options[] = {
-		{"reuseaddr", "", plan->reuseaddr, SOL_SOCKET, SO_REUSEADDR, 1},
-		{"reuseport", "", plan->reuseport, SOL_SOCKET, SO_REUSEPORT, 1},
-		{"freebind", "", plan->freebind, ip, v6 ? IPV6_FREEBIND : IP_FREEBIND, 1},
+		{"reuseaddr", "", spec->reuseaddr, SOL_SOCKET, SO_REUSEADDR, 1},
+		{"reuseport", "", spec->reuseport, SOL_SOCKET, SO_REUSEPORT, 1},
+		{"freebind", "", spec->freebind, ip, v6 ? IPV6_FREEBIND : IP_FREEBIND, 1},
 		{"transparent", " (needs CAP_NET_ADMIN in its network namespace)",
-			plan->transparent, ip, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1},
-		{"v6only", "", plan->v6only >= 0, IPPROTO_IPV6, IPV6_V6ONLY, plan->v6only},
-		{"defer-accept", "", plan->defer_accept_s > 0, IPPROTO_TCP, TCP_DEFER_ACCEPT,
-			plan->defer_accept_s},
-		{"nodelay", "", plan->nodelay, IPPROTO_TCP, TCP_NODELAY, 1},
+			spec->transparent, ip, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1},
+		{"v6only", "", spec->v6only >= 0, IPPROTO_IPV6, IPV6_V6ONLY, spec->v6only},
+		{"defer-accept", "", spec->defer_accept_s > 0, IPPROTO_TCP, TCP_DEFER_ACCEPT,
+			spec->defer_accept_s},
+		{"nodelay", "", spec->nodelay, IPPROTO_TCP, TCP_NODELAY, 1},
 	};
 
 	for (size_t i = 0; i < COUNT(options); i++) {
@@ -46,9 +46,9 @@ static int set_options(int fd, const struct plan *plan, struct err *err)
 			return err_errno(
 				err, -errno, "setting %s%s", options[i].name, options[i].remedy);
 	}
-	if (plan->interface[0] && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, plan->interface,
-					  (socklen_t)strlen(plan->interface)))
-		return err_errno(err, -errno, "binding to interface %s", plan->interface);
+	if (spec->interface[0] && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, spec->interface,
+					  (socklen_t)strlen(spec->interface)))
+		return err_errno(err, -errno, "binding to interface %s", spec->interface);
 	return 0;
 }
 
@@ -62,14 +62,14 @@ static int find_scope(const char *scope, uint32_t *index, struct err *err)
 	return 0;
 }
 
-static int explain_bind(int code, const struct plan *plan, struct err *err)
+static int explain_bind(int code, const struct socket_spec *spec, struct err *err)
 {
-	const struct sockaddr *address = (const struct sockaddr *)&plan->address;
+	const struct sockaddr *address = (const struct sockaddr *)&spec->address;
 	char text[ADDR_TEXT_SIZE] = "the address";
 	struct addr_endpoint endpoint;
 	const char *remedy = "";
 
-	if (!addr_from_sockaddr(&plan->address, plan->address_size, &endpoint))
+	if (!addr_from_sockaddr(&spec->address, spec->address_size, &endpoint))
 		addr_endpoint_format(&endpoint, text);
 	if (code == -EADDRINUSE)
 		remedy = " by another socket; stop its program, or see reuseport";
@@ -78,55 +78,55 @@ static int explain_bind(int code, const struct plan *plan, struct err *err)
 	else if (code == -EACCES)
 		remedy =
 			"; ports below net.ipv4.ip_unprivileged_port_start (1024) need CAP_NET_BIND_SERVICE";
-	else if (address->sa_family != plan->domain)
+	else if (address->sa_family != spec->domain)
 		remedy = "; it is of another family than the socket";
 	return err_set(err, code, "binding %s: %s%s", text, strerror(-code), remedy);
 }
 
-static int bind_address(int fd, const struct plan *plan, struct err *err)
+static int bind_address(int fd, const struct socket_spec *spec, struct err *err)
 {
-	struct sockaddr_storage address = plan->address;
+	struct sockaddr_storage address = spec->address;
 
-	if (plan->scope[0]) {
+	if (spec->scope[0]) {
 		int result = find_scope(
-			plan->scope, &((struct sockaddr_in6 *)&address)->sin6_scope_id, err);
+			spec->scope, &((struct sockaddr_in6 *)&address)->sin6_scope_id, err);
 
 		if (result)
 			return result;
 	}
-	if (bind(fd, (struct sockaddr *)&address, plan->address_size))
-		return explain_bind(-errno, plan, err);
+	if (bind(fd, (struct sockaddr *)&address, spec->address_size))
+		return explain_bind(-errno, spec, err);
 	return 0;
 }
 
 /* All that depends on the namespaces of the calling process. */
-static int make_here(const struct plan *plan, int *fd_out, struct err *err)
+static int make_here(const struct socket_spec *spec, int *fd_out, struct err *err)
 {
-	cleanup_close int fd = socket(plan->domain, plan->type | SOCK_CLOEXEC, plan->protocol);
+	cleanup_close int fd = socket(spec->domain, spec->type | SOCK_CLOEXEC, spec->protocol);
 	int result;
 
 	if (fd < 0)
 		return err_errno(err, -errno, "making a socket of domain %d, type %d, protocol %d",
-			plan->domain, plan->type, plan->protocol);
-	result = set_options(fd, plan, err);
-	if (!result && plan->address_size && plan->domain != AF_UNIX)
-		result = bind_address(fd, plan, err);
+			spec->domain, spec->type, spec->protocol);
+	result = set_options(fd, spec, err);
+	if (!result && spec->address_size && spec->domain != AF_UNIX)
+		result = bind_address(fd, spec, err);
 	if (!result)
 		*fd_out = take_fd(&fd);
 	return result;
 }
 
-static _Noreturn void be_child(const struct plan *plan, int channel)
+static _Noreturn void be_child(const struct socket_spec *spec, int channel)
 {
 	struct err err = {0};
 	int fd = -1;
 
-	if (!place_enter(&plan->place, &err))
-		make_here(plan, &fd, &err);
+	if (!place_enter(&spec->place, &err))
+		make_here(spec, &fd, &err);
 	_exit(channel_send(channel, &err, sizeof(err), fd, 0) ? 1 : 0);
 }
 
-static int make_there(const struct plan *plan, int *fd, struct err *err)
+static int make_there(const struct socket_spec *spec, int *fd, struct err *err)
 {
 	struct err told = {.code = -EIO, .text = "the child that was to make the socket died"};
 	ssize_t length;
@@ -138,7 +138,7 @@ static int make_there(const struct plan *plan, int *fd, struct err *err)
 	pid = fork();
 	if (!pid) {
 		close(channel[0]);
-		be_child(plan, channel[1]);
+		be_child(spec, channel[1]);
 	}
 	close(channel[1]);
 	if (pid < 0) {
@@ -154,16 +154,16 @@ static int make_there(const struct plan *plan, int *fd, struct err *err)
 	return told.code ? err_set(err, told.code, "%s", told.text) : 0;
 }
 
-int make_socket(const struct plan *plan, int *fd_out, struct err *err)
+int make_socket(const struct socket_spec *spec, int *fd_out, struct err *err)
 {
 	cleanup_close int fd = -1;
-	int result = place_is_here(&plan->place) ? make_here(plan, &fd, err)
-						 : make_there(plan, &fd, err);
+	int result = place_is_here(&spec->place) ? make_here(spec, &fd, err)
+						 : make_there(spec, &fd, err);
 
-	if (!result && plan->address_size && plan->domain == AF_UNIX)
-		result = path_bind(fd, plan, err);
-	if (!result && plan->listen && listen(fd, plan->backlog))
-		result = explain_bind(-errno, plan, err);
+	if (!result && spec->address_size && spec->domain == AF_UNIX)
+		result = path_bind(fd, spec, err);
+	if (!result && spec->listen && listen(fd, spec->backlog))
+		result = explain_bind(-errno, spec, err);
 	if (!result)
 		*fd_out = take_fd(&fd);
 	return result;

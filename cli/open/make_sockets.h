@@ -7,12 +7,12 @@
 #include "common/err.h"
 
 /*
- * *fd is the caller's, close-on-exec, and blocking unless the plan's type says otherwise. Unix
+ * *fd is the caller's, close-on-exec, and blocking unless the spec's type says otherwise. Unix
  * sockets are bound, and all made to listen, by the calling process: their files belong to it, and
  * a client's SO_PEERCRED names it and so the program that it becomes. Forks where the place is
  * another; call it in a process with one thread. What the kernel refuses
  * comes back as it says, with the remedy in *err.
  */
-int make_socket(const struct plan *plan, int *fd, struct err *err);
+int make_socket(const struct socket_spec *spec, int *fd, struct err *err);
 
 #endif

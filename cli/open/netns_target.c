@@ -14,7 +14,7 @@
 
 #include "common/cleanup.h"
 
-bool place_is_here(const struct plan_place *place)
+bool place_is_here(const struct netns_target *place)
 {
 	return !place->netns[0] && !place->anonymous;
 }
@@ -23,7 +23,7 @@ bool place_is_here(const struct plan_place *place)
 static int open_namespace(const char *text, int kind, int *fd_out, struct err *err)
 {
 	const char *format = "/run/netns/%s", *what = kind == CLONE_NEWNET ? "network" : "user";
-	char path[PLAN_NETNS_SIZE + 32];
+	char path[SOCKET_SPEC_NETNS_SIZE + 32];
 	cleanup_close int fd = -1;
 
 	if (strchr(text, '/'))
@@ -79,7 +79,7 @@ static int enter_owner(int netns, const char *text, struct err *err)
 	return enter_userns(userns, text, err);
 }
 
-static int enter_netns(const struct plan_place *place, struct err *err)
+static int enter_netns(const struct netns_target *place, struct err *err)
 {
 	cleanup_close int netns = -1;
 	int result = open_namespace(place->netns, CLONE_NEWNET, &netns, err);
@@ -96,7 +96,7 @@ static int enter_netns(const struct plan_place *place, struct err *err)
 	return 0;
 }
 
-static int make_netns(const struct plan_place *place, struct err *err)
+static int make_netns(const struct netns_target *place, struct err *err)
 {
 	int kind = place->netns_is_userns ? CLONE_NEWUSER : CLONE_NEWNET;
 	cleanup_close int of = -1;
@@ -110,7 +110,7 @@ static int make_netns(const struct plan_place *place, struct err *err)
 	return unshare(CLONE_NEWNET) ? err_errno(err, -errno, "making a network namespace") : 0;
 }
 
-int place_enter(const struct plan_place *place, struct err *err)
+int place_enter(const struct netns_target *place, struct err *err)
 {
 	return place->anonymous ? make_netns(place, err) : enter_netns(place, err);
 }

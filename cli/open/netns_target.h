@@ -7,7 +7,7 @@
 #include "common/err.h"
 
 /* True if sockets for this place are made where the caller is. */
-bool place_is_here(const struct plan_place *place);
+bool place_is_here(const struct netns_target *place);
 
 /*
  * Moves the calling process there for good: call it in a child with one thread. Enters the user
@@ -15,6 +15,6 @@ bool place_is_here(const struct plan_place *place);
  * enter the network namespace otherwise; the process has all capabilities there then, and none
  * elsewhere, and it is closed to ptrace(2) by that namespace's processes.
  */
-int place_enter(const struct plan_place *place, struct err *err);
+int place_enter(const struct netns_target *place, struct err *err);
 
 #endif

@@ -13,8 +13,8 @@
 #include "common/cleanup.h"
 
 struct request {
-	struct plan_place place; /* of specs that name none */
-	const char **specs;	 /* as long as argv, NULL-terminated */
+	struct netns_target place; /* of specs that name none */
+	const char **texts;	   /* as long as argv, NULL-terminated */
 	size_t count;
 	char **command;
 };
@@ -59,7 +59,7 @@ static int parse(int argc, char **argv, struct request *request, struct err *err
 		else if (!strcmp(argv[optind - 1], "--"))
 			ended = true;
 		else if (optind < argc)
-			request->specs[request->count++] = argv[optind++];
+			request->texts[request->count++] = argv[optind++];
 		if (result)
 			return result;
 	}
@@ -74,35 +74,35 @@ static int parse(int argc, char **argv, struct request *request, struct err *err
 }
 
 static int read_spec(
-	const struct request *request, const char *spec, struct plan *plan, struct err *err)
+	const struct request *request, const char *text, struct socket_spec *spec, struct err *err)
 {
-	int result = spec_parse(spec, plan, err);
+	int result = spec_parse(text, spec, err);
 
 	if (result)
 		return result;
-	if (!plan->place.netns[0]) {
-		strcpy(plan->place.netns, request->place.netns);
-		plan->place.userns |= request->place.userns;
+	if (!spec->place.netns[0]) {
+		strcpy(spec->place.netns, request->place.netns);
+		spec->place.userns |= request->place.userns;
 	}
-	if (plan->place.userns && !plan->place.netns[0])
+	if (spec->place.userns && !spec->place.netns[0])
 		return err_set(err, -EINVAL,
 			"%s: userns is that of a network namespace: name it with --netns or netns=",
-			spec);
+			text);
 	return 0;
 }
 
-static int make_all(const struct request *request, const struct plan *plans, struct pass *sockets,
-	struct err *err)
+static int make_all(const struct request *request, const struct socket_spec *specs,
+	struct listen_fds *sockets, struct err *err)
 {
 	for (size_t i = 0; i < request->count; i++) {
 		cleanup_close int fd = -1;
-		int result = make_socket(&plans[i], &fd, err);
+		int result = make_socket(&specs[i], &fd, err);
 
 		if (result) {
-			err_prefix(err, "%s", request->specs[i]);
+			err_prefix(err, "%s", request->texts[i]);
 			return result;
 		}
-		result = pass_add(sockets, fd, plans[i].name, err);
+		result = listen_fds_add(sockets, fd, specs[i].name, err);
 		if (result)
 			return result;
 		take_fd(&fd);
@@ -112,26 +112,26 @@ static int make_all(const struct request *request, const struct plan *plans, str
 
 int open_main(int argc, char **argv, struct err *err)
 {
-	cleanup_free const char **specs = calloc((size_t)argc + 1, sizeof(*specs));
-	cleanup_free struct plan *plans = calloc((size_t)argc + 1, sizeof(*plans));
-	struct request request = {.specs = specs};
-	struct pass sockets = {0};
+	cleanup_free const char **texts = calloc((size_t)argc + 1, sizeof(*texts));
+	cleanup_free struct socket_spec *specs = calloc((size_t)argc + 1, sizeof(*specs));
+	struct request request = {.texts = texts};
+	struct listen_fds sockets = {0};
 
-	if (!specs || !plans) {
+	if (!texts || !specs) {
 		err_errno(err, -ENOMEM, "reading the command line");
-		return VERB_FAILED;
+		return EXIT_FAILED;
 	}
 	if (parse(argc, argv, &request, err))
-		return VERB_MISUSED;
+		return EXIT_USAGE;
 	/* All are read before the first is made: a slip in the last one leaves nothing behind. */
 	for (size_t i = 0; i < request.count; i++) {
-		if (read_spec(&request, specs[i], &plans[i], err))
-			return VERB_MISUSED;
+		if (read_spec(&request, texts[i], &specs[i], err))
+			return EXIT_USAGE;
 	}
-	if (!make_all(&request, plans, &sockets, err) && !pass_to_program(&sockets, err)) {
+	if (!make_all(&request, specs, &sockets, err) && !listen_fds_to_program(&sockets, err)) {
 		execvp(request.command[0], request.command);
 		err_errno(err, -errno, "cannot execute %s", request.command[0]);
 	}
-	pass_fini(&sockets);
-	return VERB_FAILED;
+	listen_fds_fini(&sockets);
+	return EXIT_FAILED;
 }

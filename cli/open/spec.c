@@ -64,7 +64,7 @@ static void show(const char *text, size_t from, char *shown)
 	shown[used] = '\0';
 }
 
-/* Fills the error: what is wrong, the spec, and a caret below its octet `at`. */
+/* Fills the error: what is wrong, the spec, and a caret below its byte `at`. */
 __attribute__((format(printf, 3, 4))) static int fail(
 	const struct reader *reader, size_t at, const char *format, ...)
 {
@@ -123,23 +123,23 @@ static bool number(const char *text, unsigned base, unsigned long most, int *out
 	return true;
 }
 
-static int read_scope(struct reader *reader, char *host, struct plan *plan)
+static int read_scope(struct reader *reader, char *host, struct socket_spec *spec)
 {
 	char *scope = strchr(host, '%');
 
 	if (!scope)
 		return 0;
 	*scope++ = '\0';
-	if (!*scope || strlen(scope) >= sizeof(plan->scope))
+	if (!*scope || strlen(scope) >= sizeof(spec->scope))
 		return fail(reader, reader->start,
 			"after '%%' comes the name of an interface, of up to %zu characters, not '%.64s'",
-			sizeof(plan->scope) - 1, scope);
-	strcpy(plan->scope, scope);
+			sizeof(spec->scope) - 1, scope);
+	strcpy(spec->scope, scope);
 	return 0;
 }
 
 /* ADDRESS:PORT, the address in brackets if it is IPv6. */
-static int read_endpoint(struct reader *reader, const struct kind *kind, struct plan *plan)
+static int read_endpoint(struct reader *reader, const struct kind *kind, struct socket_spec *spec)
 {
 	bool v6 = reader->word[0] == '[';
 	char *host = reader->word + v6, *host_end = v6 ? strchr(host, ']') : strrchr(host, ':');
@@ -163,7 +163,7 @@ static int read_endpoint(struct reader *reader, const struct kind *kind, struct 
 	if (!v6 && strchr(host, ':'))
 		return fail(reader, reader->start,
 			"an IPv6 address stands in brackets: [ADDRESS]:PORT");
-	if (v6 && read_scope(reader, host, plan))
+	if (v6 && read_scope(reader, host, spec))
 		return -EINVAL;
 	if (addr_parse(host, &endpoint.addr, NULL) || (v6 && !strchr(host, ':')))
 		return fail(reader, reader->start,
@@ -171,14 +171,14 @@ static int read_endpoint(struct reader *reader, const struct kind *kind, struct 
 			   : "'%.64s' is not an IP address (names are not looked up)",
 			host);
 	endpoint.port = (uint16_t)port;
-	plan->domain = v6 ? AF_INET6 : AF_INET;
-	plan->address_size = addr_to_sockaddr(&endpoint, plan->domain, &plan->address);
-	plan->reuseaddr = kind->bit == TCP;
-	snprintf(plan->name, sizeof(plan->name), "%.3s-%d", kind->prefix, port);
+	spec->domain = v6 ? AF_INET6 : AF_INET;
+	spec->address_size = addr_to_sockaddr(&endpoint, spec->domain, &spec->address);
+	spec->reuseaddr = kind->bit == TCP;
+	snprintf(spec->name, sizeof(spec->name), "%.3s-%d", kind->prefix, port);
 	return 0;
 }
 
-static int read_path(struct reader *reader, const struct kind *kind, struct plan *plan)
+static int read_path(struct reader *reader, const struct kind *kind, struct socket_spec *spec)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t length = strlen(reader->word);
@@ -195,31 +195,31 @@ static int read_path(struct reader *reader, const struct kind *kind, struct plan
 	memcpy(address.sun_path, reader->word, length);
 	if (abstract)
 		address.sun_path[0] = '\0';
-	memcpy(&plan->address, &address, sizeof(address));
-	plan->address_size =
+	memcpy(&spec->address, &address, sizeof(address));
+	spec->address_size =
 		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (abstract ? 0 : 1));
-	plan->domain = AF_UNIX;
+	spec->domain = AF_UNIX;
 	/* Whoever may send to a handoff destination can make connections up. */
 	if (kind->bit == SOCKPAIR && !abstract)
-		plan->mode = 0600;
-	snprintf(plan->name, sizeof(plan->name), "%.*s", (int)strlen(kind->prefix) - 1,
+		spec->mode = 0600;
+	snprintf(spec->name, sizeof(spec->name), "%.*s", (int)strlen(kind->prefix) - 1,
 		kind->prefix);
 	return 0;
 }
 
-static int take_backlog(struct plan *plan, const char *value)
+static int take_backlog(struct socket_spec *spec, const char *value)
 {
-	return number(value, 10, INT_MAX, &plan->backlog) ? 0 : -EINVAL;
+	return number(value, 10, INT_MAX, &spec->backlog) ? 0 : -EINVAL;
 }
 
-static int take_defer_accept(struct plan *plan, const char *value)
+static int take_defer_accept(struct socket_spec *spec, const char *value)
 {
-	return number(value, 10, 3600, &plan->defer_accept_s) ? 0 : -EINVAL;
+	return number(value, 10, 3600, &spec->defer_accept_s) ? 0 : -EINVAL;
 }
 
-static int take_mode(struct plan *plan, const char *value)
+static int take_mode(struct socket_spec *spec, const char *value)
 {
-	return number(value, 8, 0777, &plan->mode) ? 0 : -EINVAL;
+	return number(value, 8, 0777, &spec->mode) ? 0 : -EINVAL;
 }
 
 static int take_text(char *out, size_t size, const char *value)
@@ -230,54 +230,54 @@ static int take_text(char *out, size_t size, const char *value)
 	return 0;
 }
 
-static int take_interface(struct plan *plan, const char *value)
+static int take_interface(struct socket_spec *spec, const char *value)
 {
 	return strchr(value, '/') ? -EINVAL
-				  : take_text(plan->interface, sizeof(plan->interface), value);
+				  : take_text(spec->interface, sizeof(spec->interface), value);
 }
 
-static int take_owner(struct plan *plan, const char *value)
+static int take_owner(struct socket_spec *spec, const char *value)
 {
 	const char *colon = strchr(value, ':');
 
 	if (colon && (!colon[1] || strchr(colon + 1, ':')))
 		return -EINVAL;
-	return take_text(plan->owner, sizeof(plan->owner), value);
+	return take_text(spec->owner, sizeof(spec->owner), value);
 }
 
-static int take_name(struct plan *plan, const char *value)
+static int take_name(struct socket_spec *spec, const char *value)
 {
 	for (const char *c = value; *c; c++) {
 		if (*c < ' ' || *c == 0x7f || *c == ':')
 			return -EINVAL;
 	}
-	return take_text(plan->name, sizeof(plan->name), value);
+	return take_text(spec->name, sizeof(spec->name), value);
 }
 
-static int take_netns(struct plan *plan, const char *value)
+static int take_netns(struct socket_spec *spec, const char *value)
 {
-	return take_text(plan->place.netns, sizeof(plan->place.netns), value);
+	return take_text(spec->place.netns, sizeof(spec->place.netns), value);
 }
 
-static int take_v6only(struct plan *plan, const char *value)
+static int take_v6only(struct socket_spec *spec, const char *value)
 {
 	if (!strcmp(value, "yes"))
-		plan->v6only = 1;
+		spec->v6only = 1;
 	else if (!strcmp(value, "no"))
-		plan->v6only = 0;
+		spec->v6only = 0;
 	else
 		return -EINVAL;
 	return 0;
 }
 
 #define YES_OR_NO     "yes or no"
-#define SWITCH(field) offsetof(struct plan, field), NULL, "yes", YES_OR_NO
+#define SWITCH(field) offsetof(struct socket_spec, field), NULL, "yes", YES_OR_NO
 
 static const struct option {
 	const char *name;
 	unsigned kinds;	      /* that have it */
 	size_t switch_offset; /* of a bool, where there is no take */
-	int (*take)(struct plan *plan, const char *value);
+	int (*take)(struct socket_spec *spec, const char *value);
 	const char *alone; /* what it means without a value; NULL: it needs one */
 	const char *values;
 } options[] = {
@@ -298,16 +298,16 @@ static const struct option {
 	{"userns", ALL, SWITCH(place.userns)},
 };
 
-static int take_switch(const struct option *option, struct plan *plan, const char *value)
+static int take_switch(const struct option *option, struct socket_spec *spec, const char *value)
 {
-	bool *field = (bool *)((char *)plan + option->switch_offset);
+	bool *field = (bool *)((char *)spec + option->switch_offset);
 
 	*field = !strcmp(value, "yes");
 	return *field || !strcmp(value, "no") ? 0 : -EINVAL;
 }
 
 static int read_option(
-	struct reader *reader, const struct kind *kind, unsigned *seen, struct plan *plan)
+	struct reader *reader, const struct kind *kind, unsigned *seen, struct socket_spec *spec)
 {
 	char *equals = strchr(reader->word, '=');
 	const char *value = equals ? equals + 1 : NULL;
@@ -330,29 +330,29 @@ static int read_option(
 	if (!value)
 		return fail(reader, reader->start, "%s needs a value: %s", option->name,
 			option->values);
-	if (option->take ? option->take(plan, value) : take_switch(option, plan, value))
+	if (option->take ? option->take(spec, value) : take_switch(option, spec, value))
 		return fail(reader, reader->start, "%s is %s, not '%.64s'", option->name,
 			option->values, value);
 	return 0;
 }
 
 /* Options that the address rules out. */
-static int check(const struct reader *reader, const struct plan *plan)
+static int check(const struct reader *reader, const struct socket_spec *spec)
 {
-	const struct sockaddr_un *path = (const struct sockaddr_un *)&plan->address;
+	const struct sockaddr_un *path = (const struct sockaddr_un *)&spec->address;
 
-	if (plan->domain == AF_INET && plan->v6only >= 0)
+	if (spec->domain == AF_INET && spec->v6only >= 0)
 		return fail(reader, 0, "v6only is for an IPv6 address, such as [::]:80");
-	if (plan->domain == AF_UNIX && !path->sun_path[0] && (plan->mode >= 0 || plan->owner[0]))
+	if (spec->domain == AF_UNIX && !path->sun_path[0] && (spec->mode >= 0 || spec->owner[0]))
 		return fail(
 			reader, 0, "mode and owner are for a path; an abstract name has neither");
 	return 0;
 }
 
-int spec_parse(const char *text, struct plan *plan, struct err *err)
+int spec_parse(const char *text, struct socket_spec *spec, struct err *err)
 {
 	struct reader reader = {.text = text, .err = err};
-	struct plan made = PLAN_INIT;
+	struct socket_spec made = SOCKET_SPEC_INIT;
 	const struct kind *kind = kinds;
 	unsigned seen = 0;
 	int result;
@@ -381,6 +381,6 @@ int spec_parse(const char *text, struct plan *plan, struct err *err)
 	if (!result)
 		result = check(&reader, &made);
 	if (!result)
-		*plan = made;
+		*spec = made;
 	return result;
 }

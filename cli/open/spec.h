@@ -18,7 +18,7 @@
 	"       ,mode=0660 ,owner=USER:GROUP ,name=NAME ,netns=PATH|PID|NAME ,userns"
 
 /* Reads one spec. -EINVAL: *err says what is wrong with it, over three lines, the last of which
- * points at the place; *plan is untouched then. */
-int spec_parse(const char *text, struct plan *plan, struct err *err);
+ * points at the place; *spec is untouched then. */
+int spec_parse(const char *text, struct socket_spec *spec, struct err *err);
 
 #endif

@@ -16,7 +16,7 @@
 #include "common/cleanup.h"
 
 /* Binds with exactly the wanted mode: to narrow it afterwards would leave a gap. */
-static int bind_once(int fd, const struct plan *plan)
+static int bind_once(int fd, const struct socket_spec *plan)
 {
 	mode_t before = plan->mode >= 0 ? umask(~(mode_t)plan->mode & 0777) : 0;
 	int result = bind(fd, (const struct sockaddr *)&plan->address, plan->address_size);
@@ -32,7 +32,7 @@ static int bind_once(int fd, const struct plan *plan)
  * socket can be connected to another one unseen, and one of another type is refused with
  * EPROTOTYPE, but only if it is there.
  */
-static int remove_stale(const char *path, const struct plan *plan, struct err *err)
+static int remove_stale(const char *path, const struct socket_spec *plan, struct err *err)
 {
 	cleanup_close int probe = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct stat file;
@@ -65,7 +65,7 @@ static bool is_number(const char *text)
 
 static int find_owner(const char *text, uid_t *uid, gid_t *gid, struct err *err)
 {
-	char user[PLAN_OWNER_SIZE], *group;
+	char user[SOCKET_SPEC_OWNER_SIZE], *group;
 	const struct passwd *passwd;
 	const struct group *found;
 
@@ -92,7 +92,7 @@ static int find_owner(const char *text, uid_t *uid, gid_t *gid, struct err *err)
 	return 0;
 }
 
-int path_bind(int fd, const struct plan *plan, struct err *err)
+int path_bind(int fd, const struct socket_spec *plan, struct err *err)
 {
 	const struct sockaddr_un *address = (const struct sockaddr_un *)&plan->address;
 	char path[sizeof(address->sun_path) + 1] = "";

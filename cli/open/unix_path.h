@@ -11,6 +11,6 @@
  * file of a socket that nobody has open any more is replaced; -EADDRINUSE for one that somebody
  * has, -EEXIST for another file. Changes the umask for a moment: one thread only.
  */
-int path_bind(int fd, const struct plan *plan, struct err *err);
+int path_bind(int fd, const struct socket_spec *plan, struct err *err);
 
 #endif

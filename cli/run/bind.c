@@ -31,11 +31,11 @@
 struct attempt {
 	struct bind_context *context;
 	const struct seccomp_notif *notification;
-	struct target target;
+	struct tracee tracee;
 	int fd;	     /* what the program binds */
 	int own;     /* our copy of the program's socket */
 	ino_t inode; /* of it */
-	struct link_bind bind;
+	struct claim_client_bind bind;
 };
 
 static void respond(struct bind_context *context, uint64_t id, int error, uint32_t flags)
@@ -65,7 +65,7 @@ static int read_arguments(const struct attempt *attempt, struct arguments *out)
 			(int)data->args[0], data->args[1], (socklen_t)data->args[2]};
 		return 0;
 	}
-	result = target_read(&attempt->target, data->args[1], words, sizeof(words));
+	result = tracee_read(&attempt->tracee, data->args[1], words, sizeof(words));
 	if (!result)
 		*out = (struct arguments){(int)words[0], words[1], words[2]};
 	return result;
@@ -81,8 +81,8 @@ static int read_address(struct attempt *attempt, struct addr_endpoint *endpoint,
 	if (!result && arguments.length > sizeof(address))
 		result = -EINVAL;
 	if (!result)
-		result = target_read(
-			&attempt->target, arguments.address, &address, arguments.length);
+		result = tracee_read(
+			&attempt->tracee, arguments.address, &address, arguments.length);
 	if (result)
 		return result;
 	attempt->fd = arguments.fd;
@@ -99,15 +99,15 @@ static int read_socket(struct attempt *attempt, int family)
 	int domain, type, protocol;
 	struct stat file;
 
-	attempt->own = target_get_fd(&attempt->target, attempt->fd);
+	attempt->own = tracee_get_fd(&attempt->tracee, attempt->fd);
 	if (attempt->own < 0)
 		return attempt->own;
 	if (fstat(attempt->own, &file))
 		return -errno;
 	attempt->inode = file.st_ino;
-	domain = options_get(attempt->own, SOL_SOCKET, SO_DOMAIN, 0);
-	type = options_get(attempt->own, SOL_SOCKET, SO_TYPE, 0);
-	protocol = options_get(attempt->own, SOL_SOCKET, SO_PROTOCOL, 0);
+	domain = sockopt_get(attempt->own, SOL_SOCKET, SO_DOMAIN, 0);
+	type = sockopt_get(attempt->own, SOL_SOCKET, SO_TYPE, 0);
+	protocol = sockopt_get(attempt->own, SOL_SOCKET, SO_PROTOCOL, 0);
 	if (domain != family ||
 		!((type == SOCK_STREAM && (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP)) ||
 			(type == SOCK_DGRAM && protocol == IPPROTO_UDP)))
@@ -115,8 +115,8 @@ static int read_socket(struct attempt *attempt, int family)
 	attempt->bind.protocol = (uint32_t)protocol;
 	attempt->bind.family = domain == AF_INET ? 4 : 6;
 	attempt->bind.v6only =
-		domain == AF_INET6 && options_get(attempt->own, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-	attempt->bind.reuseport = options_get(attempt->own, SOL_SOCKET, SO_REUSEPORT, 0);
+		domain == AF_INET6 && sockopt_get(attempt->own, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	attempt->bind.reuseport = sockopt_get(attempt->own, SOL_SOCKET, SO_REUSEPORT, 0);
 	return 0;
 }
 
@@ -166,34 +166,34 @@ static bool is_taken(const struct attempt *attempt)
 	int copy;
 
 	if (attempt->bind.protocol != IPPROTO_UDP || attempt->bind.reuseport ||
-		options_get(attempt->own, SOL_SOCKET, SO_REUSEADDR, 0))
+		sockopt_get(attempt->own, SOL_SOCKET, SO_REUSEADDR, 0))
 		return false;
-	copy = link_copy(attempt->context->link, &attempt->bind);
+	copy = claim_client_copy(attempt->context->client, &attempt->bind);
 	return copy >= 0 && holders_any(copy);
 }
 
 enum decision { CONTINUE, DONE, CLAIM, TAKEN };
 
 /* A bind that cannot be looked into stays the program's own, which is not what the user wanted. */
-static void warn_unread(struct bind_context *context, const struct target *target, int result)
+static void warn_unread(struct bind_context *context, const struct tracee *tracee, int result)
 {
 	char text[256], name[16];
 
 	if (result != -EPERM && result != -EMFILE && result != -ENFILE && result != -ENOMEM)
 		return;
-	target_name(target, name);
+	tracee_name(tracee, name);
 	snprintf(text, sizeof(text), "a bind of %s was not claimed: %s%s", name, strerror(-result),
 		result == -EPERM
 			? ": this user may not look into the process (it is not dumpable, or runs as another user); start socketbox run as root"
 			: "");
-	say_once(&context->said, text);
+	warn_once(&context->warned, text);
 }
 
 static enum decision decide(struct attempt *attempt)
 {
 	const struct bind_context *context = attempt->context;
 	ino_t netns = 0;
-	int family, result = target_netns(&attempt->target, &netns);
+	int family, result = tracee_netns(&attempt->tracee, &netns);
 
 	if (!result && netns != context->netns)
 		return CONTINUE;
@@ -202,25 +202,25 @@ static enum decision decide(struct attempt *attempt)
 	if (!result)
 		result = read_socket(attempt, family);
 	if (result) {
-		warn_unread(attempt->context, &attempt->target, result);
+		warn_unread(attempt->context, &attempt->tracee, result);
 		return CONTINUE;
 	}
 	if (is_bound(attempt->own)) {
 		/* Ours already: a signal made the kernel repeat the bind that we answered. */
-		return context->link && link_knows(context->link, cookie_of(attempt->own),
-						&attempt->bind)
+		return context->client && claim_client_was_issued(context->client,
+						  cookie_of(attempt->own), &attempt->bind)
 			       ? DONE
 			       : CONTINUE;
 	}
 	if (context->trace) {
-		trace_note(context->trace, &attempt->target, &attempt->bind,
+		trace_note(context->trace, &attempt->tracee, &attempt->bind,
 			is_local(&attempt->bind.endpoint));
 		return CONTINUE;
 	}
 	/* What has no grant does not wait for a daemon that is away. */
 	if (is_local(&attempt->bind.endpoint) ||
-		(is_for_a_grant(&attempt->bind.endpoint) && context->link->fd < 0 &&
-			context->link->ungranted))
+		(is_for_a_grant(&attempt->bind.endpoint) && context->client->fd < 0 &&
+			context->client->ungranted))
 		return CONTINUE;
 	return is_taken(attempt) ? TAKEN : CLAIM;
 }
@@ -231,16 +231,16 @@ static int claim(struct attempt *attempt, struct err *err)
 	struct bind_context *context = attempt->context;
 	cleanup_close int socket = -1;
 	bool granted = false;
-	int result = link_claim(context->link, &attempt->bind, &socket, &granted, err);
+	int result = claim_client_claim(context->client, &attempt->bind, &socket, &granted, err);
 
 	if (result)
 		return result;
-	options_copy(attempt->own, socket);
+	sockopt_copy(attempt->own, socket);
 	/* Or the next could not be bound to the port until the last connection is forgotten. */
 	if (granted && attempt->bind.protocol != IPPROTO_UDP)
 		setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
 	cleanup_close_fd(&attempt->own);
-	return replace_socket(context->notify_fd, attempt->notification->id, &attempt->target,
+	return swap_socket(context->notify_fd, attempt->notification->id, &attempt->tracee,
 		attempt->fd, attempt->inode, socket, err);
 }
 
@@ -252,13 +252,13 @@ static void say_refused(struct attempt *attempt, int result, const char *text)
 
 	if ((result != -ENOENT && result != -EADDRINUSE) || addr_is_wildcard(&endpoint->addr) ||
 		(endpoint->port && endpoint->port < 1024)) {
-		say_once(&attempt->context->said, text);
+		warn_once(&attempt->context->warned, text);
 		return;
 	}
 	snprintf(key, sizeof(key), "%s %s%s %d",
 		attempt->bind.protocol == IPPROTO_UDP ? "udp" : "tcp",
 		addr_format(&endpoint->addr, address), endpoint->port ? "" : " 0", -result);
-	say_once_of(&attempt->context->said, key, text);
+	warn_once_about(&attempt->context->warned, key, text);
 }
 
 /* False once a signal has interrupted the call, or has ended the thread. */
@@ -281,7 +281,7 @@ static int carry_out(struct attempt *attempt, bool last)
 	if (result && !still_waits(attempt))
 		return 0;
 	if (result == -EPIPE) {
-		say_once(&context->said,
+		warn_once(&context->warned,
 			"socketboxd did not come back: bind fails with EADDRNOTAVAIL");
 		result = -EADDRNOTAVAIL;
 	} else if (result) {
@@ -300,9 +300,9 @@ int bind_answer(struct bind_context *context, const struct seccomp_notif *notifi
 	enum decision decision;
 	int result = 0;
 
-	result = target_open((pid_t)notification->pid, &attempt.target, NULL);
+	result = tracee_open((pid_t)notification->pid, &attempt.tracee, NULL);
 	if (result) {
-		warn_unread(context, &(struct target){.thread = (pid_t)notification->pid}, result);
+		warn_unread(context, &(struct tracee){.thread = (pid_t)notification->pid}, result);
 		respond(context, notification->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 		return 0;
 	}
@@ -319,6 +319,6 @@ int bind_answer(struct bind_context *context, const struct seccomp_notif *notifi
 		respond(context, notification->id, 0,
 			decision == CONTINUE ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0);
 	cleanup_close_fd(&attempt.own);
-	target_fini(&attempt.target);
+	tracee_fini(&attempt.tracee);
 	return result;
 }

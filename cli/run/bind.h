@@ -14,10 +14,10 @@ struct trace;
 
 struct bind_context {
 	int notify_fd;
-	ino_t netns;	     /* of the program; binds in others are not ours */
-	struct link *link;   /* NULL with --trace */
-	struct trace *trace; /* NULL without */
-	struct said said;
+	ino_t netns;		     /* of the program; binds in others are not ours */
+	struct claim_client *client; /* NULL with --trace */
+	struct trace *trace;	     /* NULL without */
+	struct warned warned;
 };
 
 /*

@@ -10,6 +10,6 @@
 /* One wildcard socket per protocol and port, in the order of the routes: AF_INET6 for both
  * families, or AF_INET where the routes are IPv4 only; named such as "tcp-443". Ranges of ports are
  * refused. */
-int listen_fds_claim(struct link *link, struct pass *sockets, struct err *err);
+int claim_for_listen_fds(struct claim_client *client, struct listen_fds *sockets, struct err *err);
 
 #endif

@@ -18,18 +18,19 @@ static bool holds(const char *pid, const char *wanted)
 	char path[64], link[64];
 	bool found = false;
 	struct dirent *entry;
-	DIR *folder;
+	DIR *directory;
 
 	snprintf(path, sizeof(path), "/proc/%.16s/fd", pid);
-	folder = opendir(path);
-	while (folder && !found && (entry = readdir(folder))) {
-		ssize_t length = readlinkat(dirfd(folder), entry->d_name, link, sizeof(link) - 1);
+	directory = opendir(path);
+	while (directory && !found && (entry = readdir(directory))) {
+		ssize_t length =
+			readlinkat(dirfd(directory), entry->d_name, link, sizeof(link) - 1);
 
 		link[length < 0 ? 0 : length] = '\0';
 		found = !strcmp(link, wanted);
 	}
-	if (folder)
-		closedir(folder);
+	if (directory)
+		closedir(directory);
 	return found;
 }
 
@@ -54,18 +55,18 @@ static bool below(const char *pid, const char *wanted, int depth)
 	bool found = false;
 	struct dirent *entry;
 	char path[64];
-	DIR *folder;
+	DIR *directory;
 
 	if (depth > MAX_DEPTH)
 		return false;
 	snprintf(path, sizeof(path), "/proc/%.16s/task", pid);
-	folder = opendir(path);
-	while (folder && !found && (entry = readdir(folder))) {
+	directory = opendir(path);
+	while (directory && !found && (entry = readdir(directory))) {
 		if (entry->d_name[0] != '.')
 			found = below_thread(pid, entry->d_name, wanted, depth);
 	}
-	if (folder)
-		closedir(folder);
+	if (directory)
+		closedir(directory);
 	return found;
 }
 

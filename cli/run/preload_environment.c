@@ -67,41 +67,41 @@ static void add_addresses(struct list *addresses, const struct wire_endpoint *en
 }
 
 /* What of the service is TCP. */
-static int list_endpoints(
-	const struct link *link, struct list *ports, struct list *addresses, struct err *err)
+static int list_endpoints(const struct claim_client *client, struct list *ports,
+	struct list *addresses, struct err *err)
 {
-	for (size_t i = 0; i < link->endpoint_count; i++) {
-		if (link->endpoints[i].protocol != IPPROTO_TCP)
+	for (size_t i = 0; i < client->endpoint_count; i++) {
+		if (client->endpoints[i].protocol != IPPROTO_TCP)
 			continue;
-		add_ports(ports, &link->endpoints[i]);
-		add_addresses(addresses, &link->endpoints[i]);
+		add_ports(ports, &client->endpoints[i]);
+		add_addresses(addresses, &client->endpoints[i]);
 	}
 	if (!ports->count)
 		return err_set(err, -ENOENT,
 			"no route for TCP leads to service '%s', so there is nothing to receive",
-			link->service);
+			client->service);
 	if (ports->count > MOST_ITEMS || addresses->count > MOST_ITEMS)
 		return err_set(err, -E2BIG,
 			"service '%s' has more than %d ports or addresses, and the library takes no more; give its routes ranges and prefixes",
-			link->service, MOST_ITEMS);
+			client->service, MOST_ITEMS);
 	return 0;
 }
 
-static int ask_path(struct link *link, char path[PATH_SIZE], struct err *err)
+static int ask_path(struct claim_client *client, char path[PATH_SIZE], struct err *err)
 {
-	struct wire_header request = control_header(WIRE_DESTINATION, sizeof(request));
+	struct wire_header request = control_client_header(WIRE_DESTINATION, sizeof(request));
 	struct wire_text answer;
 	cleanup_close int fd = -1;
 	ssize_t length;
-	int result =
-		control_ask(link->fd, &request, -1, WIRE_TEXT, &answer, sizeof(answer), &fd, err);
+	int result = control_client_ask(
+		client->fd, &request, -1, WIRE_TEXT, &answer, sizeof(answer), &fd, err);
 
 	if (result)
 		return result;
 	length = pread(fd, path, PATH_SIZE - 1, 0);
 	if (length <= 0 || (uint64_t)length != answer.size)
 		return err_set(
-			err, -EPROTO, "the path of service '%s' cannot be read", link->service);
+			err, -EPROTO, "the path of service '%s' cannot be read", client->service);
 	path[length] = '\0';
 	return 0;
 }
@@ -129,7 +129,8 @@ static int set_library(struct err *err)
 	return set("LD_PRELOAD", value ? value : library, err);
 }
 
-int preload_prepare(struct link *link, const char *path, const char *program, struct err *err)
+int preload_prepare(
+	struct claim_client *client, const char *path, const char *program, struct err *err)
 {
 	struct list ports = {0}, addresses = {0};
 	char asked[PATH_SIZE];
@@ -139,9 +140,9 @@ int preload_prepare(struct link *link, const char *path, const char *program, st
 		result = err_set(err, -ENAMETOOLONG, "--preload=%s: more than %d characters", path,
 			PATH_SIZE - 1);
 	if (!result && !path)
-		result = ask_path(link, asked, err);
+		result = ask_path(client, asked, err);
 	if (!result)
-		result = list_endpoints(link, &ports, &addresses, err);
+		result = list_endpoints(client, &ports, &addresses, err);
 	if (!result)
 		result = set("SOCKETBOX_PRELOAD_SOCKET", path ? path : asked, err);
 	if (!result)

@@ -11,6 +11,7 @@
  * remedy, a program that the dynamic loader would start without the library: a static one, one of
  * another libc, one that gains privileges (AT_SECURE). One that does not exist is left to exec.
  */
-int preload_prepare(struct link *link, const char *path, const char *program, struct err *err);
+int preload_prepare(
+	struct claim_client *client, const char *path, const char *program, struct err *err);
 
 #endif

@@ -139,16 +139,17 @@ static int parse(int argc, char **argv, struct options *options, struct err *err
 }
 
 /* The exact addresses of the service's routes, as far as they are not named already. */
-static int add_route_addresses(struct options *options, const struct link *link, struct err *err)
+static int add_route_addresses(
+	struct options *options, const struct claim_client *client, struct err *err)
 {
-	for (size_t i = 0; i < link->endpoint_count; i++) {
+	for (size_t i = 0; i < client->endpoint_count; i++) {
 		struct addr address;
 		bool known = false;
 
-		memcpy(address.bytes, link->endpoints[i].address, sizeof(address.bytes));
+		memcpy(address.bytes, client->endpoints[i].address, sizeof(address.bytes));
 		for (size_t a = 0; a < options->address_count; a++)
 			known |= addr_equal(&options->addresses[a], &address);
-		if (!known && link->endpoints[i].prefix_length == 128 &&
+		if (!known && client->endpoints[i].prefix_length == 128 &&
 			add_address(options, &address))
 			return err_errno(err, -ENOMEM, "listing addresses");
 	}
@@ -184,10 +185,10 @@ static void raise_fd_limit(void)
 }
 
 /* Starts the program and stays with it; *status is its wait status. */
-static int launch(const struct options *options, struct link *link, struct trace *trace,
-	const struct pass *sockets, int *status, struct err *err)
+static int launch(const struct options *options, struct claim_client *client, struct trace *trace,
+	const struct listen_fds *sockets, int *status, struct err *err)
 {
-	struct bind_context context = {.notify_fd = -1, .link = link, .trace = trace};
+	struct bind_context context = {.notify_fd = -1, .client = client, .trace = trace};
 	struct started started;
 	sigset_t blocked, before;
 	int result;
@@ -213,14 +214,14 @@ static int launch(const struct options *options, struct link *link, struct trace
 	context.notify_fd = started.notify_fd;
 	context.netns = started.netns;
 	*status = supervise(started.pid, &context);
-	said_fini(&context.said);
+	warned_fini(&context.warned);
 	return 0;
 }
 
 static int run_traced(const struct options *options, int *status, struct err *err)
 {
 	struct trace *trace = trace_new(options->command[0]);
-	struct pass none = {0};
+	struct listen_fds none = {0};
 	int result;
 
 	if (!trace)
@@ -234,20 +235,21 @@ static int run_traced(const struct options *options, int *status, struct err *er
 
 static int run_service(struct options *options, int *status, struct err *err)
 {
-	struct pass sockets = {0};
-	struct link link;
-	int result = link_open(&link, control_path(options->control), options->service, err);
+	struct listen_fds sockets = {0};
+	struct claim_client client;
+	int result = claim_client_open(
+		&client, control_json_path(options->control), options->service, err);
 
 	if (!result && options->isolate && !options->no_addresses)
-		result = add_route_addresses(options, &link, err);
+		result = add_route_addresses(options, &client, err);
 	if (!result && options->listen_fds)
-		result = listen_fds_claim(&link, &sockets, err);
+		result = claim_for_listen_fds(&client, &sockets, err);
 	if (!result && options->preload)
-		result = preload_prepare(&link, options->preload_path, options->command[0], err);
+		result = preload_prepare(&client, options->preload_path, options->command[0], err);
 	if (!result)
-		result = launch(options, &link, NULL, &sockets, status, err);
-	pass_fini(&sockets);
-	link_close(&link);
+		result = launch(options, &client, NULL, &sockets, status, err);
+	listen_fds_fini(&sockets);
+	claim_client_close(&client);
 	return result;
 }
 
@@ -258,12 +260,12 @@ int run_main(int argc, char **argv, struct err *err)
 
 	if (parse(argc, argv, &options, err)) {
 		free(options.addresses);
-		return VERB_MISUSED;
+		return EXIT_USAGE;
 	}
 	result = options.trace ? run_traced(&options, &status, err)
 			       : run_service(&options, &status, err);
 	free(options.addresses);
 	if (!result)
 		exit_like(status);
-	return VERB_FAILED;
+	return EXIT_FAILED;
 }

@@ -17,7 +17,7 @@
 #define SEND_BUFFER_LOCKED    1
 #define RECEIVE_BUFFER_LOCKED 2
 
-int options_get(int fd, int level, int name, int fallback)
+int sockopt_get(int fd, int level, int name, int fallback)
 {
 	int value = 0;
 	socklen_t length = sizeof(value);
@@ -47,20 +47,20 @@ static bool is_daemons(const struct sockopt *option)
 /* The kernel doubles what is set (socket(7)), and only FORCE passes the system's limit. */
 static void copy_buffer(int from, int to, int name, int force)
 {
-	int size = options_get(from, SOL_SOCKET, name, 0) / 2;
+	int size = sockopt_get(from, SOL_SOCKET, name, 0) / 2;
 
 	if (setsockopt(to, SOL_SOCKET, force, &size, sizeof(size)))
 		setsockopt(to, SOL_SOCKET, name, &size, sizeof(size));
 }
 
-void options_copy(int from, int to)
+void sockopt_copy(int from, int to)
 {
 	/* Before Linux 5.14 it cannot be told; a buffer that was not set then stays automatic. */
-	int locked = options_get(from, SOL_SOCKET, SO_BUF_LOCK, 0);
+	int locked = sockopt_get(from, SOL_SOCKET, SO_BUF_LOCK, 0);
 
 	for (size_t i = 0; i < sockopts_count; i++) {
 		if (!is_daemons(&sockopts[i]) ||
-			options_get(from, sockopts[i].level, sockopts[i].name, 0))
+			sockopt_get(from, sockopts[i].level, sockopts[i].name, 0))
 			copy_option(from, to, sockopts[i].level, sockopts[i].name);
 	}
 	if (locked & SEND_BUFFER_LOCKED)

@@ -5,9 +5,9 @@
 
 /* Sets on `to` what differs on `from`: socket options, buffer sizes that were set, file status
  * flags. Options that this process may not set are left as they are. */
-void options_copy(int from, int to);
+void sockopt_copy(int from, int to);
 
 /* An integer socket option; fallback where it cannot be read. */
-int options_get(int fd, int level, int name, int fallback);
+int sockopt_get(int fd, int level, int name, int fallback);
 
 #endif

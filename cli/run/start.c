@@ -36,13 +36,13 @@ static int prepare(const struct start *start, int *channel, struct err *err)
 		result = isolate_enter(start->addresses, start->address_count, err);
 	if (!result && start->sockets->count) {
 		/* Its number may be one that a socket has to have. */
-		int moved = fcntl(
-			*channel, F_DUPFD_CLOEXEC, PASS_FIRST_FD + 2 * (int)start->sockets->count);
+		int moved = fcntl(*channel, F_DUPFD_CLOEXEC,
+			LISTEN_FDS_FIRST + 2 * (int)start->sockets->count);
 
 		if (moved < 0)
 			return err_errno(err, -errno, "passing sockets");
 		*channel = moved;
-		result = pass_to_program(start->sockets, err);
+		result = listen_fds_to_program(start->sockets, err);
 	}
 	if (!result && start->filter) {
 		cleanup_close int notify_fd = -1;

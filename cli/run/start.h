@@ -16,9 +16,9 @@ struct start {
 	bool isolate;
 	const struct addr *addresses; /* for lo, with isolate */
 	size_t address_count;
-	bool filter;		    /* notify of bind(2) */
-	const struct pass *sockets; /* for the program to inherit; none with filter */
-	const sigset_t *mask;	    /* the program's signal mask */
+	bool filter;			  /* notify of bind(2) */
+	const struct listen_fds *sockets; /* for the program to inherit; none with filter */
+	const sigset_t *mask;		  /* the program's signal mask */
 };
 
 struct started {

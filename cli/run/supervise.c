@@ -102,14 +102,14 @@ static void take_signal(struct supervisor *supervisor)
 
 static void daemon_is_away(struct supervisor *supervisor)
 {
-	cleanup_close_fd(&supervisor->context->link->fd);
+	cleanup_close_fd(&supervisor->context->client->fd);
 	supervisor->retry_wait_ms = RETRY_FIRST_MS;
 	supervisor->retry_ms = now_ms() + RETRY_FIRST_MS;
 }
 
 static bool is_away(const struct supervisor *supervisor)
 {
-	return supervisor->context->link && supervisor->context->link->fd < 0;
+	return supervisor->context->client && supervisor->context->client->fd < 0;
 }
 
 static void put_aside(struct supervisor *supervisor, const struct seccomp_notif *notification)
@@ -155,7 +155,7 @@ static void take_waiting(struct supervisor *supervisor)
 	supervisor->waiting_count = kept;
 }
 
-static void say_refused(const struct link_claim *claim, const struct err *err)
+static void say_refused(const struct claim_client_claim *claim, const struct err *err)
 {
 	char text[ADDR_TEXT_SIZE];
 
@@ -170,13 +170,13 @@ static void try_daemon(struct supervisor *supervisor)
 
 	if (!is_away(supervisor) || now_ms() < supervisor->retry_ms)
 		return;
-	result = link_restore(supervisor->context->link, say_refused, &err);
+	result = claim_client_restore(supervisor->context->client, say_refused, &err);
 	if (result >= 0) {
 		supervisor->retry_ms = 0;
 		return;
 	}
 	if (result != -EPIPE)
-		say_once(&supervisor->context->said, err.text);
+		warn_once(&supervisor->context->warned, err.text);
 	supervisor->retry_wait_ms *= 2;
 	if (supervisor->retry_wait_ms > RETRY_LAST_MS)
 		supervisor->retry_wait_ms = RETRY_LAST_MS;
@@ -200,7 +200,7 @@ static bool step(struct supervisor *supervisor)
 	struct pollfd fds[] = {
 		{.fd = supervisor->signals, .events = POLLIN},
 		{.fd = context->notify_fd, .events = POLLIN},
-		{.fd = context->link ? context->link->fd : -1, .events = POLLIN},
+		{.fd = context->client ? context->client->fd : -1, .events = POLLIN},
 	};
 
 	if (poll(fds, 3, poll_timeout(supervisor)) < 0)
@@ -212,7 +212,7 @@ static bool step(struct supervisor *supervisor)
 	else if (fds[1].revents & (POLLHUP | POLLERR))
 		cleanup_close_fd(&context->notify_fd); /* no process uses the filter any more */
 	/* The daemon only ever speaks when asked: what is readable now is its end. */
-	if (fds[2].revents && context->link && context->link->fd == fds[2].fd)
+	if (fds[2].revents && context->client && context->client->fd == fds[2].fd)
 		daemon_is_away(supervisor);
 	try_daemon(supervisor);
 	take_waiting(supervisor);

@@ -38,25 +38,25 @@ static void note_fd(int fd, const char *link, void *context)
 		found->epolls[found->epoll_count++] = fd;
 }
 
-static bool closes_on_exec(const struct target *target, int fd)
+static bool closes_on_exec(const struct tracee *tracee, int fd)
 {
 	cleanup_free char *info = NULL;
 	const char *line;
 
-	if (target_fd_info(target, fd, &info))
+	if (tracee_fd_info(tracee, fd, &info))
 		return false;
 	line = strstr(info, "flags:");
 	return line && strtol(line + strlen("flags:"), NULL, 8) & O_CLOEXEC;
 }
 
-static int put(int notify_fd, uint64_t id, const struct target *target, int fd, int socket)
+static int put(int notify_fd, uint64_t id, const struct tracee *tracee, int fd, int socket)
 {
 	struct seccomp_notif_addfd add = {
 		.id = id,
 		.flags = SECCOMP_ADDFD_FLAG_SETFD,
 		.srcfd = (uint32_t)socket,
 		.newfd = (uint32_t)fd,
-		.newfd_flags = closes_on_exec(target, fd) ? O_CLOEXEC : 0,
+		.newfd_flags = closes_on_exec(tracee, fd) ? O_CLOEXEC : 0,
 	};
 
 	return ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno : 0;
@@ -81,13 +81,13 @@ static void register_at(int epoll, int number, int socket, struct epoll_event *e
 }
 
 /* Renews what one epoll instance has on the old socket. */
-static void renew_epoll(const struct target *target, int epoll, ino_t inode, int socket)
+static void renew_epoll(const struct tracee *tracee, int epoll, ino_t inode, int socket)
 {
 	cleanup_free char *info = NULL;
 	cleanup_close int copy = -1;
 	char *line, *rest;
 
-	if (target_fd_info(target, epoll, &info))
+	if (tracee_fd_info(tracee, epoll, &info))
 		return;
 	for (line = strtok_r(info, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		unsigned long long data;
@@ -100,30 +100,30 @@ static void renew_epoll(const struct target *target, int epoll, ino_t inode, int
 			registered != inode)
 			continue;
 		if (copy < 0)
-			copy = target_get_fd(target, epoll);
+			copy = tracee_get_fd(tracee, epoll);
 		if (copy >= 0)
 			register_at(copy, number, socket,
 				&(struct epoll_event){.events = events, .data.u64 = data});
 	}
 }
 
-int replace_socket(int notify_fd, uint64_t id, const struct target *target, int fd, ino_t inode,
+int swap_socket(int notify_fd, uint64_t id, const struct tracee *tracee, int fd, ino_t inode,
 	int socket, struct err *err)
 {
 	struct found found = {0};
 	int result = 0;
 
 	snprintf(found.link, sizeof(found.link), "socket:[%lu]", (unsigned long)inode);
-	target_each_fd(target, note_fd, &found);
+	tracee_each_fd(tracee, note_fd, &found);
 	for (size_t i = 0; i < found.epoll_count; i++)
-		renew_epoll(target, found.epolls[i], inode, socket);
+		renew_epoll(tracee, found.epolls[i], inode, socket);
 	/* The one that bind names goes last: should a signal interrupt this, bind is called again,
 	 * and finds what is still to be done by the old socket there. */
 	for (size_t i = 0; !result && i < found.socket_count; i++) {
 		if (found.sockets[i] != fd)
-			result = put(notify_fd, id, target, found.sockets[i], socket);
+			result = put(notify_fd, id, tracee, found.sockets[i], socket);
 	}
 	if (!result)
-		result = put(notify_fd, id, target, fd, socket);
+		result = put(notify_fd, id, tracee, fd, socket);
 	return result ? err_errno(err, result, "putting the socket in place") : 0;
 }

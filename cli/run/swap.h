@@ -14,7 +14,7 @@
  * flag. Renews the epoll registrations that name one of them. The caller must not hold a copy of
  * the old socket: its registrations would live on. -ENOENT: the thread does not wait any more.
  */
-int replace_socket(int notify_fd, uint64_t id, const struct target *target, int fd, ino_t inode,
+int swap_socket(int notify_fd, uint64_t id, const struct tracee *tracee, int fd, ino_t inode,
 	int socket, struct err *err);
 
 #endif

@@ -46,7 +46,7 @@ void trace_free(struct trace *trace)
 	free(trace);
 }
 
-static struct trace_route route_of(const struct link_bind *bind)
+static struct trace_route route_of(const struct claim_client_bind *bind)
 {
 	bool wildcard = addr_is_wildcard(&bind->endpoint.addr);
 
@@ -59,7 +59,7 @@ static struct trace_route route_of(const struct link_bind *bind)
 	};
 }
 
-static void remember(struct trace *trace, const struct link_bind *bind)
+static void remember(struct trace *trace, const struct claim_client_bind *bind)
 {
 	struct trace_route route = route_of(bind), *list;
 
@@ -82,7 +82,7 @@ static void remember(struct trace *trace, const struct link_bind *bind)
 	list[trace->count++] = route;
 }
 
-static void remember_grant(struct trace *trace, const struct link_bind *bind)
+static void remember_grant(struct trace *trace, const struct claim_client_bind *bind)
 {
 	if (!trace->grants)
 		trace->granted = bind->endpoint.addr;
@@ -91,13 +91,13 @@ static void remember_grant(struct trace *trace, const struct link_bind *bind)
 	trace->tcp |= bind->protocol != IPPROTO_UDP;
 }
 
-void trace_note(
-	struct trace *trace, const struct target *target, const struct link_bind *bind, bool local)
+void trace_note(struct trace *trace, const struct tracee *tracee,
+	const struct claim_client_bind *bind, bool local)
 {
 	char endpoint[ADDR_TEXT_SIZE], name[16];
 
-	target_name(target, name);
-	fprintf(stderr, "socketbox run: %s[%d] binds %s %s%s%s%s\n", name, (int)target->thread,
+	tracee_name(tracee, name);
+	fprintf(stderr, "socketbox run: %s[%d] binds %s %s%s%s%s\n", name, (int)tracee->thread,
 		bind->protocol == IPPROTO_UDP ? "udp" : "tcp",
 		addr_endpoint_format(&bind->endpoint, endpoint), bind->v6only ? " ipv6only" : "",
 		bind->reuseport ? " reuseport" : "",

@@ -71,7 +71,7 @@ static pid_t group_of(pid_t thread)
 
 /* Notifications carry a thread's id, which pidfd_open(2) takes since Linux 6.9: the thread may
  * have descriptors of its own, or its group's leader may have ended. */
-int target_open(pid_t thread, struct target *target, struct err *err)
+int tracee_open(pid_t thread, struct tracee *tracee, struct err *err)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, thread, PIDFD_THREAD);
 
@@ -82,49 +82,49 @@ int target_open(pid_t thread, struct target *target, struct err *err)
 	}
 	if (pidfd < 0)
 		return err_errno(err, -errno, "pidfd_open(%d)", (int)thread);
-	*target = (struct target){.thread = thread, .pidfd = pidfd};
+	*tracee = (struct tracee){.thread = thread, .pidfd = pidfd};
 	return 0;
 }
 
-void target_fini(struct target *target)
+void tracee_fini(struct tracee *tracee)
 {
-	cleanup_close_fd(&target->pidfd);
+	cleanup_close_fd(&tracee->pidfd);
 }
 
-int target_netns(const struct target *target, ino_t *netns)
+int tracee_netns(const struct tracee *tracee, ino_t *netns)
 {
 	char path[64];
 	struct stat file;
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)target->thread);
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)tracee->thread);
 	if (stat(path, &file))
 		return errno == EACCES ? -EPERM : -errno;
 	*netns = file.st_ino;
 	return 0;
 }
 
-int target_read(const struct target *target, unsigned long long address, void *out, size_t length)
+int tracee_read(const struct tracee *tracee, unsigned long long address, void *out, size_t length)
 {
 	struct iovec local = {.iov_base = out, .iov_len = length};
 	struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = length};
-	ssize_t got = process_vm_readv(target->thread, &local, 1, &remote, 1, 0);
+	ssize_t got = process_vm_readv(tracee->thread, &local, 1, &remote, 1, 0);
 
 	if (got < 0)
 		return -errno;
 	return (size_t)got == length ? 0 : -EFAULT;
 }
 
-int target_get_fd(const struct target *target, int fd)
+int tracee_get_fd(const struct tracee *tracee, int fd)
 {
-	int copy = (int)syscall(SYS_pidfd_getfd, target->pidfd, fd, 0);
+	int copy = (int)syscall(SYS_pidfd_getfd, tracee->pidfd, fd, 0);
 
 	return copy < 0 ? -errno : copy;
 }
 
-int target_each_fd(const struct target *target,
+int tracee_each_fd(const struct tracee *tracee,
 	void (*visit)(int fd, const char *link, void *context), void *context)
 {
-	int fd = open_proc(target->thread, "fd", O_RDONLY | O_DIRECTORY);
+	int fd = open_proc(tracee->thread, "fd", O_RDONLY | O_DIRECTORY);
 	cleanup_closedir DIR *directory = NULL;
 	struct dirent *entry;
 	char link[64];
@@ -148,17 +148,17 @@ int target_each_fd(const struct target *target,
 	return 0;
 }
 
-int target_fd_info(const struct target *target, int fd, char **text)
+int tracee_fd_info(const struct tracee *tracee, int fd, char **text)
 {
 	char name[32];
 
 	snprintf(name, sizeof(name), "fdinfo/%d", fd);
-	return slurp(target->thread, name, text);
+	return slurp(tracee->thread, name, text);
 }
 
-void target_name(const struct target *target, char name[16])
+void tracee_name(const struct tracee *tracee, char name[16])
 {
-	cleanup_close int fd = open_proc(target->thread, "comm", O_RDONLY);
+	cleanup_close int fd = open_proc(tracee->thread, "comm", O_RDONLY);
 	ssize_t got = fd < 0 ? -1 : read(fd, name, 15);
 
 	if (got <= 0)

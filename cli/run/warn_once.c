@@ -9,34 +9,34 @@
 /* A program that binds ever new addresses must not fill the memory; the log has seen enough. */
 #define MOST_TEXTS 256
 
-void say_once(struct said *said, const char *text)
+void warn_once(struct warned *warned, const char *text)
 {
-	say_once_of(said, text, text);
+	warn_once_about(warned, text, text);
 }
 
-void say_once_of(struct said *said, const char *key, const char *text)
+void warn_once_about(struct warned *warned, const char *key, const char *text)
 {
 	char **list;
 
-	for (size_t i = 0; i < said->count; i++) {
-		if (!strcmp(said->texts[i], key))
+	for (size_t i = 0; i < warned->count; i++) {
+		if (!strcmp(warned->texts[i], key))
 			return;
 	}
-	if (said->count == MOST_TEXTS)
+	if (warned->count == MOST_TEXTS)
 		return;
 	fprintf(stderr, "socketbox run: %s\n", text);
-	list = reallocarray(said->texts, said->count + 1, sizeof(*list));
+	list = reallocarray(warned->texts, warned->count + 1, sizeof(*list));
 	if (!list)
 		return;
-	said->texts = list;
-	list[said->count] = strdup(key);
-	if (list[said->count])
-		said->count++;
+	warned->texts = list;
+	list[warned->count] = strdup(key);
+	if (list[warned->count])
+		warned->count++;
 }
 
-void said_fini(struct said *said)
+void warned_fini(struct warned *warned)
 {
-	for (size_t i = 0; i < said->count; i++)
-		free(said->texts[i]);
-	free(said->texts);
+	for (size_t i = 0; i < warned->count; i++)
+		free(warned->texts[i]);
+	free(warned->texts);
 }

@@ -5,16 +5,16 @@
 
 #include <stddef.h>
 
-struct said {
+struct warned {
 	char **texts;
 	size_t count;
 };
 
 /* Prints the text on stderr, unless it has been printed already: servers that cannot bind try again
  * and again. */
-void say_once(struct said *said, const char *text);
+void warn_once(struct warned *warned, const char *text);
 /* The same, with what it is about as the key: another text of the same key is not printed. */
-void say_once_of(struct said *said, const char *key, const char *text);
-void said_fini(struct said *said);
+void warn_once_about(struct warned *warned, const char *key, const char *text);
+void warned_fini(struct warned *warned);
 
 #endif

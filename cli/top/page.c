@@ -20,7 +20,7 @@
 #define OTHER_LINES 7u
 
 static const char help[] =
-	"q quit   order: c connections, u unserved, w waiting, n name   any other key: look now";
+	"q quit   order: c connections, u without a socket, w waiting, n name   any other key: look now";
 
 /* What came from elsewhere must not steer the terminal. */
 static void make_printable(char *text)
@@ -50,16 +50,17 @@ __attribute__((format(printf, 3, 4))) static void print_line(
 		fprintf(page->out, "%.*s" CLEAR_LINE "\r\n", (int)page->width, text);
 }
 
-static void print_head(const struct page *page, const struct view *view, const struct rates *rates)
+static void print_head(
+	const struct page *page, const struct status_model *model, const struct rates *rates)
 {
-	json_int_t peeking = control_number(view->status, "peeking");
-	char text[VIEW_TEXT_SIZE], when[16] = "", more[64] = "", drains[64] = "";
+	json_int_t peeking = control_json_number(model->status, "peeking");
+	char text[STATUS_MODEL_TEXT_SIZE], when[16] = "", more[64] = "", drains[64] = "";
 	time_t now = time(NULL);
 	size_t drained = 0;
 
 	strftime(when, sizeof(when), "%H:%M:%S", localtime(&now));
-	for (size_t s = 0; s < view->service_count; s++)
-		drained += view->services[s].draining != NULL;
+	for (size_t s = 0; s < model->service_count; s++)
+		drained += model->services[s].draining != NULL;
 	if (drained)
 		snprintf(drains, sizeof(drains), " (%zu being drained)", drained);
 	if (peeking)
@@ -69,26 +70,27 @@ static void print_head(const struct page *page, const struct view *view, const s
 		print_line(page, NULL, "%s", page->fault);
 	else
 		print_line(page, NULL, "socketboxd %s, pid %" JSON_INTEGER_FORMAT ", %s",
-			control_text(view->status, "version"), control_number(view->status, "pid"),
-			view_engine(view, text));
+			control_json_text(model->status, "version"),
+			control_json_number(model->status, "pid"),
+			status_model_engine(model, text));
 	print_line(page, NULL,
-		"%s  every %g s  %.1f new/s, %.1f unserved/s; %zu services%s, %zu routes%s", when,
-		page->interval_ms / 1000.0, rates->decided, rates->unserved, view->service_count,
-		drains, view->route_count, more);
+		"%s  every %g s  %.1f new/s, %.1f without a socket/s; %zu services%s, %zu routes%s",
+		when, page->interval_ms / 1000.0, rates->decided, rates->no_socket,
+		model->service_count, drains, model->route_count, more);
 }
 
 static void print_services(const struct page *page, const struct rates *rates, size_t most)
 {
-	print_line(page, REVERSE, "%10s %10s %8s %8s %8s %9s  %-8s %s", "NEW/S", "UNSERVED/S",
+	print_line(page, REVERSE, "%10s %10s %8s %8s %8s %9s  %-8s %s", "NEW/S", "NO_SOCKET/S",
 		"BACKLOG", "IN HAND", "PROGRAMS", "CLAIMANTS", "DELIVERY", "SERVICE");
 	for (size_t s = 0; s < rates->service_count && s < most; s++) {
 		const struct rates_row *row = &rates->services[s];
-		const struct view_service *service = row->service;
+		const struct status_model_service *service = row->service;
 
 		print_line(page, NULL,
 			"%10.1f %10.1f %8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT
 			" %8" JSON_INTEGER_FORMAT " %9" JSON_INTEGER_FORMAT "  %-8s %s%s",
-			row->decided, row->unserved, service->backlog, service->in_hand,
+			row->decided, row->no_socket, service->backlog, service->in_hand,
 			service->programs, service->claimants, service->delivery, service->name,
 			service->draining ? " (being drained)" : "");
 	}
@@ -96,12 +98,12 @@ static void print_services(const struct page *page, const struct rates *rates, s
 
 static void print_routes(const struct page *page, const struct rates *rates, size_t most)
 {
-	print_line(page, REVERSE, "%10s %10s %8s  %s", "NEW/S", "UNSERVED/S", "NUMBER", "ROUTE");
+	print_line(page, REVERSE, "%10s %10s %8s  %s", "NEW/S", "NO_SOCKET/S", "NUMBER", "ROUTE");
 	for (size_t r = 0; r < rates->route_count && r < most; r++) {
 		const struct rates_row *row = &rates->routes[r];
 
 		print_line(page, NULL, "%10.1f %10.1f %8" JSON_INTEGER_FORMAT "  %s", row->decided,
-			row->unserved, control_number(row->route->object, "number"),
+			row->no_socket, control_json_number(row->route->object, "number"),
 			row->route->text);
 	}
 }
@@ -116,7 +118,8 @@ static size_t share(size_t room, size_t services, size_t routes)
 	return routes < room - half ? room - routes : half;
 }
 
-void page_print(const struct page *page, const struct view *view, const struct rates *rates)
+void page_print(
+	const struct page *page, const struct status_model *model, const struct rates *rates)
 {
 	size_t room = page->height > OTHER_LINES ? page->height - OTHER_LINES : 0;
 	size_t services = page->width ? share(room, rates->service_count, rates->route_count)
@@ -125,7 +128,7 @@ void page_print(const struct page *page, const struct view *view, const struct r
 
 	if (page->width)
 		fputs(HOME, page->out);
-	print_head(page, view, rates);
+	print_head(page, model, rates);
 	print_line(page, NULL, "%s", "");
 	print_services(page, rates, services);
 	print_line(page, NULL, "%s", "");

@@ -16,6 +16,7 @@ struct page {
 };
 
 /* In a window, exactly as many lines as it has, each with the sequences that put it in place. */
-void page_print(const struct page *page, const struct view *view, const struct rates *rates);
+void page_print(
+	const struct page *page, const struct status_model *model, const struct rates *rates);
 
 #endif

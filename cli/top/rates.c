@@ -11,20 +11,20 @@
 
 static int compare_texts(const void *a, const void *b)
 {
-	return strcmp((*(const struct view_route *const *)a)->text,
-		(*(const struct view_route *const *)b)->text);
+	return strcmp((*(const struct status_model_route *const *)a)->text,
+		(*(const struct status_model_route *const *)b)->text);
 }
 
-static const struct view_route **index_routes(const struct view *view)
+static const struct status_model_route **index_routes(const struct status_model *model)
 {
-	const struct view_route **list =
-		calloc(view->route_count + 1, sizeof(const struct view_route *));
+	const struct status_model_route **list =
+		calloc(model->route_count + 1, sizeof(const struct status_model_route *));
 
 	if (!list)
 		return NULL;
-	for (size_t r = 0; r < view->route_count; r++)
-		list[r] = &view->routes[r];
-	qsort(list, view->route_count, sizeof(const struct view_route *), compare_texts);
+	for (size_t r = 0; r < model->route_count; r++)
+		list[r] = &model->routes[r];
+	qsort(list, model->route_count, sizeof(const struct status_model_route *), compare_texts);
 	return list;
 }
 
@@ -33,25 +33,27 @@ static double rate(json_int_t before, json_int_t now, double seconds)
 	return (double)(now >= before ? now - before : now) / seconds;
 }
 
-static void compute_routes(const struct view_route **index, const struct view *before,
-	const struct view *now, double seconds, struct rates *rates)
+static void compute_routes(const struct status_model_route **index,
+	const struct status_model *before, const struct status_model *now, double seconds,
+	struct rates *rates)
 {
-	static const struct view_route none;
+	static const struct status_model_route none;
 
 	for (size_t r = 0; r < now->route_count; r++) {
-		const struct view_route *route = &now->routes[r];
-		const struct view_route **found = bsearch(&route, index, before->route_count,
-			sizeof(const struct view_route *), compare_texts);
-		const struct view_route *old = found ? *found : &none;
+		const struct status_model_route *route = &now->routes[r];
+		const struct status_model_route **found =
+			bsearch(&route, index, before->route_count,
+				sizeof(const struct status_model_route *), compare_texts);
+		const struct status_model_route *old = found ? *found : &none;
 		struct rates_row *row = &rates->routes[r];
 
 		*row = (struct rates_row){
 			.route = route,
 			.decided = rate(old->lookups, route->lookups, seconds),
-			.unserved = rate(old->unserved, route->unserved, seconds),
+			.no_socket = rate(old->no_socket, route->no_socket, seconds),
 		};
 		rates->decided += row->decided;
-		rates->unserved += row->unserved;
+		rates->no_socket += row->no_socket;
 	}
 }
 
@@ -62,13 +64,13 @@ static int compare_services(const void *a, const void *b)
 }
 
 /* A service has what its routes have. */
-static void compute_services(const struct view *now, struct rates *rates)
+static void compute_services(const struct status_model *now, struct rates *rates)
 {
 	for (size_t s = 0; s < now->service_count; s++)
 		rates->services[s].service = &now->services[s];
 	qsort(rates->services, now->service_count, sizeof(*rates->services), compare_services);
 	for (size_t r = 0; r < now->route_count; r++) {
-		struct view_service named = {.name = now->routes[r].service};
+		struct status_model_service named = {.name = now->routes[r].service};
 		struct rates_row wanted = {.service = &named}, *row;
 
 		row = named.name ? bsearch(&wanted, rates->services, now->service_count,
@@ -77,14 +79,14 @@ static void compute_services(const struct view *now, struct rates *rates)
 		if (!row)
 			continue;
 		row->decided += rates->routes[r].decided;
-		row->unserved += rates->routes[r].unserved;
+		row->no_socket += rates->routes[r].no_socket;
 	}
 }
 
-int rates_compute(
-	const struct view *before, const struct view *now, double seconds, struct rates *rates)
+int rates_compute(const struct status_model *before, const struct status_model *now, double seconds,
+	struct rates *rates)
 {
-	cleanup_free const struct view_route **index = index_routes(before);
+	cleanup_free const struct status_model_route **index = index_routes(before);
 	struct rates made = {
 		.services = calloc(now->service_count + 1, sizeof(*made.services)),
 		.routes = calloc(now->route_count + 1, sizeof(*made.routes)),
@@ -109,7 +111,7 @@ void rates_fini(struct rates *rates)
 	*rates = (struct rates){0};
 }
 
-/* As the configuration has them: both are arrays of the view. */
+/* As the configuration has them: both are arrays of the model. */
 static int compare_places(const struct rates_row *a, const struct rates_row *b)
 {
 	if (a->route)
@@ -130,10 +132,10 @@ static int by_decided(const void *a, const void *b)
 	return result ? result : compare_places(left, right);
 }
 
-static int by_unserved(const void *a, const void *b)
+static int by_no_socket(const void *a, const void *b)
 {
 	const struct rates_row *left = a, *right = b;
-	int result = compare_numbers(left->unserved, right->unserved);
+	int result = compare_numbers(left->no_socket, right->no_socket);
 
 	return result ? result : by_decided(a, b);
 }
@@ -161,7 +163,7 @@ void rates_sort(struct rates *rates, enum rates_order order)
 {
 	static int (*const compare[])(const void *, const void *) = {
 		[RATES_BY_DECIDED] = by_decided,
-		[RATES_BY_UNSERVED] = by_unserved,
+		[RATES_BY_NO_SOCKET] = by_no_socket,
 		[RATES_BY_WAITING] = by_waiting,
 		[RATES_BY_NAME] = by_name,
 	};

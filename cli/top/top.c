@@ -26,7 +26,7 @@ struct options {
 
 struct top {
 	const struct options *options;
-	struct view now;
+	struct status_model now;
 	struct rates rates;
 	enum rates_order order;
 	int64_t looked_ms; /* when `now` was */
@@ -87,30 +87,30 @@ static int read_options(int argc, char **argv, struct options *options, struct e
 		result = read_option(option, options, err);
 	if (!result && optind < argc)
 		result = err_set(err, -EINVAL, "unexpected argument '%s'", argv[optind]);
-	options->path = control_path(options->path);
+	options->path = control_json_path(options->path);
 	return result;
 }
 
 /* Where it goes wrong, what was seen last stays to be shown. */
 static int look(struct top *top)
 {
-	struct view view;
+	struct status_model model;
 	struct rates rates;
 	int64_t when;
 
 	top->fault.code = 0;
-	if (view_read(top->options->path, &view, &top->fault))
+	if (status_model_read(top->options->path, &model, &top->fault))
 		return top->fault.code;
 	when = now_ms();
 	/* The first has nothing to be compared with but itself. */
-	if (rates_compute(top->now.status ? &top->now : &view, &view,
+	if (rates_compute(top->now.status ? &top->now : &model, &model,
 		    (double)(when > top->looked_ms ? when - top->looked_ms : 1) / 1000, &rates)) {
-		view_fini(&view);
+		status_model_fini(&model);
 		return err_errno(&top->fault, -ENOMEM, "comparing");
 	}
-	view_fini(&top->now);
+	status_model_fini(&top->now);
 	rates_fini(&top->rates);
-	top->now = view;
+	top->now = model;
 	top->rates = rates;
 	top->looked_ms = when;
 	return 0;
@@ -178,7 +178,7 @@ static bool obey(struct top *top, int key, int64_t *due)
 		enum rates_order order;
 	} orders[] = {
 		{'c', RATES_BY_DECIDED},
-		{'u', RATES_BY_UNSERVED},
+		{'u', RATES_BY_NO_SOCKET},
 		{'w', RATES_BY_WAITING},
 		{'n', RATES_BY_NAME},
 	};
@@ -225,7 +225,7 @@ int top_main(int argc, char **argv, struct err *err)
 	int result;
 
 	if (read_options(argc, argv, &options, err))
-		return VERB_MISUSED;
+		return EXIT_USAGE;
 	result = look(&top);
 	if (result)
 		err_set(err, result, "%s", top.fault.text);
@@ -233,7 +233,7 @@ int top_main(int argc, char **argv, struct err *err)
 		result = run_batch(&top, err);
 	else
 		result = run_screen(&top, err);
-	view_fini(&top.now);
+	status_model_fini(&top.now);
 	rates_fini(&top.rates);
-	return result ? VERB_FAILED : VERB_DONE;
+	return result ? EXIT_FAILED : EXIT_DONE;
 }

@@ -15,8 +15,8 @@
 #include "daemon/log.h"
 #include "daemon/sockets.h"
 
-struct claims *claims_new(struct event_base *base, struct engine *engine, struct fence *fence,
-	const struct drains *drains, struct handover *handover)
+struct claims *claims_new(struct event_base *base, struct engine *engine,
+	struct confinement *confinement, const struct drains *drains, struct fdstore *fdstore)
 {
 	struct claims *claims = calloc(1, sizeof(*claims));
 
@@ -24,9 +24,9 @@ struct claims *claims_new(struct event_base *base, struct engine *engine, struct
 		return NULL;
 	claims->base = base;
 	claims->engine = engine;
-	claims->fence = fence;
+	claims->confinement = confinement;
 	claims->drains = drains;
-	claims->handover = handover;
+	claims->fdstore = fdstore;
 	if (claims_watch_init(claims)) {
 		claims_free(claims);
 		return NULL;
@@ -75,7 +75,7 @@ void claims_forget(struct claim *claim)
 	if (claim->group)
 		claims_group_drop(claim);
 	else
-		claims_lone_steer(claim, &ignored);
+		claims_single_steer(claim, &ignored);
 	free_claim(claim);
 }
 
@@ -133,14 +133,14 @@ static int add_claimant(struct claim *claim, const struct peer *peer, struct err
 		if (claim->claimants[i] == peer)
 			return 0;
 	}
-	if (claim->claimant_count == claim->claimant_room) {
-		size_t room = claim->claimant_room ? claim->claimant_room * 2 : 4;
+	if (claim->claimant_count == claim->claimant_capacity) {
+		size_t room = claim->claimant_capacity ? claim->claimant_capacity * 2 : 4;
 		const struct peer **list = reallocarray(claim->claimants, room, sizeof(*list));
 
 		if (!list)
 			return err_errno(err, -ENOMEM, "recording a claimant");
 		claim->claimants = list;
-		claim->claimant_room = room;
+		claim->claimant_capacity = room;
 	}
 	claim->claimants[claim->claimant_count++] = peer;
 	event_del(claim->hold);
@@ -206,7 +206,7 @@ static struct claim *find(
 
 static int give(struct claims *claims, const struct config_service *service,
 	const struct peer *claimant, const struct coverage_bind *bind, bool reuseport,
-	struct claims_grant *grant, struct err *err)
+	struct issued_socket *issued, struct err *err)
 {
 	struct claim *claim = find(claims, service->id, bind, reuseport);
 	bool existed = claim != NULL;
@@ -216,27 +216,27 @@ static int give(struct claims *claims, const struct config_service *service,
 		claim = claims_add(claims, service->id, bind, reuseport, err);
 	if (!claim)
 		return -ENOMEM;
-	result = reuseport ? claims_group_grant(claim, grant, err)
-			   : claims_lone_grant(claim, service, grant, err);
+	result = reuseport ? claims_group_issue(claim, issued, err)
+			   : claims_single_issue(claim, service, issued, err);
 	if (!result) {
 		result = add_claimant(claim, claimant, err);
 		/* Only now, since a claim in use comes before one that waits. */
 		if (!result && !reuseport)
-			result = claims_lone_steer(claim, err);
+			result = claims_single_steer(claim, err);
 		if (result)
-			close(grant->fd);
+			close(issued->fd);
 	}
 	if (!result && reuseport)
-		claims_mute(claim);
+		claims_restrict(claim);
 	if (result && !existed)
 		claims_forget(claim);
 	else
-		claims_keep(claim);
+		claims_store(claim);
 	return result;
 }
 
-/* A lone socket and a group cannot both have the same packets, as in the kernel. What nobody uses
- * changes its kind and keeps its waiting connections; a lone socket in use that has been given
+/* A single socket and a group cannot both have the same packets, as in the kernel. What nobody uses
+ * changes its kind and keeps its waiting connections; a single socket in use that has been given
  * SO_REUSEPORT since becomes a member. */
 static int make_way(struct claims *claims, uint32_t service, const struct coverage_bind *bind,
 	bool reuseport, struct err *err)
@@ -248,14 +248,14 @@ static int make_way(struct claims *claims, uint32_t service, const struct covera
 	if (!other)
 		return 0;
 	if (reuseport && (!other->claimant_count || sockets_reuseport(other->fd))) {
-		result = claims_group_from_lone(other, err);
-		claims_keep(other);
+		result = claims_group_from_single(other, err);
+		claims_store(other);
 		return result;
 	}
 	if (!reuseport && !claims_group_living(other)) {
-		result = claims_group_to_lone(other, err);
-		claims_keep(other);
-		return result ? result : claims_lone_steer(other, err);
+		result = claims_group_to_single(other, err);
+		claims_store(other);
+		return result ? result : claims_single_steer(other, err);
 	}
 	return err_set(err, -EADDRINUSE,
 		"%s is claimed already by a program that %s SO_REUSEPORT; both have to set it",
@@ -284,7 +284,7 @@ static int refuse_uncovered(
 
 int claims_claim(struct claims *claims, const struct config_service *service,
 	const struct peer *claimant, const struct coverage_bind *bind, bool reuseport,
-	struct claims_grant *grant, struct err *err)
+	struct issued_socket *issued, struct err *err)
 {
 	int result;
 
@@ -297,12 +297,12 @@ int claims_claim(struct claims *claims, const struct config_service *service,
 	result = make_way(claims, service->id, bind, reuseport, err);
 	if (result)
 		return result;
-	return give(claims, service, claimant, bind, reuseport, grant, err);
+	return give(claims, service, claimant, bind, reuseport, issued, err);
 }
 
 int claims_register(struct claims *claims, const struct config_service *service,
 	const struct peer *claimant, const struct coverage_bind *bind, int fd,
-	struct claims_grant *grant, struct err *err)
+	struct issued_socket *issued, struct err *err)
 {
 	bool group = fd < 0;
 	struct claim *claim = find(claims, service->id, bind, group);
@@ -317,25 +317,26 @@ int claims_register(struct claims *claims, const struct config_service *service,
 		claim = claims_add(claims, service->id, bind, group, err);
 		if (!claim)
 			return -ENOMEM;
-		result = group ? claims_group_keep(claim, err) : claims_lone_adopt(claim, fd, err);
+		result = group ? claims_group_make_standby(claim, err)
+			       : claims_single_adopt(claim, fd, err);
 	}
 	if (!result)
 		result = add_claimant(claim, claimant, err);
-	/* Whether the daemon before made it deaf is not known. */
+	/* Whether the daemon before made it drops is not known. */
 	if (!result && !existed)
-		claims_mute(claim);
+		claims_restrict(claim);
 	if (result && !existed)
 		claims_forget(claim);
 	else
-		claims_keep(claim);
+		claims_store(claim);
 	if (!result)
-		*grant = (struct claims_grant){
+		*issued = (struct issued_socket){
 			.fd = -1, .cookie = claim->cookie, .bound = claim->bound, .shared = true};
 	return result;
 }
 
 /* A service whose connections the daemon accepts from now on has no claims: what is left of them
- * must not stand before the acceptors. */
+ * must not stand before the listeners. */
 static void drop_claim(struct claim *claim)
 {
 	for (int family = 4; family <= 6; family += 2) {
@@ -350,11 +351,11 @@ static void drop_claim(struct claim *claim)
 }
 
 /* Only sockets that are really bound to their address can hear what no route gives them. */
-static int mute(struct claim *claim, struct err *err)
+static int restrict_claim(struct claim *claim, struct err *err)
 {
 	const struct config_service *service =
 		config_service_by_id(claim->claims->config, claim->service);
-	bool deaf = !service || !coverage_allows(claim->claims->config, service, &claim->bind);
+	bool drops = !service || !coverage_allows(claim->claims->config, service, &claim->bind);
 	int result;
 
 	if (claim->group)
@@ -363,20 +364,20 @@ static int mute(struct claim *claim, struct err *err)
 		return claims_udp_fit(claim, claim->fd, err);
 	if (!engine_steers(claim->claims->engine))
 		return claims_filter(claim, service, err);
-	if (sockets_is_anchor(&claim->bound.addr) || deaf == claim->deaf)
+	if (sockets_is_placeholder(&claim->bound.addr) || drops == claim->drops)
 		return 0;
-	result = sockets_deafen(claim->fd, deaf, err);
+	result = sockets_set_drop_filter(claim->fd, drops, err);
 	if (!result)
-		claim->deaf = deaf;
+		claim->drops = drops;
 	return result;
 }
 
-void claims_mute(struct claim *claim)
+void claims_restrict(struct claim *claim)
 {
 	char text[ADDR_TEXT_SIZE];
 	struct err err;
 
-	if (mute(claim, &err))
+	if (restrict_claim(claim, &err))
 		log_warning("%s hears more than it should: %s",
 			addr_endpoint_format(&claim->bind.endpoint, text), err.text);
 }
@@ -386,7 +387,7 @@ int claims_follow(struct claims *claims, uint32_t service, struct err *err)
 	char text[ADDR_TEXT_SIZE];
 
 	for (struct claim *claim = claims->first; claim; claim = claim->next) {
-		if (claim->service == service && mute(claim, err))
+		if (claim->service == service && restrict_claim(claim, err))
 			return err_prefix(err, "%s would go on taking connections",
 				addr_endpoint_format(&claim->bind.endpoint, text));
 	}
@@ -405,7 +406,7 @@ void claims_configure(struct claims *claims, const struct config *config)
 		if (service && service->delivery != CONFIG_CLAIM)
 			drop_claim(claim);
 		else
-			claims_mute(claim);
+			claims_restrict(claim);
 	}
 }
 

@@ -3,11 +3,11 @@
  * The registry of claims: which socket each service holds, who holds it, and how long it is kept
  * for a successor. Two kinds:
  *
- * - lone: one socket, of which the registry keeps a copy. While the service restarts, connections
+ * - single: one socket, of which the registry keeps a copy. While the service restarts, connections
  *   wait in its backlog, and the next claim gets the same socket.
  * - group: SO_REUSEPORT. Every claim gets a socket of its own, of which no copy is kept (a copy
  *   would go on taking its share of connections after the program closed its own). The registry
- *   adds a keeper to the group: it gets connections and packets, and the backlogs of closing
+ *   adds a standby to the group: it gets connections and packets, and the backlogs of closing
  *   members, only while no member lives, and becomes the first member of the next start.
  */
 #ifndef SOCKETBOX_DAEMON_CLAIMS_H
@@ -27,7 +27,7 @@
 
 struct claims;
 
-struct claims_grant {
+struct issued_socket {
 	int fd; /* the caller's to close */
 	uint64_t cookie;
 	struct addr_endpoint bound;
@@ -49,7 +49,7 @@ struct claims_view {
 	struct coverage_bind bind;
 	struct addr_endpoint bound;
 	bool group;
-	uint64_t cookie;  /* of a lone socket, else 0 */
+	uint64_t cookie;  /* of a single socket, else 0 */
 	uint32_t members; /* living sockets */
 	const struct peer *const *claimants;
 	size_t claimant_count;
@@ -59,16 +59,16 @@ struct claims_view {
 	enum claims_pktinfo pktinfo;
 };
 
-/* Nothing is owned. fence and handover may be NULL; every kept socket is kept in the handover too.
- * NULL without memory. */
-struct claims *claims_new(struct event_base *base, struct engine *engine, struct fence *fence,
-	const struct drains *drains, struct handover *handover);
+/* Nothing is owned. confinement and fdstore may be NULL; every kept socket is kept in the fdstore
+ * too. NULL out of memory. */
+struct claims *claims_new(struct event_base *base, struct engine *engine,
+	struct confinement *confinement, const struct drains *drains, struct fdstore *fdstore);
 
 /* Closes every kept socket. */
 void claims_free(struct claims *claims);
 
 /* Tells which configuration is in force; it must outlive the registry or the next call. Sockets
- * that are really bound to addresses which their service no longer has go deaf until it has them
+ * that are really bound to addresses which their service no longer has go drops until it has them
  * again. */
 void claims_configure(struct claims *claims, const struct config *config);
 
@@ -83,13 +83,13 @@ int claims_follow(struct claims *claims, uint32_t service, struct err *err);
  */
 int claims_claim(struct claims *claims, const struct config_service *service,
 	const struct peer *claimant, const struct coverage_bind *bind, bool reuseport,
-	struct claims_grant *grant, struct err *err);
+	struct issued_socket *issued, struct err *err);
 
-/* Takes over a claim that a claimant got from an earlier daemon; fd is the lone socket or, for a
+/* Takes over a claim that a claimant got from an earlier daemon; fd is the single socket or, for a
  * group, -1. The grant's fd is -1. -ESTALE if the socket is not, or no longer, the one in force. */
 int claims_register(struct claims *claims, const struct config_service *service,
 	const struct peer *claimant, const struct coverage_bind *bind, int fd,
-	struct claims_grant *grant, struct err *err);
+	struct issued_socket *issued, struct err *err);
 
 /* Takes what an earlier daemon kept, after the first claims_configure: each socket is held for its
  * service's hold time, and no less than a launcher needs to register. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One claim, shared by claims.c (the registry), claims_lone.c and claims_group.c only. */
+/* One claim, shared by claims.c (the registry), claims_single.c and claims_group.c only. */
 #ifndef SOCKETBOX_DAEMON_CLAIMS_CLAIMS_PRIVATE_H
 #define SOCKETBOX_DAEMON_CLAIMS_CLAIMS_PRIVATE_H
 
 #include "daemon/claims/claims.h"
 #include "daemon/claims/socket_queues.h"
 
-struct refusers;
+struct drop_group;
 
 struct claim {
 	struct claims *claims;
@@ -15,28 +15,28 @@ struct claim {
 	struct coverage_bind bind;
 	struct addr_endpoint bound;
 	bool group;
-	bool deaf;
-	int fd; /* the lone socket, or a group's keeper; -1: none */
+	bool drops;
+	int fd; /* the single socket, or a group's standby; -1: none */
 	uint64_t cookie;
 	const struct peer **claimants;
-	size_t claimant_count, claimant_room;
+	size_t claimant_count, claimant_capacity;
 	struct event *hold;			 /* pending while nobody claims it */
 	int64_t hold_until_ms;			 /* CLOCK_MONOTONIC; while hold is pending */
 	uint64_t guarded[STEER_MAX_MEMBERS + 1]; /* a UDP group's sockets, by slot; 0: none */
-	struct refusers *refusers;		 /* NULL: the group may take what is new */
-	uint64_t kept;	 /* cookie of the socket that the handover has, 0: none */
+	struct drop_group *drop_group;		 /* NULL: the group may take what is new */
+	uint64_t kept;	 /* cookie of the socket that the fdstore has, 0: none */
 	bool kept_group; /* as it has it */
 };
 
 struct claims {
 	struct event_base *base;
 	struct engine *engine;
-	struct fence *fence;
+	struct confinement *confinement;
 	const struct drains *drains;
-	struct handover *handover;
+	struct fdstore *fdstore;
 	const struct config *config;
 	struct claim *first;
-	int deaths; /* epoll: lone sockets that stopped listening */
+	int deaths; /* epoll: single sockets that stopped listening */
 	struct event *death;
 };
 
@@ -50,11 +50,11 @@ struct claim *claims_add(struct claims *claims, uint32_t service, const struct c
 /* Keeps the claim for a claimant for so long, or forgets it. */
 void claims_hold(struct claim *claim, unsigned least_ms);
 
-/* Makes a socket that is really bound deaf or hear, as the configuration says. */
-void claims_mute(struct claim *claim);
+/* Makes a socket that is really bound drops or hear, as the configuration says. */
+void claims_restrict(struct claim *claim);
 
-/* Has the handover keep what the claim keeps now; to be called whenever that may have changed. */
-void claims_keep(struct claim *claim);
+/* Has the fdstore keep what the claim keeps now; to be called whenever that may have changed. */
+void claims_store(struct claim *claim);
 
 /* Closes what the claim keeps. */
 void claims_close(struct claim *claim);
@@ -62,20 +62,21 @@ void claims_close(struct claim *claim);
 /* Removes the claim and closes what is kept of it. */
 void claims_forget(struct claim *claim);
 
-/* Gives a copy of the lone socket, which is made first if there is none that lives. The caller
+/* Gives a copy of the single socket, which is made first if there is none that lives. The caller
  * steers. */
-int claims_lone_grant(struct claim *claim, const struct config_service *service,
-	struct claims_grant *grant, struct err *err);
+int claims_single_issue(struct claim *claim, const struct config_service *service,
+	struct issued_socket *issued, struct err *err);
 
 /* Without steering: keeps a socket that is bound to more than its routes to these. service may be
  * NULL: it hears nothing more. */
 int claims_filter(struct claim *claim, const struct config_service *service, struct err *err);
 
-/* Makes a new socket in place of a lone TCP one that was shut down, if it was; the caller steers.
+/* Makes a new socket in place of a single TCP one that was shut down, if it was; the caller steers.
  */
-int claims_lone_replace(struct claim *claim, const struct config_service *service, struct err *err);
+int claims_single_replace(
+	struct claim *claim, const struct config_service *service, struct err *err);
 
-/* The set of lone TCP sockets whose end is noticed, by claims_lone_replace. */
+/* The set of single TCP sockets whose end is noticed, by claims_single_replace. */
 int claims_watch_init(struct claims *claims);
 void claims_watch_fini(struct claims *claims);
 
@@ -83,12 +84,12 @@ void claims_watch_fini(struct claims *claims);
 void claims_watch(const struct claim *claim);
 void claims_unwatch(const struct claim *claim);
 
-/* Steers the claim's packets to the best lone socket that there is for them. */
-int claims_lone_steer(struct claim *claim, struct err *err);
+/* Steers the claim's packets to the best single socket that there is for them. */
+int claims_single_steer(struct claim *claim, struct err *err);
 
 /* Takes a copy of the socket, which a claimant has from an earlier daemon, and steers to it.
  * -ESTALE if it cannot serve the claim, or another one does. */
-int claims_lone_adopt(struct claim *claim, int fd, struct err *err);
+int claims_single_adopt(struct claim *claim, int fd, struct err *err);
 
 /* Fits a UDP socket of the claim's to the routes in force: it is guarded unless nothing else can
  * reach it, and on the IPv6 wildcard may answer from all of a prefix that the service has. It may
@@ -99,21 +100,22 @@ int claims_udp_fit(struct claim *claim, int fd, struct err *err);
 enum claims_pktinfo claims_udp_pktinfo(const struct claim *claim);
 
 /* Gives the next socket of the group. */
-int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct err *err);
+int claims_group_issue(struct claim *claim, struct issued_socket *issued, struct err *err);
 
-/* Makes a keeper for a group that has none and steers to it. */
-int claims_group_keep(struct claim *claim, struct err *err);
+/* Makes a standby for a group that has none and steers to it. */
+int claims_group_make_standby(struct claim *claim, struct err *err);
 
-/* Takes a copy of a keeper of an earlier daemon and steers to it. */
+/* Takes a copy of a standby of an earlier daemon and steers to it. */
 int claims_group_adopt(struct claim *claim, int fd, struct err *err);
 
-/* Turns a lone claim into a group: its socket becomes a member, or the keeper if nobody claims it.
+/* Turns a single claim into a group: its socket becomes a member, or the standby if nobody claims
+ * it.
  */
-int claims_group_from_lone(struct claim *claim, struct err *err);
+int claims_group_from_single(struct claim *claim, struct err *err);
 
-/* Turns a group without living members into a lone claim with the keeper's socket; the caller
+/* Turns a group without living members into a single claim with the standby's socket; the caller
  * steers. */
-int claims_group_to_lone(struct claim *claim, struct err *err);
+int claims_group_to_single(struct claim *claim, struct err *err);
 
 /* Without steering: makes the group take nothing new while its service is being drained. */
 int claims_group_follow(struct claim *claim, struct err *err);
@@ -121,7 +123,7 @@ int claims_group_follow(struct claim *claim, struct err *err);
 /* Ends that. */
 void claims_group_admit(struct claim *claim);
 
-/* What waits in the sockets of the group, the keeper's included. Negative errno. */
+/* What waits in the sockets of the group, the standby's included. Negative errno. */
 int claims_group_queues(const struct claim *claim, struct queues *queues);
 
 /* How many members of the group live. */

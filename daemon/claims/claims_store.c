@@ -14,23 +14,23 @@
 /* How long launchers have to come back, whatever the service's hold time: they try every second. */
 #define REGISTER_MS 5000
 
-static void name_claim(const struct claim *claim, char name[HANDOVER_NAME_SIZE])
+static void name_claim(const struct claim *claim, char name[FDSTORE_NAME_SIZE])
 {
-	char endpoint[HANDOVER_ENDPOINT_SIZE];
+	char endpoint[FDSTORE_ENDPOINT_SIZE];
 
-	snprintf(name, HANDOVER_NAME_SIZE, CLAIM "%08x.%u.%u%d%d.%s", claim->service,
+	snprintf(name, FDSTORE_NAME_SIZE, CLAIM "%08x.%u.%u%d%d.%s", claim->service,
 		claim->bind.protocol, claim->bind.family, claim->bind.v6only, claim->group,
-		handover_endpoint(&claim->bind.endpoint, endpoint));
+		fdstore_endpoint(&claim->bind.endpoint, endpoint));
 }
 
 static int read_name(const char *name, uint32_t *service, struct coverage_bind *bind, bool *group)
 {
-	char endpoint[HANDOVER_ENDPOINT_SIZE];
+	char endpoint[FDSTORE_ENDPOINT_SIZE];
 	unsigned id, protocol, family, v6only, is_group;
 
 	if (sscanf(name, CLAIM "%8x.%3u.%1u%1u%1u.%36[0-9a-f]", &id, &protocol, &family, &v6only,
 		    &is_group, endpoint) != 6 ||
-		handover_read_endpoint(endpoint, &bind->endpoint))
+		fdstore_read_endpoint(endpoint, &bind->endpoint))
 		return -EINVAL;
 	*service = id;
 	*group = is_group;
@@ -40,27 +40,27 @@ static int read_name(const char *name, uint32_t *service, struct coverage_bind *
 	return 0;
 }
 
-void claims_keep(struct claim *claim)
+void claims_store(struct claim *claim)
 {
-	struct handover *handover = claim->claims->handover;
+	struct fdstore *fdstore = claim->claims->fdstore;
 	uint64_t cookie = claim->fd < 0 ? 0 : sockets_cookie(claim->fd);
-	char name[HANDOVER_NAME_SIZE];
+	char name[FDSTORE_NAME_SIZE];
 
 	if (cookie == claim->kept && claim->group == claim->kept_group)
 		return;
-	handover_drop(handover, claim->fd);
+	fdstore_drop(fdstore, claim->fd);
 	claim->kept = cookie;
 	claim->kept_group = claim->group;
 	if (!cookie)
 		return;
 	name_claim(claim, name);
-	handover_keep(handover, claim->fd, name);
+	fdstore_put(fdstore, claim->fd, name);
 }
 
 void claims_close(struct claim *claim)
 {
 	claims_unwatch(claim);
-	handover_drop(claim->claims->handover, claim->fd);
+	fdstore_drop(claim->claims->fdstore, claim->fd);
 	claim->kept = 0;
 	cleanup_close_fd(&claim->fd);
 }
@@ -88,22 +88,23 @@ static void restore_one(void *context, const char *name, int *fd)
 	claim = claims_add(claims, service, &bind, group, &err);
 	if (!claim)
 		return;
-	result = group ? claims_group_adopt(claim, *fd, &err) : claims_lone_adopt(claim, *fd, &err);
+	result = group ? claims_group_adopt(claim, *fd, &err)
+		       : claims_single_adopt(claim, *fd, &err);
 	if (result) {
 		log_debug("%s: %s", name, err.text);
 		claims_forget(claim);
 		return;
 	}
 	cleanup_close_fd(fd);
-	claims_keep(claim);
-	/* Whether the daemon before made it deaf is not known. */
-	if (!group && bind.protocol == IPPROTO_TCP && !sockets_is_anchor(&claim->bound.addr))
-		sockets_deafen(claim->fd, false, &err);
-	claims_mute(claim);
+	claims_store(claim);
+	/* Whether the daemon before made it drops is not known. */
+	if (!group && bind.protocol == IPPROTO_TCP && !sockets_is_placeholder(&claim->bound.addr))
+		sockets_set_drop_filter(claim->fd, false, &err);
+	claims_restrict(claim);
 	claims_hold(claim, REGISTER_MS);
 }
 
 void claims_restore(struct claims *claims)
 {
-	handover_visit(claims->handover, CLAIM, restore_one, claims);
+	fdstore_visit_inherited(claims->fdstore, CLAIM, restore_one, claims);
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // SO_REUSEPORT groups of drained services where nothing is steered. The members' sockets cannot be
 // told to take nothing new, since there is no copy of them. So the group gets further sockets, the
-// refusers, which drop all that comes, and a program by which the kernel chooses always the same
+// drop_group, which drop all that comes, and a program by which the kernel chooses always the same
 // of them.
 //
-// A member that is closed leaves its place to the group's last socket. With one refuser more than
-// there are members, the place that is chosen is a refuser's whoever is closed or joins.
+// A member that is closed leaves its place to the group's last socket. With one drop_group more
+// than there are members, the place that is chosen is a drop_group's whoever is closed or joins.
 #include <errno.h>
 #include <linux/filter.h>
 #include <stdlib.h>
@@ -19,12 +19,12 @@
 #define SO_DETACH_REUSEPORT_BPF 68
 #endif
 
-struct refusers {
+struct drop_group {
 	size_t count;
 	int fds[];
 };
 
-static int add_refuser(const struct claim *claim, struct refusers *refusers, struct err *err)
+static int add_refuser(const struct claim *claim, struct drop_group *drop_group, struct err *err)
 {
 	bool tcp = claim->bind.protocol == IPPROTO_TCP;
 	struct sockets_request request = {
@@ -41,63 +41,63 @@ static int add_refuser(const struct claim *claim, struct refusers *refusers, str
 	int result = sockets_make(&request, &fd, &bound, err);
 
 	if (!result)
-		result = sockets_deafen(fd, true, err);
+		result = sockets_set_drop_filter(fd, true, err);
 	if (!result && tcp && listen(fd, 1))
 		result = err_errno(err, -errno, "listen");
 	if (!result)
-		refusers->fds[refusers->count++] = take_fd(&fd);
+		drop_group->fds[drop_group->count++] = take_fd(&fd);
 	return result;
 }
 
 /* A program that the service itself has attached to the group is lost. */
-static int choose(const struct refusers *refusers, unsigned place, struct err *err)
+static int choose(const struct drop_group *drop_group, unsigned place, struct err *err)
 {
 	struct sock_filter code = BPF_STMT(BPF_RET | BPF_K, place);
 	struct sock_fprog program = {.len = 1, .filter = &code};
 
-	if (setsockopt(refusers->fds[0], SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+	if (setsockopt(drop_group->fds[0], SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
 		    sizeof(program)))
 		return err_errno(err, -errno, "SO_ATTACH_REUSEPORT_CBPF");
 	return 0;
 }
 
-static void let_go(struct refusers *refusers)
+static void let_go(struct drop_group *drop_group)
 {
-	for (size_t i = 0; i < refusers->count; i++)
-		cleanup_close_fd(&refusers->fds[i]);
-	free(refusers);
+	for (size_t i = 0; i < drop_group->count; i++)
+		cleanup_close_fd(&drop_group->fds[i]);
+	free(drop_group);
 }
 
 static int refuse(struct claim *claim, struct err *err)
 {
-	struct refusers *refusers;
+	struct drop_group *drop_group;
 	struct queues group;
 	int result = claims_group_queues(claim, &group);
 
 	if (result)
 		return err_errno(err, result, "counting the sockets of the group (sock_diag)");
-	refusers = calloc(1, sizeof(*refusers) + (group.sockets + 1) * sizeof(int));
-	if (!refusers)
+	drop_group = calloc(1, sizeof(*drop_group) + (group.sockets + 1) * sizeof(int));
+	if (!drop_group)
 		return err_errno(err, -ENOMEM, "refusing connections");
-	while (!result && refusers->count <= group.sockets)
-		result = add_refuser(claim, refusers, err);
+	while (!result && drop_group->count <= group.sockets)
+		result = add_refuser(claim, drop_group, err);
 	if (!result)
-		result = choose(refusers, group.sockets, err);
+		result = choose(drop_group, group.sockets, err);
 	if (result)
-		let_go(refusers);
+		let_go(drop_group);
 	else
-		claim->refusers = refusers;
+		claim->drop_group = drop_group;
 	return result;
 }
 
 void claims_group_admit(struct claim *claim)
 {
-	struct refusers *refusers = take_ptr(&claim->refusers);
+	struct drop_group *drop_group = take_ptr(&claim->drop_group);
 
-	if (!refusers)
+	if (!drop_group)
 		return;
-	setsockopt(refusers->fds[0], SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &(int){0}, sizeof(int));
-	let_go(refusers);
+	setsockopt(drop_group->fds[0], SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &(int){0}, sizeof(int));
+	let_go(drop_group);
 }
 
 int claims_group_follow(struct claim *claim, struct err *err)
@@ -105,7 +105,7 @@ int claims_group_follow(struct claim *claim, struct err *err)
 	if (engine_steers(claim->claims->engine))
 		return 0;
 	if (drains_has(claim->claims->drains, claim->service))
-		return claim->refusers ? 0 : refuse(claim, err);
+		return claim->drop_group ? 0 : refuse(claim, err);
 	claims_group_admit(claim);
 	return 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// SO_REUSEPORT groups: their members' slots, and the keeper.
+// SO_REUSEPORT groups: their members' slots, and the standby.
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -115,7 +115,7 @@ static int make_socket(struct claim *claim, int *fd, struct err *err)
 		.domain = domain(claim),
 		.v6only = claim->bind.v6only,
 		.reuseport = true,
-		.anchored =
+		.at_placeholder =
 			claim->bind.protocol == IPPROTO_TCP && engine_steers(claim->claims->engine),
 		.endpoint = claim->bind.endpoint,
 	};
@@ -124,11 +124,11 @@ static int make_socket(struct claim *claim, int *fd, struct err *err)
 
 	/* All members have to be where the first one is, to be a group for the kernel too. */
 	if (claim->bound.port) {
-		request.anchored = false;
+		request.at_placeholder = false;
 		request.endpoint = claim->bound;
 	}
 	result = sockets_make(&request, &made, &claim->bound, err);
-	if (result == -EADDRINUSE && handover_flush(claim->claims->handover))
+	if (result == -EADDRINUSE && fdstore_flush(claim->claims->fdstore))
 		result = sockets_make(&request, &made, &claim->bound, err);
 	if (!result && claim->bind.protocol == IPPROTO_TCP) {
 		struct steer_key key;
@@ -147,18 +147,18 @@ static int make_socket(struct claim *claim, int *fd, struct err *err)
 	return result;
 }
 
-int claims_group_keep(struct claim *claim, struct err *err)
+int claims_group_make_standby(struct claim *claim, struct err *err)
 {
 	cleanup_close int fd = -1;
 	int result;
 
-	/* Where the kernel chooses the member, the keeper would have its share. */
+	/* Where the kernel chooses the member, the standby would have its share. */
 	if (claim->fd >= 0 || !engine_steers(claim->claims->engine))
 		return 0;
 	result = make_socket(claim, &fd, err);
 	if (result)
 		return result;
-	result = steer_slot(claim, STEER_SLOT_KEEPER, fd, err);
+	result = steer_slot(claim, STEER_SLOT_STANDBY, fd, err);
 	if (result)
 		return result;
 	claim->fd = take_fd(&fd);
@@ -177,20 +177,20 @@ int claims_group_adopt(struct claim *claim, int fd, struct err *err)
 	if (getsockname(fd, (struct sockaddr *)&address, &length) ||
 		addr_from_sockaddr(&address, length, &claim->bound))
 		return err_set(err, -ESTALE, "the kept socket has no address");
-	fence_recognise(claim->claims->fence, fd);
-	result = steer_slot(claim, STEER_SLOT_KEEPER, copy, err);
+	confinement_check_inherited(claim->claims->confinement, fd);
+	result = steer_slot(claim, STEER_SLOT_STANDBY, copy, err);
 	if (!result)
 		claim->fd = take_fd(&copy);
 	return result;
 }
 
-int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct err *err)
+int claims_group_issue(struct claim *claim, struct issued_socket *issued, struct err *err)
 {
 	cleanup_close int fd = -1;
-	bool keeper = claim->fd >= 0 && !claims_group_living(claim);
+	bool standby = claim->fd >= 0 && !claims_group_living(claim);
 	int result = 0;
 
-	if (keeper)
+	if (standby)
 		fd = fcntl(claim->fd, F_DUPFD_CLOEXEC, 0);
 	else
 		result = make_socket(claim, &fd, err);
@@ -201,24 +201,24 @@ int claims_group_grant(struct claim *claim, struct claims_grant *grant, struct e
 	result = add_member(claim, fd, err);
 	if (result)
 		return result;
-	if (keeper)
+	if (standby)
 		claims_close(claim);
-	result = claims_group_keep(claim, err);
+	result = claims_group_make_standby(claim, err);
 	if (result)
 		return result;
-	*grant = (struct claims_grant){
-		.cookie = sockets_cookie(fd), .bound = claim->bound, .shared = keeper};
-	grant->fd = take_fd(&fd);
+	*issued = (struct issued_socket){
+		.cookie = sockets_cookie(fd), .bound = claim->bound, .shared = standby};
+	issued->fd = take_fd(&fd);
 	return 0;
 }
 
-int claims_group_from_lone(struct claim *claim, struct err *err)
+int claims_group_from_single(struct claim *claim, struct err *err)
 {
 	cleanup_close int fd = -1;
 	int result = 0;
 
 	claims_unwatch(claim);
-	handover_drop(claim->claims->handover, claim->fd);
+	fdstore_drop(claim->claims->fdstore, claim->fd);
 	claim->kept = 0;
 	fd = take_fd(&claim->fd);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)))
@@ -232,7 +232,7 @@ int claims_group_from_lone(struct claim *claim, struct err *err)
 			err);
 	if (!result)
 		result = claim->claimant_count ? add_member(claim, fd, err)
-					       : steer_slot(claim, STEER_SLOT_KEEPER, fd, err);
+					       : steer_slot(claim, STEER_SLOT_STANDBY, fd, err);
 	if (result) {
 		claim->fd = take_fd(&fd);
 		return result;
@@ -247,12 +247,12 @@ int claims_group_from_lone(struct claim *claim, struct err *err)
 	claim->group = true;
 	claim->cookie = 0;
 	if (claim->claimant_count)
-		return claims_group_keep(claim, err);
+		return claims_group_make_standby(claim, err);
 	claim->fd = take_fd(&fd);
 	return 0;
 }
 
-int claims_group_to_lone(struct claim *claim, struct err *err)
+int claims_group_to_single(struct claim *claim, struct err *err)
 {
 	int result = set_members(claim, 0, err);
 

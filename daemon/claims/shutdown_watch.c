@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Replaces lone sockets that a holder shuts down, as some programs do when they end (Twisted): the
-// kernel then stops listening for all who share the socket, the daemon's copy included, and clients
-// would be refused until the next claim.
+// Replaces single sockets that a holder shuts down, as some programs do when they end (Twisted):
+// the kernel then stops listening for all who share the socket, the daemon's copy included, and
+// clients would be refused until the next claim.
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -25,13 +25,13 @@ static void on_death(evutil_socket_t fd, short what, void *context)
 		const struct config_service *service =
 			config_service_by_id(claims->config, claim->service);
 
-		if (!claim->group && service && claims_lone_replace(claim, service, &err))
+		if (!claim->group && service && claims_single_replace(claim, service, &err))
 			log_warning("replacing a socket that was shut down: %s", err.text);
-		claims_keep(claim);
+		claims_store(claim);
 	}
 	/* Only now, since those that died together may take packets from each other. */
 	for (struct claim *claim = claims->first; claim; claim = claim->next) {
-		if (!claim->group && claims_lone_steer(claim, &err))
+		if (!claim->group && claims_single_steer(claim, &err))
 			log_warning("steering to sockets again: %s", err.text);
 	}
 }

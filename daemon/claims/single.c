@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Lone sockets: makes them, steers to the best of those for the same packets, adopts them back.
+// Single sockets: makes them, steers to the best of those for the same packets, adopts them back.
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -22,15 +22,15 @@ static bool same_key(const struct claim *claim, int family, const struct steer_k
 	return !memcmp(&theirs, key, sizeof(theirs));
 }
 
-/* Between two lone sockets for the same packets: one in use before one that waits, then one of the
- * packets' own family before a dual-stack one. */
+/* Between two single sockets for the same packets: one in use before one that waits, then one of
+ * the packets' own family before a dual-stack one. */
 static int rank(const struct claim *claim, int family)
 {
 	return (claim->claimant_count ? 2 : 0) + (claim->bind.family == family);
 }
 
-/* Steers the key to the best lone socket that there is for it. Where there is none, the map's entry
- * stays until the last holder closes its socket: a program whose launcher was killed goes on
+/* Steers the key to the best single socket that there is for it. Where there is none, the map's
+ * entry stays until the last holder closes its socket: a program whose launcher was killed goes on
  * serving. */
 static int steer_best(
 	struct claims *claims, int family, const struct steer_key *key, struct err *err)
@@ -45,7 +45,7 @@ static int steer_best(
 	return best ? engine_steer(claims->engine, key, best->fd, err) : 0;
 }
 
-int claims_lone_steer(struct claim *claim, struct err *err)
+int claims_single_steer(struct claim *claim, struct err *err)
 {
 	struct steer_key key;
 
@@ -73,7 +73,7 @@ int claims_filter(struct claim *claim, const struct config_service *service, str
 	if (drains_has(claim->claims->drains, claim->service))
 		return sockets_refuse_new(claim->fd, err);
 	if (service && coverage_is_exclusive(config, service, &bound))
-		return sockets_deafen(claim->fd, false, err);
+		return sockets_set_drop_filter(claim->fd, false, err);
 	return filter_attach(claim->fd, config, service, &bound, err);
 }
 
@@ -107,7 +107,7 @@ static int make_direct(struct claim *claim, const struct config_service *service
 	return result;
 }
 
-/* Binds to the address itself where that lets nothing else in, and to an anchor otherwise. UDP
+/* Binds to the address itself where that lets nothing else in, and to a placeholder otherwise. UDP
  * sockets answer from where they are bound, so they are always bound as asked, and guarded. */
 static int make(struct claim *claim, const struct config_service *service, struct err *err)
 {
@@ -122,13 +122,13 @@ static int make(struct claim *claim, const struct config_service *service, struc
 		.protocol = bind->protocol,
 		.domain = bind->family == 4 ? AF_INET : AF_INET6,
 		.v6only = bind->v6only,
-		.anchored = bind->protocol == IPPROTO_TCP && !exclusive,
+		.at_placeholder = bind->protocol == IPPROTO_TCP && !exclusive,
 		.endpoint = bind->endpoint,
 	};
 	int result = sockets_make(&request, &claim->fd, &claim->bound, err);
 
-	if (result == -EADDRINUSE && bind->protocol == IPPROTO_TCP && !request.anchored) {
-		request.anchored = true;
+	if (result == -EADDRINUSE && bind->protocol == IPPROTO_TCP && !request.at_placeholder) {
+		request.at_placeholder = true;
 		result = sockets_make(&request, &claim->fd, &claim->bound, err);
 	}
 	if (result)
@@ -156,7 +156,7 @@ static int remake(struct claim *claim, const struct config_service *service, str
 	int result;
 
 	claims_unwatch(claim);
-	handover_drop(claim->claims->handover, claim->fd);
+	fdstore_drop(claim->claims->fdstore, claim->fd);
 	claim->kept = 0;
 	dead = take_fd(&claim->fd);
 	/* It is still bound, for as long as somebody has it. */
@@ -165,22 +165,23 @@ static int remake(struct claim *claim, const struct config_service *service, str
 		engine_unguard(claim->claims->engine, claim->cookie);
 	}
 	result = make(claim, service, err);
-	if (result == -EADDRINUSE && handover_flush(claim->claims->handover))
+	if (result == -EADDRINUSE && fdstore_flush(claim->claims->fdstore))
 		result = make(claim, service, err);
 	if (result)
 		claim->fd = take_fd(&dead);
-	else if (claim->deaf)
-		result = sockets_deafen(claim->fd, true, err);
+	else if (claim->drops)
+		result = sockets_set_drop_filter(claim->fd, true, err);
 	return result;
 }
 
-int claims_lone_replace(struct claim *claim, const struct config_service *service, struct err *err)
+int claims_single_replace(
+	struct claim *claim, const struct config_service *service, struct err *err)
 {
 	return claim->fd >= 0 && is_dead(claim) ? remake(claim, service, err) : 0;
 }
 
-int claims_lone_grant(struct claim *claim, const struct config_service *service,
-	struct claims_grant *grant, struct err *err)
+int claims_single_issue(struct claim *claim, const struct config_service *service,
+	struct issued_socket *issued, struct err *err)
 {
 	bool shared = claim->fd >= 0 && !is_dead(claim);
 	int result = shared ? 0 : remake(claim, service, err);
@@ -191,9 +192,9 @@ int claims_lone_grant(struct claim *claim, const struct config_service *service,
 	fd = fcntl(claim->fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return err_errno(err, -errno, "giving the socket");
-	*grant = (struct claims_grant){
+	*issued = (struct issued_socket){
 		.cookie = claim->cookie, .bound = claim->bound, .shared = shared};
-	grant->fd = take_fd(&fd);
+	issued->fd = take_fd(&fd);
 	return 0;
 }
 
@@ -227,7 +228,7 @@ static int check_registered(const struct claim *wanted, int fd, struct err *err)
 	return 0;
 }
 
-int claims_lone_adopt(struct claim *claim, int fd, struct err *err)
+int claims_single_adopt(struct claim *claim, int fd, struct err *err)
 {
 	struct sockaddr_storage address;
 	socklen_t length = sizeof(address);
@@ -242,8 +243,8 @@ int claims_lone_adopt(struct claim *claim, int fd, struct err *err)
 	if (claim->fd < 0)
 		return err_errno(err, -errno, "keeping the registered socket");
 	claim->cookie = sockets_cookie(fd);
-	fence_recognise(claim->claims->fence, fd);
+	confinement_check_inherited(claim->claims->confinement, fd);
 	if (claim->bind.protocol == IPPROTO_UDP)
 		result = claims_udp_fit(claim, claim->fd, err);
-	return result ? result : claims_lone_steer(claim, err);
+	return result ? result : claims_single_steer(claim, err);
 }

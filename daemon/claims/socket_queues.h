@@ -12,7 +12,7 @@
 
 struct queues {
 	unsigned sockets; /* TCP: that listen there; UDP: that are bound there */
-	unsigned waiting; /* TCP: connections to be accepted; UDP: octets to be read */
+	unsigned waiting; /* TCP: connections to be accepted; UDP: bytes to be read */
 };
 
 /* domain is AF_INET or AF_INET6. Negative errno where the kernel does not tell. */

@@ -7,15 +7,15 @@
 #include "daemon/sockets.h"
 #include "daemon/user/route_filter.h"
 
-static int fence_in(
+static int confine_socket(
 	struct claim *claim, const struct config_service *service, int fd, struct err *err)
 {
-	struct fence *fence = claim->claims->fence;
-	int result = fence_assign(fence, fd, claim->service, err);
+	struct confinement *confinement = claim->claims->confinement;
+	int result = confinement_assign(confinement, fd, claim->service, err);
 
 	if (!result && service &&
 		coverage_grants(claim->claims->config, service, &claim->bind) & COVERAGE_CONNECT)
-		result = fence_lift(fence, fd, err);
+		result = confinement_allow_connect(confinement, fd, err);
 	return result;
 }
 
@@ -24,7 +24,7 @@ int claims_udp_fit(struct claim *claim, int fd, struct err *err)
 	const struct config *config = claim->claims->config;
 	const struct config_service *service = config_service_by_id(config, claim->service);
 	bool wildcard = addr_is_wildcard(&claim->bind.endpoint.addr);
-	int result = fence_in(claim, service, fd, err);
+	int result = confine_socket(claim, service, fd, err);
 
 	if (result)
 		return result;
@@ -36,7 +36,7 @@ int claims_udp_fit(struct claim *claim, int fd, struct err *err)
 	}
 	if (!engine_steers(claim->claims->engine))
 		return !claim->group && drains_has(claim->claims->drains, claim->service)
-			       ? sockets_deafen(fd, true, err)
+			       ? sockets_set_drop_filter(fd, true, err)
 			       : filter_attach(fd, config, service, &claim->bind, err);
 	if (!wildcard && !claim->group && service &&
 		coverage_is_exclusive(config, service, &claim->bind))

@@ -88,22 +88,22 @@ static void read_engine(struct reader *reader, const struct yaml_node *node, voi
 			reader, node, "'%s' is not an engine; write auto, kernel or user", text);
 }
 
-static void read_fence(struct reader *reader, const struct yaml_node *node, void *target)
+static void read_confinement(struct reader *reader, const struct yaml_node *node, void *target)
 {
-	const char *text = reader_text(reader, node, "'fence'");
+	const char *text = reader_text(reader, node, "'confinement'");
 
 	(void)target;
 	if (!text)
 		return;
 	if (!strcmp(text, "auto"))
-		reader->config->fence = CONFIG_FENCE_AUTO;
+		reader->config->confinement = CONFIG_CONFINEMENT_AUTO;
 	else if (!strcmp(text, "required"))
-		reader->config->fence = CONFIG_FENCE_REQUIRED;
+		reader->config->confinement = CONFIG_CONFINEMENT_REQUIRED;
 	else if (!strcmp(text, "off"))
-		reader->config->fence = CONFIG_FENCE_OFF;
+		reader->config->confinement = CONFIG_CONFINEMENT_OFF;
 	else
-		reader_error(
-			reader, node, "'%s' is not a fence; write auto, required or off", text);
+		reader_error(reader, node, "'%s' is not a confinement; write auto, required or off",
+			text);
 }
 
 static void read_tproxy_port(struct reader *reader, const struct yaml_node *node, void *target)
@@ -141,13 +141,13 @@ static void read_text(struct reader *reader, const char *name, const char *text,
 		{"services", services_read},
 		{"routes", routes_read},
 		{"engine", read_engine},
-		{"fence", read_fence},
+		{"confinement", read_confinement},
 		{"tproxy-port", read_tproxy_port},
 	};
 	struct yaml *yaml = NULL;
 
 	if (!add_file(reader, name) ||
-		yaml_parse(reader->file, text, length, &yaml, reader->complaints))
+		yaml_parse(reader->file, text, length, &yaml, reader->diagnostics))
 		return;
 	if (yaml_root(yaml))
 		reader_mapping(reader, yaml_root(yaml), "the configuration", keys,
@@ -210,7 +210,7 @@ static int read_file(struct reader *reader, const char *path)
 	int result = slurp(path, &text, &length);
 
 	if (result) {
-		complaints_error(reader->complaints, path, 0, 0, "%s", explain(result));
+		diagnostics_error(reader->diagnostics, path, 0, 0, "%s", explain(result));
 		return result;
 	}
 	read_text(reader, path, text, length);
@@ -246,7 +246,7 @@ static int read_directory(struct reader *reader, const char *main_path)
 		if (errno == ENOENT)
 			return 0;
 		result = -errno;
-		complaints_error(reader->complaints, directory, 0, 0, "%s", strerror(errno));
+		diagnostics_error(reader->diagnostics, directory, 0, 0, "%s", strerror(errno));
 		return result;
 	}
 	for (int i = 0; i < count; i++) {
@@ -262,10 +262,10 @@ static int read_directory(struct reader *reader, const char *main_path)
 	return result;
 }
 
-static int begin(struct reader *reader, struct complaints *complaints)
+static int begin(struct reader *reader, struct diagnostics *diagnostics)
 {
 	*reader = (struct reader){
-		.config = calloc(1, sizeof(*reader->config)), .complaints = complaints};
+		.config = calloc(1, sizeof(*reader->config)), .diagnostics = diagnostics};
 	if (reader->config)
 		reader->config->names = names_new();
 	if (reader->config && reader->config->names)
@@ -283,7 +283,7 @@ static int finish(struct reader *reader, int result, struct config **out)
 		free(reader->wanted[r]);
 	free(reader->wanted);
 	duplicates_free(reader->duplicates);
-	if (!result && reader->complaints->errors)
+	if (!result && reader->diagnostics->errors)
 		result = reader->out_of_memory ? -ENOMEM : -EINVAL;
 	if (result)
 		config_free(reader->config);
@@ -292,10 +292,10 @@ static int finish(struct reader *reader, int result, struct config **out)
 	return result;
 }
 
-int config_load(const char *path, struct config **out, struct complaints *complaints)
+int config_load(const char *path, struct config **out, struct diagnostics *diagnostics)
 {
 	struct reader reader;
-	int result = begin(&reader, complaints), more;
+	int result = begin(&reader, diagnostics), more;
 
 	if (result)
 		return result;
@@ -305,10 +305,10 @@ int config_load(const char *path, struct config **out, struct complaints *compla
 }
 
 int config_parse(const char *name, const char *text, size_t length, struct config **out,
-	struct complaints *complaints)
+	struct diagnostics *diagnostics)
 {
 	struct reader reader;
-	int result = begin(&reader, complaints);
+	int result = begin(&reader, diagnostics);
 
 	if (result)
 		return result;

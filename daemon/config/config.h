@@ -111,13 +111,17 @@ enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_KERNEL, CONFIG_ENGINE_USE
 
 /* Whether sockets that are given away are kept from other uses: where it is possible, or else the
  * daemon does not start, or not. */
-enum config_fence { CONFIG_FENCE_AUTO, CONFIG_FENCE_REQUIRED, CONFIG_FENCE_OFF };
+enum config_confinement {
+	CONFIG_CONFINEMENT_AUTO,
+	CONFIG_CONFINEMENT_REQUIRED,
+	CONFIG_CONFINEMENT_OFF
+};
 
 struct config {
 	char **files; /* in the order they were read */
 	size_t file_count;
 	enum config_engine engine;
-	enum config_fence fence;
+	enum config_confinement confinement;
 	uint16_t tproxy_port; /* where TPROXY rules bring connections to; 0: nowhere */
 	struct names *names;
 	struct config_service *services;
@@ -130,14 +134,14 @@ struct config {
 /*
  * Reads the file at path and, if there is one, the directory services.d beside it (files ending in
  * .yaml, by name in C order). On success *out is the caller's, to be freed with config_free, and
- * complaints holds warnings at most. On failure returns -EINVAL (or the errno of a file that cannot
- * be read) and complaints holds every fault found in every file.
+ * diagnostics holds warnings at most. On failure returns -EINVAL (or the errno of a file that
+ * cannot be read) and diagnostics holds every fault found in every file.
  */
-int config_load(const char *path, struct config **out, struct complaints *complaints);
+int config_load(const char *path, struct config **out, struct diagnostics *diagnostics);
 
 /* The same from memory, as one file with that name and no services.d; what the fuzzer drives. */
 int config_parse(const char *name, const char *text, size_t length, struct config **out,
-	struct complaints *complaints);
+	struct diagnostics *diagnostics);
 
 void config_free(struct config *config); /* NULL is allowed */
 

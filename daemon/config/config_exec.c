@@ -101,7 +101,7 @@ void exec_read(struct reader *reader, const struct yaml_node *node, void *target
 	struct config_service *service = target;
 	struct reader_key keys[READER_MAX_KEYS];
 	struct reading reading = {.mapping = node, .settings = exec_settings_new()};
-	size_t errors = reader->complaints->errors;
+	size_t errors = reader->diagnostics->errors;
 	struct err err;
 
 	if (!reading.settings || exec_key_count > READER_MAX_KEYS) {
@@ -112,7 +112,7 @@ void exec_read(struct reader *reader, const struct yaml_node *node, void *target
 	for (size_t k = 0; k < exec_key_count; k++)
 		keys[k] = (struct reader_key){exec_keys[k].name, read_key};
 	reader_mapping(reader, node, "'exec'", keys, exec_key_count, &reading);
-	if (reader->complaints->errors == errors) {
+	if (reader->diagnostics->errors == errors) {
 		set_defaults(reading.settings);
 		if (exec_settings_finish(reading.settings, &err))
 			reader_error(reader, node, "'exec': %s", err.text);

@@ -97,7 +97,7 @@ static void print_ports(FILE *out, const char *key, const struct config_ports *l
 	fputs(count > 1 ? "]" : "", out);
 }
 
-/* The keys in a fixed order, defaults left out. NULL without memory. */
+/* The keys in a fixed order, defaults left out. NULL out of memory. */
 static char *text_of(const struct config_grants *grants)
 {
 	char *text = NULL;
@@ -139,11 +139,11 @@ void grants_read(struct reader *reader, const struct yaml_node *node, void *targ
 		{"protocol", read_protocols},
 	};
 	struct config_grants *grants = target;
-	size_t errors = reader->complaints->errors;
+	size_t errors = reader->diagnostics->errors;
 
 	grants->place = reader_place(reader, node);
 	reader_mapping(reader, node, "'grants'", keys, sizeof(keys) / sizeof(*keys), grants);
-	if (reader->complaints->errors != errors)
+	if (reader->diagnostics->errors != errors)
 		return;
 	if (!grants->passive_count && !grants->connects) {
 		reader_error(reader, node,

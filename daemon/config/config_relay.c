@@ -93,7 +93,7 @@ void relay_read(struct reader *reader, const struct yaml_node *node, void *targe
 		{"nat64-allow", read_nat64_allow},
 	};
 	struct config_service *service = target;
-	size_t errors = reader->complaints->errors;
+	size_t errors = reader->diagnostics->errors;
 	struct err err;
 
 	service->relay = calloc(1, sizeof(*service->relay));
@@ -103,7 +103,7 @@ void relay_read(struct reader *reader, const struct yaml_node *node, void *targe
 	}
 	service->relay->connect_timeout_ms = RELAY_DEFAULT_CONNECT_TIMEOUT_MS;
 	reader_mapping(reader, node, "'relay'", keys, sizeof(keys) / sizeof(*keys), service->relay);
-	if (reader->complaints->errors == errors && relay_settings_check(service->relay, &err))
+	if (reader->diagnostics->errors == errors && relay_settings_check(service->relay, &err))
 		reader_error(reader, node, "%s", err.text);
 }
 
@@ -148,7 +148,7 @@ void accept_proxy_read(struct reader *reader, const struct yaml_node *node, void
 		{"timeout", read_accept_timeout},
 	};
 	struct config_service *service = target;
-	size_t errors = reader->complaints->errors;
+	size_t errors = reader->diagnostics->errors;
 
 	service->accept_proxy = calloc(1, sizeof(*service->accept_proxy));
 	if (!service->accept_proxy) {
@@ -158,7 +158,7 @@ void accept_proxy_read(struct reader *reader, const struct yaml_node *node, void
 	service->accept_proxy->timeout_ms = RELAY_DEFAULT_PROXY_TIMEOUT_MS;
 	reader_mapping(reader, node, "'accept-proxy'", keys, sizeof(keys) / sizeof(*keys),
 		service->accept_proxy);
-	if (reader->complaints->errors == errors && !service->accept_proxy->from_count)
+	if (reader->diagnostics->errors == errors && !service->accept_proxy->from_count)
 		reader_error(reader, node,
 			"'accept-proxy' needs 'from', the addresses of the proxies that are believed, such as {from: \"192.0.2.10\"}");
 }

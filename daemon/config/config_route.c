@@ -8,7 +8,7 @@
 /* A route while its keys are read. */
 struct draft {
 	struct config_route route;
-	const struct yaml_node *to, *port, *from; /* values, for complaints */
+	const struct yaml_node *to, *port, *from; /* values, for diagnostics */
 	const struct yaml_node *service, *refuse, *pass, *target_port, *sni;
 };
 
@@ -285,7 +285,7 @@ bool route_read(struct reader *reader, const struct yaml_node *node, struct conf
 		{"target-port", read_target_port},
 		{"sni", read_sni},
 	};
-	size_t errors = reader->complaints->errors;
+	size_t errors = reader->diagnostics->errors;
 	struct draft draft = {.route.place = reader_place(reader, node)};
 
 	if (node->kind != YAML_MAPPING || !node->first) {
@@ -297,7 +297,7 @@ bool route_read(struct reader *reader, const struct yaml_node *node, struct conf
 	check_whole(reader, node, &draft);
 	if (!fill_defaults(&draft.route))
 		reader_no_memory(reader);
-	if (reader->complaints->errors != errors || reader->out_of_memory) {
+	if (reader->diagnostics->errors != errors || reader->out_of_memory) {
 		route_fini(&draft.route);
 		return false;
 	}

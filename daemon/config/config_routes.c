@@ -79,11 +79,11 @@ static void check_exec(struct reader *reader, const struct config_route *route)
 	if (!exec)
 		return;
 	if (route->udp && !exec->wait)
-		complaints_error(reader->complaints, place->file, place->line, place->column,
+		diagnostics_error(reader->diagnostics, place->file, place->line, place->column,
 			"'exec' of service '%s' starts a program per connection, and UDP has none; add 'wait: true' there, which gives it the socket, or leave udp out",
 			route->service->name);
 	if (route->name_count && exec->wait)
-		complaints_error(reader->complaints, place->file, place->line, place->column,
+		diagnostics_error(reader->diagnostics, place->file, place->line, place->column,
 			"'exec' of service '%s' has 'wait', so its program accepts connections before any name is seen; leave 'wait' or 'sni' out",
 			route->service->name);
 }
@@ -95,15 +95,15 @@ static void check_delivery(struct reader *reader, const struct config_route *rou
 	const struct config_place *place = &route->place;
 
 	if (route->name_count && delivery == CONFIG_CLAIM)
-		complaints_error(reader->complaints, place->file, place->line, place->column,
+		diagnostics_error(reader->diagnostics, place->file, place->line, place->column,
 			"service '%s' claims its sockets, so the kernel delivers to it before any name is seen; give the service 'handoff', 'exec' or 'relay', or leave 'sni' out",
 			route->service->name);
 	if (route->name_count && route->service->accept_proxy)
-		complaints_error(reader->complaints, place->file, place->line, place->column,
+		diagnostics_error(reader->diagnostics, place->file, place->line, place->column,
 			"service '%s' has 'accept-proxy', and a PROXY header comes before any TLS name; leave 'sni' or 'accept-proxy' out",
 			route->service->name);
 	if (route->udp && (delivery == CONFIG_HANDOFF || delivery == CONFIG_RELAY))
-		complaints_error(reader->complaints, place->file, place->line, place->column,
+		diagnostics_error(reader->diagnostics, place->file, place->line, place->column,
 			"service '%s' is handed connections, and UDP has none; let a program claim the socket",
 			route->service->name);
 }
@@ -121,7 +121,7 @@ static void resolve(struct reader *reader, struct config_route *route, const cha
 		return;
 	}
 	meant = reader_suggest(name, service_name, config->services, config->service_count);
-	complaints_error(reader->complaints, route->place.file, route->place.line,
+	diagnostics_error(reader->diagnostics, route->place.file, route->place.line,
 		route->place.column,
 		meant ? "there is no service '%s'; did you mean '%s'?"
 		      : "there is no service '%s'; define it under 'services:'",
@@ -145,7 +145,7 @@ void routes_resolve(struct reader *reader)
 		const struct config_service *service = &config->services[s];
 
 		if (!used[s])
-			complaints_warning(reader->complaints, service->place.file,
+			diagnostics_warning(reader->diagnostics, service->place.file,
 				service->place.line, service->place.column,
 				"no route leads to service '%s'", service->name);
 	}

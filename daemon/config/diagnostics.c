@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Collects complaints.
+// Collects diagnostics.
 #include "daemon/config/diagnostics.h"
 
 #include <stdarg.h>
@@ -28,30 +28,30 @@ static void make_printable(char *text)
 		strcpy(text + MAX_TEXT - 3, "...");
 }
 
-static void append(struct complaints *complaints, char *line)
+static void append(struct diagnostics *diagnostics, char *line)
 {
-	char **lines = reallocarray(complaints->lines, complaints->count + 1, sizeof(*lines));
+	char **lines = reallocarray(diagnostics->lines, diagnostics->count + 1, sizeof(*lines));
 
 	if (!lines) {
 		free(line);
 		return;
 	}
-	complaints->lines = lines;
-	complaints->lines[complaints->count++] = line;
+	diagnostics->lines = lines;
+	diagnostics->lines[diagnostics->count++] = line;
 }
 
-__attribute__((format(printf, 6, 0))) static void add(struct complaints *complaints,
+__attribute__((format(printf, 6, 0))) static void add(struct diagnostics *diagnostics,
 	const char *file, unsigned line, unsigned column, const char *kind, const char *format,
 	va_list args)
 {
 	cleanup_free char *text = NULL;
 	char place[32] = "", *whole;
 
-	if (complaints->count > MAX_LINES || vasprintf(&text, format, args) < 0)
+	if (diagnostics->count > MAX_LINES || vasprintf(&text, format, args) < 0)
 		return;
-	if (complaints->count == MAX_LINES) {
+	if (diagnostics->count == MAX_LINES) {
 		if (asprintf(&whole, "... and more; mend these first") >= 0)
-			append(complaints, whole);
+			append(diagnostics, whole);
 		return;
 	}
 	make_printable(text);
@@ -59,34 +59,34 @@ __attribute__((format(printf, 6, 0))) static void add(struct complaints *complai
 		snprintf(place, sizeof(place), "%u:%u:", line, column);
 	if (asprintf(&whole, "%s%s%s%s%s: %s", file ? file : "", file ? ":" : "", place,
 		    file ? " " : "", kind, text) >= 0)
-		append(complaints, whole);
+		append(diagnostics, whole);
 }
 
-void complaints_error(struct complaints *complaints, const char *file, unsigned line,
+void diagnostics_error(struct diagnostics *diagnostics, const char *file, unsigned line,
 	unsigned column, const char *format, ...)
 {
 	va_list args;
 
-	complaints->errors++;
+	diagnostics->errors++;
 	va_start(args, format);
-	add(complaints, file, line, column, "error", format, args);
+	add(diagnostics, file, line, column, "error", format, args);
 	va_end(args);
 }
 
-void complaints_warning(struct complaints *complaints, const char *file, unsigned line,
+void diagnostics_warning(struct diagnostics *diagnostics, const char *file, unsigned line,
 	unsigned column, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	add(complaints, file, line, column, "warning", format, args);
+	add(diagnostics, file, line, column, "warning", format, args);
 	va_end(args);
 }
 
-void complaints_fini(struct complaints *complaints)
+void diagnostics_fini(struct diagnostics *diagnostics)
 {
-	for (size_t i = 0; i < complaints->count; i++)
-		free(complaints->lines[i]);
-	free(complaints->lines);
-	*complaints = (struct complaints){0};
+	for (size_t i = 0; i < diagnostics->count; i++)
+		free(diagnostics->lines[i]);
+	free(diagnostics->lines);
+	*diagnostics = (struct diagnostics){0};
 }

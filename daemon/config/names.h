@@ -18,13 +18,13 @@
 
 struct names;
 
-struct names *names_new(void);	      /* NULL without memory */
+struct names *names_new(void);	      /* NULL out of memory */
 void names_free(struct names *names); /* NULL is allowed */
 
 /* -EINVAL with what is wrong with a pattern. Letters may be of either case. */
 int names_check(const char *pattern, struct err *err);
 
-/* The number of a pattern, from 1 on, new or known; 0 without memory. */
+/* The number of a pattern, from 1 on, new or known; 0 out of memory. */
 uint32_t names_add(struct names *names, const char *pattern);
 
 /* The pattern, in lower case; valid until names_free. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Complaints with places, mappings by tables, and the scalars that several keys have.
+// Diagnostics with places, mappings by tables, and the scalars that several keys have.
 #include "daemon/config/reader.h"
 
 #include <stdarg.h>
@@ -14,14 +14,14 @@ struct config_place reader_place(const struct reader *reader, const struct yaml_
 	return (struct config_place){reader->file, node->line, node->column};
 }
 
-#define REPORT(kind)                                                                        \
-	cleanup_free char *text = NULL;                                                     \
-	va_list args;                                                                       \
-	va_start(args, format);                                                             \
-	if (vasprintf(&text, format, args) < 0)                                             \
-		text = NULL;                                                                \
-	va_end(args);                                                                       \
-	complaints_##kind(reader->complaints, reader->file, node->line, node->column, "%s", \
+#define REPORT(kind)                                                                          \
+	cleanup_free char *text = NULL;                                                       \
+	va_list args;                                                                         \
+	va_start(args, format);                                                               \
+	if (vasprintf(&text, format, args) < 0)                                               \
+		text = NULL;                                                                  \
+	va_end(args);                                                                         \
+	diagnostics_##kind(reader->diagnostics, reader->file, node->line, node->column, "%s", \
 		text ? text : "out of memory")
 
 void reader_error(struct reader *reader, const struct yaml_node *node, const char *format, ...)
@@ -37,7 +37,7 @@ void reader_warning(struct reader *reader, const struct yaml_node *node, const c
 void reader_no_memory(struct reader *reader)
 {
 	if (!reader->out_of_memory)
-		complaints_error(reader->complaints, reader->file, 0, 0, "out of memory");
+		diagnostics_error(reader->diagnostics, reader->file, 0, 0, "out of memory");
 	reader->out_of_memory = true;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the parts of the configuration reader share: the configuration in the making, complaints
+ * What the parts of the configuration reader share: the configuration in the making, diagnostics
  * with a node's place, and mappings read by tables of keys. Every reader complains for itself and
  * goes on, so that all faults of a file are told at once.
  */
@@ -14,7 +14,7 @@ struct duplicates;
 
 struct reader {
 	struct config *config;
-	struct complaints *complaints;
+	struct diagnostics *diagnostics;
 	const char *file; /* the one being read; owned by config */
 	size_t service_room, route_room;
 	char **wanted; /* by route: the name of its service until all services are known, or NULL */
@@ -38,7 +38,7 @@ void reader_no_memory(struct reader *reader);
 struct config_place reader_place(const struct reader *reader, const struct yaml_node *node);
 
 /* Reads a mapping by its table of keys: unknown keys and repeated ones are complained about. An
- * empty value is an empty mapping. `what` names the mapping in complaints ("a route"). */
+ * empty value is an empty mapping. `what` names the mapping in diagnostics ("a route"). */
 void reader_mapping(struct reader *reader, const struct yaml_node *node, const char *what,
 	const struct reader_key *keys, size_t key_count, void *target);
 
@@ -47,20 +47,20 @@ void reader_each(struct reader *reader, const struct yaml_node *node, const char
 	void (*read)(struct reader *reader, const struct yaml_node *element, void *target),
 	void *target);
 
-/* The scalar's text; NULL after a complaint if the node is a list, a mapping or empty. */
+/* The scalar's text; NULL after a diagnostic if the node is a list, a mapping or empty. */
 const char *reader_text(struct reader *reader, const struct yaml_node *node, const char *what);
 
-/* A whole decimal number in least..most; false after a complaint, or if text is none (no
- * complaint). */
+/* A whole decimal number in least..most; false after a diagnostic, or if text is none (no
+ * diagnostic). */
 bool reader_number(const char *text, unsigned long least, unsigned long most, unsigned long *out);
 
-/* "80" or "8000-8099"; 1-65535 gives 0 to 65535, which is any port. False, without a complaint, if
+/* "80" or "8000-8099"; 1-65535 gives 0 to 65535, which is any port. False, without a diagnostic, if
  * the text is neither: READER_NO_PORTS is what to say of it. */
 bool reader_ports(const char *text, struct config_ports *out);
 #define READER_NO_PORTS \
 	"'%s' is not a port; write a number from 1 to 65535, or a range such as 8000-8099"
 
-/* "10s", "500ms", "2m" or "0" in milliseconds, at most an hour; false after a complaint. */
+/* "10s", "500ms", "2m" or "0" in milliseconds, at most an hour; false after a diagnostic. */
 bool reader_duration(struct reader *reader, const struct yaml_node *node, uint32_t *out_ms);
 
 /* The name among candidates that was probably meant, or NULL. */
@@ -84,7 +84,7 @@ void accept_proxy_read(struct reader *reader, const struct yaml_node *node, void
 void exec_read(struct reader *reader, const struct yaml_node *node, void *target);
 
 /* Reads one route (route.c). *out, without its text, is the caller's to free with route_fini;
- * *service is the name that it gives, or NULL. False after a complaint. */
+ * *service is the name that it gives, or NULL. False after a diagnostic. */
 bool route_read(struct reader *reader, const struct yaml_node *node, struct config_route *out,
 	const char **service);
 void route_fini(struct config_route *route);

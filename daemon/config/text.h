@@ -5,7 +5,7 @@
 
 #include "daemon/config/config.h"
 
-/* The keys in a fixed order, defaults left out. The caller frees it; NULL without memory. */
+/* The keys in a fixed order, defaults left out. The caller frees it; NULL out of memory. */
 char *text_of_route(
 	const struct config_route *route, const char *service, const struct names *names);
 

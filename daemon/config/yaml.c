@@ -34,7 +34,7 @@ struct level {
 struct builder {
 	struct yaml *yaml;
 	const char *file;
-	struct complaints *complaints;
+	struct diagnostics *diagnostics;
 	struct level
 		levels[MAX_DEPTH + 1]; /* the document, and the containers around the next node */
 	unsigned depth;
@@ -90,7 +90,7 @@ bool yaml_is_null(const struct yaml_node *node)
 
 static void complain(struct builder *builder, unsigned line, unsigned column, const char *text)
 {
-	complaints_error(builder->complaints, builder->file, line, column, "%s", text);
+	diagnostics_error(builder->diagnostics, builder->file, line, column, "%s", text);
 	builder->failed = true;
 }
 
@@ -227,14 +227,14 @@ static void take_event(struct builder *builder, struct fy_event *event)
 
 static void report_syntax(struct builder *builder, struct fy_diag *diag)
 {
-	size_t errors = builder->complaints->errors;
+	size_t errors = builder->diagnostics->errors;
 	struct fy_diag_error *error;
 	void *iterator = NULL;
 
 	while ((error = fy_diag_errors_iterate(diag, &iterator)))
-		complaints_error(builder->complaints, builder->file, (unsigned)error->line,
+		diagnostics_error(builder->diagnostics, builder->file, (unsigned)error->line,
 			(unsigned)error->column, "YAML: %s", error->msg);
-	if (builder->complaints->errors == errors && !builder->failed)
+	if (builder->diagnostics->errors == errors && !builder->failed)
 		complain(builder, builder->line, builder->column,
 			"YAML: something is wrong after this; check its indentation and quotes");
 	builder->failed = true;
@@ -270,17 +270,17 @@ static bool check_text(struct builder *builder, const char *text, size_t size)
 {
 	const uint8_t *bytes = (const uint8_t *)text;
 	unsigned line = 1, column = 1;
-	char complaint[96];
+	char diagnostic[96];
 
 	for (size_t at = 0, length; at < size; at += length) {
 		length = sequence_length(bytes + at, size - at);
 		if (!length || bytes[at] == 0x7f ||
 			(bytes[at] < ' ' && !strchr("\t\n\r", bytes[at])) || !bytes[at]) {
-			snprintf(complaint, sizeof(complaint),
+			snprintf(diagnostic, sizeof(diagnostic),
 				length ? "a control character (0x%02x) cannot stand in a configuration"
-				       : "this is not UTF-8 (octet 0x%02x); save the file as UTF-8",
+				       : "this is not UTF-8 (byte 0x%02x); save the file as UTF-8",
 				bytes[at]);
-			complain(builder, line, column, complaint);
+			complain(builder, line, column, diagnostic);
 			return false;
 		}
 		column++;
@@ -315,12 +315,12 @@ static void build(struct builder *builder, struct fy_diag *diag, const char *tex
 }
 
 int yaml_parse(const char *file, const char *text, size_t length, struct yaml **out,
-	struct complaints *complaints)
+	struct diagnostics *diagnostics)
 {
 	struct builder builder = {
 		.yaml = calloc(1, sizeof(struct yaml)),
 		.file = file,
-		.complaints = complaints,
+		.diagnostics = diagnostics,
 		.line = 1,
 		.column = 1,
 	};

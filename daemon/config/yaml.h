@@ -26,11 +26,11 @@ struct yaml;
 
 /*
  * Parses text, complaining about `file`. *out is freed with yaml_free; its root is NULL for an
- * empty document. -EINVAL after complaints about syntax, aliases, tags, several documents, keys
+ * empty document. -EINVAL after diagnostics about syntax, aliases, tags, several documents, keys
  * that are not scalars, and nesting deeper than 16; -ENOMEM after one too.
  */
 int yaml_parse(const char *file, const char *text, size_t length, struct yaml **out,
-	struct complaints *complaints);
+	struct diagnostics *diagnostics);
 const struct yaml_node *yaml_root(const struct yaml *yaml);
 void yaml_free(struct yaml *yaml); /* NULL is allowed */
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Puts the fence up: loads its programs with what is pinned, attaches them, sees whether they do
-// what they are for, and makes this process the one that they let pass.
+// Puts the confinement up: loads its programs with what is pinned, attaches them, sees whether they
+// do what they are for, and makes this process the one that they let pass.
 #include "daemon/confinement/confinement.h"
 
 #include <arpa/inet.h>
@@ -27,46 +27,46 @@
 
 enum { LINKS = 9 };
 
-struct fence {
-	struct fence_bpf *skeleton; /* while it is put up */
-	struct fence_cgroup cgroup;
+struct confinement {
+	struct confinement_bpf *skeleton; /* while it is put up */
+	struct confinement_cgroup cgroup;
 	struct bpf_link *links[LINKS];
 	size_t link_count;
-	int lifted, services, on_loopback, bound; /* maps */
-	char pin_dir[PATH_MAX], folder[PATH_MAX]; /* empty: nothing is pinned */
-	unsigned strangers;			  /* sockets of before it stood */
+	int may_connect, services, on_loopback, bound; /* maps */
+	char pin_dir[PATH_MAX], directory[PATH_MAX];   /* empty: nothing is pinned */
+	unsigned unconfined;			       /* sockets of before it stood */
 };
 
-static int set_pin_paths(struct fence *fence, struct err *err)
+static int set_pin_paths(struct confinement *confinement, struct err *err)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, fence->skeleton->obj)
+	bpf_object__for_each_map(map, confinement->skeleton->obj)
 	{
 		char path[PATH_MAX], name[64];
 		int result;
 
-		snprintf(name, sizeof(name), "fence_%s", bpf_map__name(map));
-		result = pins_path(fence->pin_dir, name, path);
+		snprintf(name, sizeof(name), "confinement_%s", bpf_map__name(map));
+		result = pins_path(confinement->pin_dir, name, path);
 		if (!result)
 			result = bpf_map__set_pin_path(map, path);
 		if (result)
-			return err_errno(err, result, "%s/%s", fence->pin_dir, name);
+			return err_errno(err, result, "%s/%s", confinement->pin_dir, name);
 	}
 	return 0;
 }
 
-static int load(struct fence *fence, struct err *err)
+static int load(struct confinement *confinement, struct err *err)
 {
 	int result;
 
-	fence->skeleton = fence_bpf__open();
-	if (!fence->skeleton)
-		return err_errno(err, -errno, "opening the fence's programs");
-	result = fence->pin_dir[0] ? set_pin_paths(fence, err) : 0;
+	confinement->skeleton = confinement_bpf__open();
+	if (!confinement->skeleton)
+		return err_errno(err, -errno, "opening the confinement's programs");
+	result = confinement->pin_dir[0] ? set_pin_paths(confinement, err) : 0;
 	if (result)
 		return result;
-	result = fence_bpf__load(fence->skeleton);
+	result = confinement_bpf__load(confinement->skeleton);
 	if (!result)
 		return 0;
 	if (result == -EPERM)
@@ -76,44 +76,45 @@ static int load(struct fence *fence, struct err *err)
 	return err_errno(err, result, "the kernel refused its programs");
 }
 
-static int attach_all(struct fence *fence, bool *adopted, struct err *err)
+static int attach_all(struct confinement *confinement, bool *adopted, struct err *err)
 {
 	struct bpf_program *const programs[LINKS] = {
-		fence->skeleton->progs.bind4,
-		fence->skeleton->progs.bind6,
-		fence->skeleton->progs.connect4,
-		fence->skeleton->progs.connect6,
-		fence->skeleton->progs.deafen,
-		fence->skeleton->progs.recvmsg4,
-		fence->skeleton->progs.recvmsg6,
-		fence->skeleton->progs.sendmsg4,
-		fence->skeleton->progs.sendmsg6,
+		confinement->skeleton->progs.bind4,
+		confinement->skeleton->progs.bind6,
+		confinement->skeleton->progs.connect4,
+		confinement->skeleton->progs.connect6,
+		confinement->skeleton->progs.drop_unbound,
+		confinement->skeleton->progs.recvmsg4,
+		confinement->skeleton->progs.recvmsg6,
+		confinement->skeleton->progs.sendmsg4,
+		confinement->skeleton->progs.sendmsg6,
 	};
 	int result = 0;
 
 	for (size_t i = 0; !result && i < LINKS; i++) {
-		result = fence_links_attach(
-			programs[i], &fence->cgroup, fence->folder, &fence->links[i], adopted, err);
+		result = confinement_links_attach(programs[i], &confinement->cgroup,
+			confinement->directory, &confinement->links[i], adopted, err);
 		if (!result)
-			fence->link_count++;
+			confinement->link_count++;
 	}
 	return result;
 }
 
-static int set_owner(struct fence *fence, bool me, struct err *err)
+static int set_owner(struct confinement *confinement, bool me, struct err *err)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, options);
-	struct fence_owner nobody = {0};
+	struct confinement_owner nobody = {0};
 
-	if (!me && bpf_map_update_elem(bpf_map__fd(fence->skeleton->maps.owner), &(uint32_t){0},
-			   &nobody, BPF_ANY))
-		return err_errno(err, -errno, "the fence's owner");
-	if (me && bpf_prog_test_run_opts(bpf_program__fd(fence->skeleton->progs.enroll), &options))
-		return err_errno(err, -errno, "entering the fence's owner");
+	if (!me && bpf_map_update_elem(bpf_map__fd(confinement->skeleton->maps.owner),
+			   &(uint32_t){0}, &nobody, BPF_ANY))
+		return err_errno(err, -errno, "the confinement's owner");
+	if (me && bpf_prog_test_run_opts(
+			  bpf_program__fd(confinement->skeleton->progs.enroll), &options))
+		return err_errno(err, -errno, "entering the confinement's owner");
 	return 0;
 }
 
-/* Binds a socket of the fence, as strangers may not. */
+/* Binds a socket of the confinement, as a service may not. */
 static int try_bind(void)
 {
 	cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -125,8 +126,8 @@ static int try_bind(void)
 	return fd < 0 || bind(fd, (struct sockaddr *)&any_port, sizeof(any_port)) ? -errno : 0;
 }
 
-/* True if a socket that was not bound listens, and is not deaf. */
-static bool hears_unbound(void)
+/* True if a socket that was not bound listens, and is not drops. */
+static bool listens_unbound(void)
 {
 	cleanup_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int interface = 0;
@@ -136,10 +137,10 @@ static bool hears_unbound(void)
 	       getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &interface, &length) || !interface;
 }
 
-/* The daemon tries the fence as a stranger first, then as itself. */
-static int prove(struct fence *fence, struct err *gap, struct err *err)
+/* The daemon tries the confinement as a stranger first, then as itself. */
+static int prove(struct confinement *confinement, struct err *limitation, struct err *err)
 {
-	int result = set_owner(fence, false, err);
+	int result = set_owner(confinement, false, err);
 
 	if (result)
 		return result;
@@ -148,93 +149,98 @@ static int prove(struct fence *fence, struct err *gap, struct err *err)
 		return err_set(err, -EOPNOTSUPP,
 			"its programs are not asked (binding a socket in it: %s); before Linux 5.15 cgroup v1's net_cls and net_prio prevent that",
 			result ? strerror(-result) : "allowed");
-	if (hears_unbound())
-		err_set(gap, -EOPNOTSUPP,
+	if (listens_unbound())
+		err_set(limitation, -EOPNOTSUPP,
 			"on this kernel a service can make a connection that it was given listen on a free port of the host");
-	result = set_owner(fence, true, err);
+	result = set_owner(confinement, true, err);
 	if (!result)
 		result = try_bind();
 	return result ? err_errno(err, result, "it keeps the daemon itself from binding") : 0;
 }
 
 /* Pins where it can. */
-static void open_pins(struct fence *fence, const char *run_dir, struct err *fault)
+static void open_pins(struct confinement *confinement, const char *run_dir, struct err *fault)
 {
 	fault->text[0] = '\0';
-	if (pins_open(run_dir, fence->pin_dir, fault) ||
-		fence_links_folder(fence->pin_dir, &fence->cgroup, fence->folder, fault))
-		fence->pin_dir[0] = fence->folder[0] = '\0';
+	if (pins_open(run_dir, confinement->pin_dir, fault) ||
+		confinement_links_directory(
+			confinement->pin_dir, &confinement->cgroup, confinement->directory, fault))
+		confinement->pin_dir[0] = confinement->directory[0] = '\0';
 }
 
 static int keep_map(const struct bpf_map *map, int *fd, struct err *err)
 {
 	*fd = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0);
-	return *fd < 0 ? err_errno(err, -errno, "keeping the fence's maps") : 0;
+	return *fd < 0 ? err_errno(err, -errno, "keeping the confinement's maps") : 0;
 }
 
-static void free_links(struct fence *fence)
+static void free_links(struct confinement *confinement)
 {
-	while (fence->link_count)
-		bpf_link__destroy(fence->links[--fence->link_count]); /* what is pinned stays */
+	while (confinement->link_count)
+		bpf_link__destroy(
+			confinement->links[--confinement->link_count]); /* what is pinned stays */
 }
 
 /* The kernel has the programs. What this process goes on to need is few descriptors: connections
  * need them, too. */
-static int settle(struct fence *fence, struct err *err)
+static int settle(struct confinement *confinement, struct err *err)
 {
-	int result = keep_map(fence->skeleton->maps.lifted, &fence->lifted, err);
+	int result =
+		keep_map(confinement->skeleton->maps.may_connect, &confinement->may_connect, err);
 
 	if (!result)
-		result = keep_map(fence->skeleton->maps.services, &fence->services, err);
+		result =
+			keep_map(confinement->skeleton->maps.services, &confinement->services, err);
 	if (!result)
-		result = keep_map(fence->skeleton->maps.on_loopback, &fence->on_loopback, err);
+		result = keep_map(
+			confinement->skeleton->maps.on_loopback, &confinement->on_loopback, err);
 	if (!result)
-		result = keep_map(fence->skeleton->maps.bound, &fence->bound, err);
+		result = keep_map(confinement->skeleton->maps.bound, &confinement->bound, err);
 	if (result)
 		return result;
-	if (fence->pin_dir[0]) {
-		free_links(fence);
-		fence_links_clear(fence->pin_dir, false);
+	if (confinement->pin_dir[0]) {
+		free_links(confinement);
+		confinement_links_clear(confinement->pin_dir, false);
 	}
-	fence_bpf__destroy(take_ptr(&fence->skeleton));
-	cleanup_close_fd(&fence->cgroup.fd);
+	confinement_bpf__destroy(take_ptr(&confinement->skeleton));
+	cleanup_close_fd(&confinement->cgroup.fd);
 	return 0;
 }
 
-static int put_up(
-	struct fence *fence, const char *run_dir, struct fence_facts *facts, struct err *err)
+static int put_up(struct confinement *confinement, const char *run_dir,
+	struct confinement_info *info, struct err *err)
 {
-	int result = fence_cgroup_enter(run_dir, &fence->cgroup, err);
+	int result = confinement_cgroup_enter(run_dir, &confinement->cgroup, err);
 
 	if (result)
 		return result;
-	open_pins(fence, run_dir, &facts->loose);
-	result = load(fence, err);
+	open_pins(confinement, run_dir, &info->unpinned);
+	result = load(confinement, err);
 	if (!result)
-		result = attach_all(fence, &facts->adopted, err);
+		result = attach_all(confinement, &info->adopted, err);
 	if (!result)
-		result = prove(fence, &facts->gap, err);
+		result = prove(confinement, &info->limitation, err);
 	if (!result)
-		result = settle(fence, err);
+		result = settle(confinement, err);
 	if (result)
 		return result;
-	facts->stands = true;
-	strcpy(facts->cgroup, fence->cgroup.path);
-	strcpy(facts->outside, fence->cgroup.outside);
+	info->active = true;
+	strcpy(info->cgroup, confinement->cgroup.path);
+	strcpy(info->outside, confinement->cgroup.outside);
 	return 0;
 }
 
-/* Unpins what was attached to this cgroup, which then is as if there were no fence. */
-static void take_down(struct fence *fence, const char *run_dir)
+/* Unpins what was attached to this cgroup, which then is as if there were no confinement. */
+static void take_down(struct confinement *confinement, const char *run_dir)
 {
-	for (size_t i = 0; i < fence->link_count; i++) {
-		if (fence->folder[0])
-			bpf_link__unpin(fence->links[i]);
+	for (size_t i = 0; i < confinement->link_count; i++) {
+		if (confinement->directory[0])
+			bpf_link__unpin(confinement->links[i]);
 	}
-	if (fence->folder[0])
-		rmdir(fence->folder);
-	fence_close(fence);
-	fence_cgroup_remove(run_dir);
+	if (confinement->directory[0])
+		rmdir(confinement->directory);
+	confinement_close(confinement);
+	confinement_cgroup_remove(run_dir);
 }
 
 /* An earlier daemon's. */
@@ -244,121 +250,122 @@ static void take_down_pinned(const char *run_dir)
 
 	if (!pins_path(run_dir, "bpf", mount_point) &&
 		!pins_path(mount_point, STEER_LAYOUT, pin_dir))
-		fence_links_clear(pin_dir, true);
-	fence_cgroup_remove(run_dir);
+		confinement_links_clear(pin_dir, true);
+	confinement_cgroup_remove(run_dir);
 }
 
 static int refuse(int code, const struct err *why, struct err *err)
 {
-	return err_set(err, code, "the fence is required, and cannot stand: %s", why->text);
+	return err_set(err, code, "the confinement is required, and cannot stand: %s", why->text);
 }
 
-int fence_open(const char *run_dir, enum config_fence wanted, struct fence **out,
-	struct fence_facts *facts, struct err *err)
+int confinement_open(const char *run_dir, enum config_confinement wanted, struct confinement **out,
+	struct confinement_info *info, struct err *err)
 {
-	struct fence *fence;
+	struct confinement *confinement;
 	int result;
 
-	*facts = (struct fence_facts){0};
+	*info = (struct confinement_info){0};
 	*out = NULL;
 	libbpf_log_open();
-	if (wanted == CONFIG_FENCE_OFF) {
+	if (wanted == CONFIG_CONFINEMENT_OFF) {
 		take_down_pinned(run_dir);
-		err_set(&facts->why, 0, "the configuration or the command line says fence: off");
+		err_set(&info->why, 0,
+			"the configuration or the command line says confinement: off");
 		return 0;
 	}
-	fence = calloc(1, sizeof(*fence));
-	if (!fence)
-		return err_errno(err, -ENOMEM, "the fence");
-	*fence = (struct fence){
+	confinement = calloc(1, sizeof(*confinement));
+	if (!confinement)
+		return err_errno(err, -ENOMEM, "the confinement");
+	*confinement = (struct confinement){
 		.cgroup.fd = -1,
-		.lifted = -1,
+		.may_connect = -1,
 		.services = -1,
 		.on_loopback = -1,
 		.bound = -1,
 	};
-	result = put_up(fence, run_dir, facts, &facts->why);
+	result = put_up(confinement, run_dir, info, &info->why);
 	if (!result) {
-		*out = fence;
+		*out = confinement;
 		return 0;
 	}
-	take_down(fence, run_dir);
-	if (wanted == CONFIG_FENCE_AUTO)
+	take_down(confinement, run_dir);
+	if (wanted == CONFIG_CONFINEMENT_AUTO)
 		return 0;
-	return refuse(result, &facts->why, err);
+	return refuse(result, &info->why, err);
 }
 
-int fence_check(enum config_fence wanted, struct err *err)
+int confinement_check(enum config_confinement wanted, struct err *err)
 {
-	struct fence fence = {.cgroup.fd = -1};
+	struct confinement confinement = {.cgroup.fd = -1};
 	struct err why;
 	int result;
 
-	if (wanted != CONFIG_FENCE_REQUIRED)
+	if (wanted != CONFIG_CONFINEMENT_REQUIRED)
 		return 0;
 	libbpf_log_open();
-	result = fence_cgroup_check(&why);
+	result = confinement_cgroup_check(&why);
 	if (!result)
-		result = load(&fence, &why);
-	fence_bpf__destroy(fence.skeleton);
+		result = load(&confinement, &why);
+	confinement_bpf__destroy(confinement.skeleton);
 	return result ? refuse(result, &why, err) : 0;
 }
 
-int fence_lift(struct fence *fence, int fd, struct err *err)
+int confinement_allow_connect(struct confinement *confinement, int fd, struct err *err)
 {
 	uint32_t one = 1;
 
-	if (fence && bpf_map_update_elem(fence->lifted, &fd, &one, BPF_ANY))
-		return err_errno(err, -errno, "lifting the fence for a socket");
+	if (confinement && bpf_map_update_elem(confinement->may_connect, &fd, &one, BPF_ANY))
+		return err_errno(err, -errno, "lifting the confinement for a socket");
 	return 0;
 }
 
-int fence_assign(struct fence *fence, int fd, uint32_t service, struct err *err)
+int confinement_assign(struct confinement *confinement, int fd, uint32_t service, struct err *err)
 {
-	if (fence && bpf_map_update_elem(fence->services, &fd, &service, BPF_ANY))
-		return err_errno(err, -errno, "telling the fence whose a socket is");
+	if (confinement && bpf_map_update_elem(confinement->services, &fd, &service, BPF_ANY))
+		return err_errno(err, -errno, "telling the confinement whose a socket is");
 	return 0;
 }
 
-void fence_configure(struct fence *fence, const struct config *config)
+void confinement_configure(struct confinement *confinement, const struct config *config)
 {
 	struct err err;
 
-	if (fence && fence_loopback_update(fence->on_loopback, config, &err))
+	if (confinement && confinement_loopback_update(confinement->on_loopback, config, &err))
 		log_warning("%s", err.text);
 }
 
-void fence_recognise(struct fence *fence, int fd)
+void confinement_check_inherited(struct confinement *confinement, int fd)
 {
 	uint32_t mark;
 
-	if (!fence || !bpf_map_lookup_elem(fence->bound, &fd, &mark))
+	if (!confinement || !bpf_map_lookup_elem(confinement->bound, &fd, &mark))
 		return;
-	if (!fence->strangers++)
+	if (!confinement->unconfined++)
 		log_warning(
-			"sockets that were made before the fence stood are outside of it: to renew them, stop this daemon and the services, run socketboxd --detach, and start them again");
+			"sockets that were made before the confinement stood are outside of it: to renew them, stop this daemon and the services, run socketboxd --detach, and start them again");
 }
 
-unsigned fence_strangers(const struct fence *fence)
+unsigned confinement_unconfined(const struct confinement *confinement)
 {
-	return fence ? fence->strangers : 0;
+	return confinement ? confinement->unconfined : 0;
 }
 
-void fence_close(struct fence *fence)
+void confinement_close(struct confinement *confinement)
 {
-	if (!fence)
+	if (!confinement)
 		return;
-	free_links(fence);
-	fence_bpf__destroy(fence->skeleton);
-	cleanup_close_fd(&fence->lifted);
-	cleanup_close_fd(&fence->services);
-	cleanup_close_fd(&fence->on_loopback);
-	cleanup_close_fd(&fence->bound);
-	cleanup_close_fd(&fence->cgroup.fd);
-	free(fence);
+	free_links(confinement);
+	confinement_bpf__destroy(confinement->skeleton);
+	cleanup_close_fd(&confinement->may_connect);
+	cleanup_close_fd(&confinement->services);
+	cleanup_close_fd(&confinement->on_loopback);
+	cleanup_close_fd(&confinement->bound);
+	cleanup_close_fd(&confinement->cgroup.fd);
+	free(confinement);
 }
 
-void fence_remove(const char *run_dir)
+void confinement_remove(const char *run_dir)
 {
-	fence_cgroup_remove(run_dir);
+	confinement_cgroup_remove(run_dir);
 }

@@ -17,10 +17,10 @@
 #include "daemon/log.h"
 #include "exec/cgroup.h"
 
-#define PREFIX "socketbox-fence-"
+#define PREFIX "socketbox-confinement-"
 
-/* Appends the process's own cgroup to where the hierarchy is mounted. A fence, this one or that of
- * whoever started us, is never the outside. */
+/* Appends the process's own cgroup to where the hierarchy is mounted. A confinement, this one or
+ * that of whoever started us, is never the outside. */
 static int find_outside(char path[PATH_MAX], bool *inside)
 {
 	cleanup_fclose FILE *file = fopen("/proc/self/cgroup", "re");
@@ -52,7 +52,7 @@ static bool is_cgroup(const char *path)
 }
 
 /* Where the hierarchy is mounted, and where the process is in it, or was before it entered a
- * fence. */
+ * confinement. */
 static int locate(char root[PATH_MAX], char outside[PATH_MAX], bool *inside, struct err *err)
 {
 	cleanup_fclose FILE *mounts = fopen("/proc/self/mounts", "re");
@@ -86,22 +86,22 @@ static int move_into(int directory)
 /* The run directory's own number, since paths are the same in many mount namespaces. */
 static int cgroup_name(const char *run_dir, char *name, size_t size, struct err *err)
 {
-	struct stat folder;
+	struct stat directory;
 
-	if (stat(run_dir, &folder))
+	if (stat(run_dir, &directory))
 		return err_errno(err, -errno, "%s", run_dir);
-	snprintf(name, size, PREFIX "%" PRIx64 "-%" PRIx64, (uint64_t)folder.st_dev,
-		(uint64_t)folder.st_ino);
+	snprintf(name, size, PREFIX "%" PRIx64 "-%" PRIx64, (uint64_t)directory.st_dev,
+		(uint64_t)directory.st_ino);
 	return 0;
 }
 
 /* Makes or finds parent/name, and enters it. */
 static int enter_below(
-	const char *parent, const char *name, struct fence_cgroup *cgroup, struct err *err)
+	const char *parent, const char *name, struct confinement_cgroup *cgroup, struct err *err)
 {
 	char path[PATH_MAX];
 	cleanup_close int fd = -1;
-	struct stat folder = {0};
+	struct stat directory = {0};
 	bool made;
 	int result;
 
@@ -111,7 +111,7 @@ static int enter_below(
 	if (!made && errno != EEXIST)
 		return err_errno(err, -errno, "cannot make the cgroup %s", path);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	result = fd < 0 || fstat(fd, &folder) ? -errno : move_into(fd);
+	result = fd < 0 || fstat(fd, &directory) ? -errno : move_into(fd);
 	if (result) {
 		err_errno(err, result, "cannot enter the cgroup %s", path);
 		if (made)
@@ -119,7 +119,7 @@ static int enter_below(
 		return result;
 	}
 	strcpy(cgroup->path, path);
-	cgroup->id = folder.st_ino;
+	cgroup->id = directory.st_ino;
 	cgroup->fd = take_fd(&fd);
 	return 0;
 }
@@ -154,7 +154,8 @@ static void write_note(const char *run_dir, const char *path)
 			"cannot write %s: --detach will leave the cgroup %s behind", note, path);
 }
 
-int fence_cgroup_enter(const char *run_dir, struct fence_cgroup *cgroup, struct err *err)
+int confinement_cgroup_enter(
+	const char *run_dir, struct confinement_cgroup *cgroup, struct err *err)
 {
 	char root[PATH_MAX], before[PATH_MAX], name[64];
 	bool inside = false;
@@ -176,7 +177,7 @@ int fence_cgroup_enter(const char *run_dir, struct fence_cgroup *cgroup, struct 
 	return 0;
 }
 
-int fence_cgroup_check(struct err *err)
+int confinement_cgroup_check(struct err *err)
 {
 	char root[PATH_MAX], outside[PATH_MAX];
 	bool inside = false;
@@ -187,7 +188,7 @@ int fence_cgroup_check(struct err *err)
 	return result;
 }
 
-/* Out of whatever fence the process is in. */
+/* Out of whatever confinement the process is in. */
 static void step_outside(void)
 {
 	char root[PATH_MAX], outside[PATH_MAX];
@@ -201,7 +202,7 @@ static void step_outside(void)
 		log_warning("cannot go back to the cgroup %s: %s", outside, strerror(errno));
 }
 
-void fence_cgroup_remove(const char *run_dir)
+void confinement_cgroup_remove(const char *run_dir)
 {
 	char path[PATH_MAX], note[PATH_MAX];
 

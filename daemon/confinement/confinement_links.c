@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Attaches, pins, adopts and clears the links of the fence.
+// Attaches, pins, adopts and clears the links of the confinement.
 #include "daemon/confinement/confinement_links.h"
 
 #include <bpf/bpf.h>
@@ -15,24 +15,24 @@
 #include "daemon/kernel/pins.h"
 #include "daemon/log.h"
 
-static int make_folder(const char *path, struct err *err)
+static int make_directory(const char *path, struct err *err)
 {
 	if (mkdir(path, 0700) && errno != EEXIST)
-		return err_errno(err, -errno, "cannot make the folder %s", path);
+		return err_errno(err, -errno, "cannot make the directory %s", path);
 	return 0;
 }
 
-int fence_links_folder(const char *pin_dir, const struct fence_cgroup *cgroup,
-	char folder[PATH_MAX], struct err *err)
+int confinement_links_directory(const char *pin_dir, const struct confinement_cgroup *cgroup,
+	char directory[PATH_MAX], struct err *err)
 {
 	char parent[PATH_MAX], name[24];
 	int result;
 
 	snprintf(name, sizeof(name), "%" PRIx64, cgroup->id);
-	if (pins_path(pin_dir, "fence", parent) || pins_path(parent, name, folder))
+	if (pins_path(pin_dir, "confinement", parent) || pins_path(parent, name, directory))
 		return err_errno(err, -ENAMETOOLONG, "%s", pin_dir);
-	result = make_folder(parent, err);
-	return result ? result : make_folder(folder, err);
+	result = make_directory(parent, err);
+	return result ? result : make_directory(directory, err);
 }
 
 /* The cgroup that the link is attached to; 0: it is gone, or this is no link to a cgroup. */
@@ -46,16 +46,16 @@ static uint64_t cgroup_of(struct bpf_link *link)
 	return info.type == BPF_LINK_TYPE_CGROUP ? info.cgroup.cgroup_id : 0;
 }
 
-int fence_links_attach(struct bpf_program *program, const struct fence_cgroup *cgroup,
-	const char *folder, struct bpf_link **out, bool *adopted, struct err *err)
+int confinement_links_attach(struct bpf_program *program, const struct confinement_cgroup *cgroup,
+	const char *directory, struct bpf_link **out, bool *adopted, struct err *err)
 {
 	const char *name = bpf_program__name(program);
 	struct bpf_link *link, *before = NULL;
 	char path[PATH_MAX];
 
-	if (folder[0]) {
-		if (pins_path(folder, name, path))
-			return err_errno(err, -ENAMETOOLONG, "%s", folder);
+	if (directory[0]) {
+		if (pins_path(directory, name, path))
+			return err_errno(err, -ENAMETOOLONG, "%s", directory);
 		before = bpf_link__open(path);
 		if (before && cgroup_of(before) == cgroup->id &&
 			!bpf_link__update_program(before, program)) {
@@ -75,7 +75,7 @@ int fence_links_attach(struct bpf_program *program, const struct fence_cgroup *c
 		unlink(path);
 		bpf_link__destroy(before);
 	}
-	if (folder[0] && bpf_link__pin(link, path)) {
+	if (directory[0] && bpf_link__pin(link, path)) {
 		err_errno(err, -errno, "pinning %s", path);
 		bpf_link__destroy(link);
 		return err->code;
@@ -84,13 +84,13 @@ int fence_links_attach(struct bpf_program *program, const struct fence_cgroup *c
 	return 0;
 }
 
-static bool is_gone(const char *folder, const char *name)
+static bool is_gone(const char *directory, const char *name)
 {
 	char path[PATH_MAX];
 	struct bpf_link *link;
 	bool gone;
 
-	if (pins_path(folder, name, path))
+	if (pins_path(directory, name, path))
 		return false;
 	link = bpf_link__open(path);
 	gone = !link || !cgroup_of(link);
@@ -99,40 +99,40 @@ static bool is_gone(const char *folder, const char *name)
 }
 
 /* What only loses its pin is detached some time after. */
-static void detach(const char *folder, const char *name)
+static void detach(const char *directory, const char *name)
 {
 	char path[PATH_MAX];
-	struct bpf_link *link = pins_path(folder, name, path) ? NULL : bpf_link__open(path);
+	struct bpf_link *link = pins_path(directory, name, path) ? NULL : bpf_link__open(path);
 
 	if (link && bpf_link__detach(link))
 		log_debug("%s: %s", path, strerror(errno));
 	bpf_link__destroy(link);
 }
 
-static void clear_folder(const char *folder, bool all)
+static void clear_directory(const char *directory, bool all)
 {
-	cleanup_closedir DIR *directory = opendir(folder);
+	cleanup_closedir DIR *listing = opendir(directory);
 	struct dirent *entry;
 
-	while (directory && (entry = readdir(directory))) {
-		if (entry->d_name[0] == '.' || (!all && !is_gone(folder, entry->d_name)))
+	while (listing && (entry = readdir(listing))) {
+		if (entry->d_name[0] == '.' || (!all && !is_gone(directory, entry->d_name)))
 			continue;
 		if (all)
-			detach(folder, entry->d_name);
-		unlinkat(dirfd(directory), entry->d_name, 0);
+			detach(directory, entry->d_name);
+		unlinkat(dirfd(listing), entry->d_name, 0);
 	}
-	rmdir(folder);
+	rmdir(directory);
 }
 
-void fence_links_clear(const char *pin_dir, bool all)
+void confinement_links_clear(const char *pin_dir, bool all)
 {
-	char parent[PATH_MAX], folder[PATH_MAX];
-	cleanup_closedir DIR *directory =
-		pins_path(pin_dir, "fence", parent) ? NULL : opendir(parent);
+	char parent[PATH_MAX], directory[PATH_MAX];
+	cleanup_closedir DIR *listing =
+		pins_path(pin_dir, "confinement", parent) ? NULL : opendir(parent);
 	struct dirent *entry;
 
-	while (directory && (entry = readdir(directory))) {
-		if (entry->d_name[0] != '.' && !pins_path(parent, entry->d_name, folder))
-			clear_folder(folder, all);
+	while (listing && (entry = readdir(listing))) {
+		if (entry->d_name[0] != '.' && !pins_path(parent, entry->d_name, directory))
+			clear_directory(directory, all);
 	}
 }

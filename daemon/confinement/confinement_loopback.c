@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Finds routes to loopback, and tells the fence's programs.
+// Finds routes to loopback, and tells the confinement's programs.
 #include "daemon/confinement/confinement_loopback.h"
 
 #include <bpf/bpf.h>
@@ -10,7 +10,7 @@
 #include "bpf/confinement_maps.h"
 #include "common/cleanup.h"
 
-_Static_assert(FENCE_MAX_SERVICES == CONFIG_MAX_SERVICES, "each service can be there");
+_Static_assert(CONFINEMENT_MAX_SERVICES == CONFIG_MAX_SERVICES, "each service can be there");
 
 static const struct addr_prefix loopback[] = {
 	{.addr.bytes = {[10] = 0xff, [11] = 0xff, [12] = 127}, .length = 96 + 8, .family = AF_INET},
@@ -46,8 +46,8 @@ static void drop_others(int map, const struct config *config, const bool *list)
 {
 	uint32_t id, *before = NULL, last;
 
-	for (unsigned i = 0; i < FENCE_MAX_SERVICES && !bpf_map_get_next_key(map, before, &id);
-		i++) {
+	for (unsigned i = 0;
+		i < CONFINEMENT_MAX_SERVICES && !bpf_map_get_next_key(map, before, &id); i++) {
 		const struct config_service *service = config_service_by_id(config, id);
 
 		if (!service || !list[service - config->services]) {
@@ -59,7 +59,7 @@ static void drop_others(int map, const struct config *config, const bool *list)
 	}
 }
 
-int fence_loopback_update(int map, const struct config *config, struct err *err)
+int confinement_loopback_update(int map, const struct config *config, struct err *err)
 {
 	cleanup_free bool *list = list_services(config);
 	uint32_t one = 1;

@@ -8,6 +8,6 @@
 
 /* Makes the map hold the services to which the configuration's routes give UDP ports of loopback
  * addresses, and no others. On failure some may be missing. */
-int fence_loopback_update(int map, const struct config *config, struct err *err);
+int confinement_loopback_update(int map, const struct config *config, struct err *err);
 
 #endif

@@ -16,11 +16,11 @@
 struct accounts;
 struct account;
 
-/* `ready` is called now and then while somebody has to wait. NULL without memory. */
+/* `ready` is called now and then while somebody has to wait. NULL out of memory. */
 struct accounts *accounts_new(struct event_base *base, void (*ready)(void *context), void *context);
 void accounts_free(struct accounts *accounts); /* when all have left; NULL is allowed */
 
-/* A connection of the user's comes, silent as yet: the account is to be left. NULL without memory.
+/* A connection of the user's comes, silent as yet: the account is to be left. NULL out of memory.
  */
 struct account *account_enter(struct accounts *accounts, uid_t uid, bool limited);
 void account_leave(struct account *account, bool silent);

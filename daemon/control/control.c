@@ -42,7 +42,7 @@ struct control {
 	struct accounts *accounts;
 	struct event *acceptable;
 	struct event *resume;	  /* pending while accepting pauses for want of descriptors */
-	bool starving;		  /* said already */
+	bool out_of_resources;	  /* said already */
 	struct connection *first; /* newest first */
 	int fd;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -181,11 +181,11 @@ static void on_resume(evutil_socket_t fd, short what, void *context)
 }
 
 /* Told once, until it goes well again. */
-static void say_starving(struct control *control, const char *why)
+static void log_out_of_resources(struct control *control, const char *why)
 {
-	if (!control->starving)
+	if (!control->out_of_resources)
 		log_warning("control connections wait: accept: %s", why);
-	control->starving = true;
+	control->out_of_resources = true;
 }
 
 static void accept_one(struct control *control)
@@ -195,16 +195,16 @@ static void accept_one(struct control *control)
 
 	if (fd >= 0) {
 		if (add_connection(control, fd, &err)) {
-			say_starving(control, err.text);
+			log_out_of_resources(control, err.text);
 			return;
 		}
-		if (control->starving)
+		if (control->out_of_resources)
 			log_info("control connections are accepted again");
-		control->starving = false;
+		control->out_of_resources = false;
 		return;
 	}
 	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-		say_starving(control, strerror(errno));
+		log_out_of_resources(control, strerror(errno));
 		event_del(control->acceptable);
 		evtimer_add(control->resume, &pause_time);
 	}
@@ -263,7 +263,7 @@ static int listen_at(struct control *control, const char *path, struct err *err)
 		result = clear_path(path, &address, err);
 	if (result)
 		return result;
-	/* Everyone may connect: who may do what is judged by credentials. */
+	/* Everyone may connect: who may do what is dispatched by credentials. */
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || chmod(path, 0666))
 		return err_errno(err, -errno, "binding the control socket %s", path);
 	if (listen(fd, BACKLOG))

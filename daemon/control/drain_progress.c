@@ -4,7 +4,7 @@
 
 struct sum {
 	uint32_t service;
-	struct remains *remains;
+	struct drain_progress *progress;
 };
 
 static void add_claim(const struct claims_view *view, void *context)
@@ -13,32 +13,33 @@ static void add_claim(const struct claims_view *view, void *context)
 
 	if (view->service != sum->service)
 		return;
-	sum->remains->datagrams += view->unread;
+	sum->progress->datagrams += view->unread;
 	if (view->backlog > 0)
-		sum->remains->backlog += (unsigned)view->backlog;
+		sum->progress->backlog += (unsigned)view->backlog;
 }
 
-struct remains remains_of(struct daemon_state *state, const struct config_service *service)
+struct drain_progress drain_progress_of(
+	struct daemon_state *state, const struct config_service *service)
 {
 	const struct delivery *delivery = deliveries_find(state->deliveries, service->id);
-	struct acceptors_waiting waiting = acceptors_waiting(state->acceptors, service->id);
-	struct remains remains = {
+	struct listeners_waiting waiting = listeners_waiting(state->listeners, service->id);
+	struct drain_progress progress = {
 		.backlog = waiting.connections,
 		.datagrams = waiting.datagrams,
-		.unnamed = (unsigned)judge_waiting_before(
-			state->judge, drains_begun(state->drains, service->id)),
+		.unnamed = (unsigned)dispatcher_waiting_before(
+			state->dispatcher, drains_begun(state->drains, service->id)),
 	};
-	struct sum sum = {service->id, &remains};
+	struct sum sum = {service->id, &progress};
 
 	claims_visit(state->claims, add_claim, &sum);
 	if (delivery) {
 		struct delivery_load load = delivery_load(delivery);
 
-		remains.waiting = load.waiting;
+		progress.waiting = load.waiting;
 		if (service->delivery == CONFIG_RELAY)
-			remains.relayed = load.running;
+			progress.relayed = load.running;
 		else
-			remains.running = load.running;
+			progress.running = load.running;
 	}
-	return remains;
+	return progress;
 }

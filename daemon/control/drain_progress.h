@@ -5,7 +5,7 @@
 
 #include "daemon/state.h"
 
-struct remains {
+struct drain_progress {
 	unsigned backlog;   /* connections to be accepted, by the service or for it */
 	unsigned datagrams; /* UDP sockets with packets that nobody has read */
 	unsigned unnamed;   /* connections whose TLS name is not known, so that they may be its */
@@ -14,6 +14,7 @@ struct remains {
 	unsigned relayed;   /* connections */
 };
 
-struct remains remains_of(struct daemon_state *state, const struct config_service *service);
+struct drain_progress drain_progress_of(
+	struct daemon_state *state, const struct config_service *service);
 
 #endif

@@ -12,15 +12,15 @@ static const char *option_for(const struct table_packet *packet)
 	return addr_is_v4(&packet->local.addr) ? "IP_PKTINFO" : "IPV6_RECVPKTINFO";
 }
 
-const char *advice_drained(const struct config_route *route, char *text)
+const char *explain_hints_drained(const struct config_route *route, char *text)
 {
-	snprintf(text, ADVICE_SIZE, "'socketbox drain --end %s': the service is being drained%s",
-		route->service->name,
+	snprintf(text, EXPLAIN_HINTS_SIZE,
+		"'socketbox drain --end %s': the service is being drained%s", route->service->name,
 		route->name_count ? ", and who asks for a name of the route is refused" : "");
 	return text;
 }
 
-const char *advice_unclaimed(
+const char *explain_hints_unclaimed(
 	const struct config_route *route, const struct table_packet *packet, char *text)
 {
 	bool prefix = false;
@@ -31,7 +31,7 @@ const char *advice_unclaimed(
 	}
 	if (packet->protocol != IPPROTO_UDP || !prefix)
 		return NULL;
-	snprintf(text, ADVICE_SIZE,
+	snprintf(text, EXPLAIN_HINTS_SIZE,
 		"a program that binds the wildcard address and answers with %s, since the route is for a prefix; one without it has to bind each address, and needs a route for each",
 		option_for(packet));
 	return text;
@@ -56,7 +56,7 @@ static int usual_source(const struct addr_endpoint *remote, struct addr *source)
 	return 0;
 }
 
-const char *advice_wildcard(
+const char *explain_hints_wildcard(
 	enum claims_pktinfo pktinfo, const struct table_packet *packet, char *text)
 {
 	char local[ADDR_TEXT_SIZE], from[ADDR_TEXT_SIZE] = "an address that the kernel picks";
@@ -70,7 +70,7 @@ const char *advice_wildcard(
 		addr_format(&source, from);
 	}
 	addr_format(&packet->local.addr, local);
-	snprintf(text, ADVICE_SIZE,
+	snprintf(text, EXPLAIN_HINTS_SIZE,
 		pktinfo == CLAIMS_PKTINFO_OFF
 			? "%s, which the program has not set: its socket is on the wildcard address, so its answers leave from %s and not from %s; have the program set it, or bind %s"
 			: "%s, if the program does not set it (its SO_REUSEPORT sockets cannot be asked): without it answers leave from %s and not from %s; else have the program bind %s",

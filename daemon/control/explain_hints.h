@@ -10,19 +10,19 @@
 #include "daemon/claims/claims.h"
 #include "daemon/routes/route_table.h"
 
-#define ADVICE_SIZE 512
+#define EXPLAIN_HINTS_SIZE 512
 
 /* For a packet of a route whose service is being drained; as below. */
-const char *advice_drained(const struct config_route *route, char *text);
+const char *explain_hints_drained(const struct config_route *route, char *text);
 
 /* For a packet that a route gives to a service which has no socket for it. NULL: nothing to say,
- * else text (ADVICE_SIZE bytes). */
-const char *advice_unclaimed(
+ * else text (EXPLAIN_HINTS_SIZE bytes). */
+const char *explain_hints_unclaimed(
 	const struct config_route *route, const struct table_packet *packet, char *text);
 
 /* For a packet that a socket on the wildcard address takes; as above. Asks the kernel which address
  * an answer without IP_PKTINFO would come from. */
-const char *advice_wildcard(
+const char *explain_hints_wildcard(
 	enum claims_pktinfo pktinfo, const struct table_packet *packet, char *text);
 
 #endif

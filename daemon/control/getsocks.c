@@ -89,7 +89,7 @@ static void add_socket(struct client *client, const struct config_service *servi
 {
 	int *list = reallocarray(client->sockets, client->count + 1, sizeof(*list));
 	char text[ADDR_TEXT_SIZE];
-	struct claims_grant grant;
+	struct issued_socket issued;
 	struct err err;
 
 	if (!list)
@@ -97,18 +97,18 @@ static void add_socket(struct client *client, const struct config_service *servi
 	client->sockets = list;
 	addr_endpoint_format(&bind->endpoint, text);
 	if (claims_claim(
-		    client->getsocks->claims, service, &client->peer, bind, false, &grant, &err)) {
+		    client->getsocks->claims, service, &client->peer, bind, false, &issued, &err)) {
 		log_warning("service '%s': _getsocks: %s", service->name, err.text);
 		return;
 	}
-	if (!addr_equal(&grant.bound.addr, &bind->endpoint.addr)) {
+	if (!addr_equal(&issued.bound.addr, &bind->endpoint.addr)) {
 		log_warning(
 			"service '%s': _getsocks cannot give %s, which is not the service's alone; claim it by 'socketbox run'",
 			service->name, text);
-		close(grant.fd);
+		close(issued.fd);
 		return;
 	}
-	list[client->count++] = grant.fd;
+	list[client->count++] = issued.fd;
 }
 
 static void collect(struct client *client, const struct config_service *service)
@@ -278,7 +278,7 @@ static int listen_at(struct listener *listener, struct err *err)
 	/* The daemon is alone in its run directory, so what is there is its predecessor's. */
 	if (unlink(listener->path) && errno != ENOENT)
 		return err_errno(err, -errno, "%s", listener->path);
-	/* Everyone may connect: who gets sockets is judged by credentials. */
+	/* Everyone may connect: who gets sockets is dispatched by credentials. */
 	if (bind(listener->fd, (struct sockaddr *)&address, sizeof(address)) ||
 		chmod(listener->path, 0666) || listen(listener->fd, SOMAXCONN))
 		return err_errno(err, -errno, "listening at %s", listener->path);

@@ -15,7 +15,7 @@
 
 struct getsocks;
 
-/* Nothing is owned. NULL without memory. */
+/* Nothing is owned. NULL out of memory. */
 struct getsocks *getsocks_new(struct event_base *base, struct claims *claims);
 
 /* Listens where services of the configuration say `getsocks`, and nowhere else. A path that cannot

@@ -37,17 +37,17 @@ int requests_explain(struct request *request, struct err *err)
 
 int requests_reload(struct request *request, struct err *err)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	int result;
 
 	if (!peer_may_manage(&request->peer->credentials))
 		return err_set(err, -EACCES, "only root and the daemon's own user may reload it");
-	result = state_load(request->state, &complaints);
-	for (size_t i = 0; i < complaints.count; i++)
-		log_warning("%s", complaints.lines[i]);
+	result = state_load(request->state, &diagnostics);
+	for (size_t i = 0; i < diagnostics.count; i++)
+		log_warning("%s", diagnostics.lines[i]);
 	log_info(result ? "reload refused: the old configuration stays in force" : "reloaded");
-	result = requests_reply_json(request, report_reload(result, &complaints), err);
-	complaints_fini(&complaints);
+	result = requests_reply_json(request, report_reload(result, &diagnostics), err);
+	diagnostics_fini(&diagnostics);
 	return result;
 }
 

@@ -34,19 +34,19 @@ static const char *protocol_name(uint8_t protocol)
 
 static json_t *report_engine(struct daemon_state *state)
 {
-	struct engine_facts facts;
+	struct engine_info info;
 	struct utsname name = {0};
 	json_t *object;
 
 	uname(&name);
-	engine_facts(state->engine, &facts);
-	object = json_pack("{s:s, s:s, s:s, s:b, s:b, s:s?, s:s?}", "name", facts.name, "reason",
-		facts.why ? facts.why
+	engine_info(state->engine, &info);
+	object = json_pack("{s:s, s:s, s:s, s:b, s:b, s:s?, s:s?}", "name", info.name, "reason",
+		info.why ? info.why
 		: state->config->engine == CONFIG_ENGINE_KERNEL
 			? "the configuration says engine: kernel"
 			: "BPF is available",
-		"kernel", name.release, "adopted", facts.adopted, "migrates", facts.migrates,
-		"pins", facts.pin_dir, "pins_fault", facts.pin_fault);
+		"kernel", name.release, "adopted", info.adopted, "migrates", info.migrates, "pins",
+		info.pin_dir, "pins_fault", info.pin_fault);
 	return object;
 }
 
@@ -56,14 +56,15 @@ static const char *text_of(const struct err *err)
 	return err->text[0] ? err->text : NULL;
 }
 
-static json_t *report_fence(const struct daemon_state *state)
+static json_t *report_confinement(const struct daemon_state *state)
 {
-	const struct fence_facts *facts = &state->fence_facts;
+	const struct confinement_info *info = &state->confinement_info;
 
-	return json_pack("{s:b, s:b, s:s?, s:s?, s:s?, s:s?, s:i}", "stands", facts->stands,
-		"adopted", facts->adopted, "cgroup", facts->cgroup[0] ? facts->cgroup : NULL, "why",
-		text_of(&facts->why), "gap", text_of(&facts->gap), "loose", text_of(&facts->loose),
-		"strangers", (int)fence_strangers(state->fence));
+	return json_pack("{s:b, s:b, s:s?, s:s?, s:s?, s:s?, s:i}", "active", info->active,
+		"adopted", info->adopted, "cgroup", info->cgroup[0] ? info->cgroup : NULL, "why",
+		text_of(&info->why), "limitation", text_of(&info->limitation), "unpinned",
+		text_of(&info->unpinned), "unconfined",
+		(int)confinement_unconfined(state->confinement));
 }
 
 static json_t *claim_object(const struct claims_view *view)
@@ -132,11 +133,11 @@ static json_t *report_grants(const struct daemon_state *state, const struct conf
 /* What is left of a service that is being drained; NULL for one that is not. */
 static json_t *draining_object(struct daemon_state *state, const struct config_service *service)
 {
-	struct remains left;
+	struct drain_progress left;
 
 	if (!drains_has(state->drains, service->id))
 		return NULL;
-	left = remains_of(state, service);
+	left = drain_progress_of(state, service);
 	return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "backlog", (int)left.backlog,
 		"datagrams", (int)left.datagrams, "unnamed", (int)left.unnamed, "waiting",
 		(int)left.waiting, "running", (int)left.running, "relayed", (int)left.relayed);
@@ -146,7 +147,7 @@ json_t *report_drain(struct daemon_state *state, const struct config_service *se
 {
 	json_t *draining = draining_object(state, service);
 
-	/* Without memory it must not seem to have ended. */
+	/* Out of memory it must not seem to have ended. */
 	if (!draining && drains_has(state->drains, service->id))
 		return NULL;
 	return json_pack("{s:s, s:b, s:o*}", "service", service->name, "changed", changed,
@@ -187,19 +188,19 @@ static json_t *route_object(const struct config_route *route, uint32_t number)
 		route->service ? route->service->name : NULL);
 }
 
-/* What the engine and the acceptors have counted. */
+/* What the engine and the listeners have counted. */
 static int route_count(struct daemon_state *state, uint32_t number, struct steer_count *count)
 {
-	const struct tally_count *judged = judge_count(state->judge, number);
+	const struct route_count *dispatched = dispatcher_count(state->dispatcher, number);
 	int result = engine_count(state->engine, number, count);
 
-	if (result == -EOPNOTSUPP && judged) {
+	if (result == -EOPNOTSUPP && dispatched) {
 		*count = (struct steer_count){0};
 		result = 0;
 	}
-	if (!result && judged) {
-		count->lookups += judged->lookups;
-		count->unserved += judged->unserved;
+	if (!result && dispatched) {
+		count->lookups += dispatched->lookups;
+		count->no_socket += dispatched->no_socket;
 	}
 	return result;
 }
@@ -216,7 +217,7 @@ static json_t *report_routes(struct daemon_state *state)
 			json_object_set_new(
 				object, "lookups", json_integer((json_int_t)count.lookups));
 			json_object_set_new(
-				object, "unserved", json_integer((json_int_t)count.unserved));
+				object, "no_socket", json_integer((json_int_t)count.no_socket));
 		}
 		json_array_append_new(array, object);
 	}
@@ -233,19 +234,20 @@ json_t *report_status(struct daemon_state *state)
 		"version", SOCKETBOX_BUILD_VERSION, "pid", (int)getpid(), "control",
 		state->control_path, "started", (json_int_t)state->started, "loaded",
 		(json_int_t)state->loaded, "reloads", (int)state->reloads, "files", files, "engine",
-		report_engine(state), "fence", report_fence(state), "shapes", (int)state->shapes,
-		"services", report_services(state), "routes", report_routes(state), "acceptors",
-		acceptors_report(state->acceptors, state->config), "peeking",
-		(int)judge_waiting(state->judge));
+		report_engine(state), "confinement", report_confinement(state), "shapes",
+		(int)state->shapes, "services", report_services(state), "routes",
+		report_routes(state), "listeners",
+		listeners_report(state->listeners, state->config), "peeking",
+		(int)dispatcher_waiting(state->dispatcher));
 }
 
-json_t *report_reload(int result, const struct complaints *complaints)
+json_t *report_reload(int result, const struct diagnostics *diagnostics)
 {
 	json_t *lines = json_array();
 
-	for (size_t i = 0; i < complaints->count; i++)
-		json_array_append_new(lines, json_string(complaints->lines[i]));
-	return json_pack("{s:b, s:o}", "ok", !result, "complaints", lines);
+	for (size_t i = 0; i < diagnostics->count; i++)
+		json_array_append_new(lines, json_string(diagnostics->lines[i]));
+	return json_pack("{s:b, s:o}", "ok", !result, "diagnostics", lines);
 }
 
 /* Finds the claim that a socket cookie belongs to. */
@@ -272,10 +274,10 @@ static json_t *socket_object(struct daemon_state *state, const struct steer_verd
 	struct socket_search search = {.cookie = cookie, .pktinfo = CLAIMS_PKTINFO_UNKNOWN};
 	json_t *object = json_pack("{s:I, s:s, s:s}", "cookie", (json_int_t)cookie, "found_by",
 		verdict->wildcard ? "wildcard" : "address", "kind",
-		verdict->slot == STEER_SLOT_GRANTED  ? "granted"
-		: verdict->slot == STEER_SLOT_LONE   ? "lone"
-		: verdict->slot == STEER_SLOT_KEEPER ? "keeper"
-						     : "reuseport");
+		verdict->slot == STEER_SLOT_GRANTED   ? "granted"
+		: verdict->slot == STEER_SLOT_SINGLE  ? "single"
+		: verdict->slot == STEER_SLOT_STANDBY ? "standby"
+						      : "reuseport");
 
 	claims_visit(state->claims, find_socket, &search);
 	if (object && search.claim)
@@ -331,7 +333,8 @@ static const char *drained_outcome(const struct daemon_state *state, uint32_t id
 	const struct config_service *service = config_service_by_id(state->config, id);
 	const struct delivery *delivery = deliveries_find(state->deliveries, id);
 
-	if (engine_steers(state->engine) || !service || (delivery && !delivery_serves(delivery)))
+	if (engine_steers(state->engine) || !service ||
+		(delivery && !delivery_wants_listener(delivery)))
 		return "refused: the service is being drained";
 	return "dropped in silence: the service is being drained";
 }
@@ -344,7 +347,7 @@ static const char *outcome(
 	if (verdict->action == MATCH_NAMED)
 		return passed ? "accepted by socketboxd, which looks for the TLS name"
 			      : "refused: socketboxd does not accept";
-	if (verdict->action == MATCH_SERVICE && verdict->acceptor && passed)
+	if (verdict->action == MATCH_SERVICE && verdict->listener && passed)
 		return "accepted by socketboxd, for the service's delivery";
 	if (verdict->action == MATCH_SERVICE)
 		return passed ? "served" : "refused: the service has no socket";
@@ -366,23 +369,23 @@ static void add_found(struct daemon_state *state, const struct table_packet *pac
 						   : NULL;
 	bool drained = route && route->service && drains_has(state->drains, route->service->id);
 	enum claims_pktinfo pktinfo;
-	const char *advice = NULL;
-	char text[ADVICE_SIZE];
+	const char *hint = NULL;
+	char text[EXPLAIN_HINTS_SIZE];
 
 	if (route)
 		json_object_set_new(object, "route", route_object(route, verdict->route));
 	if (drained)
-		advice = advice_drained(route, text);
-	if (verdict->found && !verdict->acceptor) {
+		hint = explain_hints_drained(route, text);
+	if (verdict->found && !verdict->listener) {
 		json_object_set_new(
 			object, "socket", socket_object(state, verdict, cookie, &pktinfo));
 		if (packet->protocol == IPPROTO_UDP && verdict->wildcard)
-			advice = advice_wildcard(pktinfo, packet, text);
+			hint = explain_hints_wildcard(pktinfo, packet, text);
 	} else if (route && !verdict->found && verdict->action == MATCH_SERVICE) {
-		advice = advice_unclaimed(route, packet, text);
+		hint = explain_hints_unclaimed(route, packet, text);
 	}
-	if (advice)
-		json_object_set_new(object, "needs", json_string(advice));
+	if (hint)
+		json_object_set_new(object, "needs", json_string(hint));
 }
 
 json_t *report_explain(
@@ -390,17 +393,17 @@ json_t *report_explain(
 {
 	char local[ADDR_TEXT_SIZE], remote[ADDR_TEXT_SIZE];
 	struct steer_verdict verdict;
-	struct engine_facts facts;
+	struct engine_info info;
 	uint64_t cookie;
 	json_t *object;
 	bool passed;
 
 	if (engine_explain(state->engine, packet, &verdict, &cookie, &passed, err))
 		return NULL;
-	engine_facts(state->engine, &facts);
-	if (!facts.steers)
+	engine_info(state->engine, &info);
+	if (!info.steers)
 		find_bound(state, packet, &verdict, &cookie, &passed);
-	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "engine", facts.name, "protocol",
+	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "engine", info.name, "protocol",
 		protocol_name(packet->protocol), "local",
 		addr_endpoint_format(&packet->local, local), "remote",
 		addr_endpoint_format(&packet->remote, remote), "action",

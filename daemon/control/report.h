@@ -10,9 +10,9 @@
 
 #include "daemon/state.h"
 
-/* Each returns an object that the caller owns, or NULL without memory. */
+/* Each returns an object that the caller owns, or NULL out of memory. */
 json_t *report_status(struct daemon_state *state);
-json_t *report_reload(int result, const struct complaints *complaints);
+json_t *report_reload(int result, const struct diagnostics *diagnostics);
 
 /* changed: the request has begun or ended it. */
 json_t *report_drain(

@@ -96,7 +96,7 @@ static int read_claim(const struct wire_claim *claim, struct coverage_bind *bind
 
 /* Gives what a grant allows if the peer would take that, and else what routes do. */
 static int give(struct request *request, const struct config_service *service,
-	const struct coverage_bind *bind, struct claims_grant *grant, bool *granted,
+	const struct coverage_bind *bind, struct issued_socket *issued, bool *granted,
 	struct err *err)
 {
 	const struct wire_claim *claim = &request->message.claim;
@@ -108,11 +108,11 @@ static int give(struct request *request, const struct config_service *service,
 		result = grants_give(grants, service, bind, &socket, err);
 	*granted = !result;
 	if (*granted)
-		*grant = (struct claims_grant){
+		*issued = (struct issued_socket){
 			.fd = socket.fd, .cookie = socket.cookie, .bound = socket.bound};
 	if (result == -ENOENT && bind->endpoint.port)
 		result = claims_claim(request->state->claims, service, &request->peer->credentials,
-			bind, claim->flags & WIRE_CLAIM_REUSEPORT, grant, err);
+			bind, claim->flags & WIRE_CLAIM_REUSEPORT, issued, err);
 	if (result == -ENOENT)
 		grants_refuse(grants, service, bind, err);
 	return result;
@@ -125,7 +125,7 @@ int requests_claim(struct request *request, struct err *err)
 	bool reuseport = claim->flags & WIRE_CLAIM_REUSEPORT;
 	const struct config_service *service;
 	struct coverage_bind bind = {0};
-	struct claims_grant grant;
+	struct issued_socket issued;
 	int result;
 
 	if (!request->peer->service[0])
@@ -143,21 +143,21 @@ int requests_claim(struct request *request, struct err *err)
 		return result;
 	if (registers)
 		result = claims_register(request->state->claims, service,
-			&request->peer->credentials, &bind, request->fd, &grant, err);
+			&request->peer->credentials, &bind, request->fd, &issued, err);
 	else
-		result = give(request, service, &bind, &grant, &granted, err);
+		result = give(request, service, &bind, &issued, &granted, err);
 	if (result)
 		return result;
 	struct wire_claimed reply = {
 		.header = requests_header(request, WIRE_CLAIMED, sizeof(reply)),
-		.cookie = grant.cookie,
-		.bound_port = grant.bound.port,
-		.shared = grant.shared,
+		.cookie = issued.cookie,
+		.bound_port = issued.bound.port,
+		.shared = issued.shared,
 		.granted = granted,
 	};
-	memcpy(reply.bound_address, grant.bound.addr.bytes, sizeof(reply.bound_address));
-	requests_answer(request, &reply, sizeof(reply), grant.fd);
-	cleanup_close_fd(&grant.fd);
+	memcpy(reply.bound_address, issued.bound.addr.bytes, sizeof(reply.bound_address));
+	requests_answer(request, &reply, sizeof(reply), issued.fd);
+	cleanup_close_fd(&issued.fd);
 	return 0;
 }
 

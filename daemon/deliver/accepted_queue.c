@@ -5,42 +5,42 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int arrivals_append(struct arrivals *arrivals, struct arrival *arrival)
+int accepted_queue_append(struct accepted_queue *queue, struct accepted *accepted)
 {
 	struct waiting *waiting = malloc(sizeof(*waiting));
 
 	if (!waiting)
 		return -ENOMEM;
-	*waiting = (struct waiting){.arrival = *arrival};
-	arrival->fd = -1;
-	if (arrivals->last)
-		arrivals->last->next = waiting;
+	*waiting = (struct waiting){.accepted = *accepted};
+	accepted->fd = -1;
+	if (queue->last)
+		queue->last->next = waiting;
 	else
-		arrivals->first = waiting;
-	arrivals->last = waiting;
-	arrivals->count++;
+		queue->first = waiting;
+	queue->last = waiting;
+	queue->count++;
 	return 0;
 }
 
-void arrivals_put_before(struct arrivals *arrivals, struct arrivals *front)
+void accepted_queue_put_before(struct accepted_queue *queue, struct accepted_queue *front)
 {
 	if (!front->count)
 		return;
-	front->last->next = arrivals->first;
-	arrivals->first = front->first;
-	if (!arrivals->last)
-		arrivals->last = front->last;
-	arrivals->count += front->count;
-	*front = (struct arrivals){0};
+	front->last->next = queue->first;
+	queue->first = front->first;
+	if (!queue->last)
+		queue->last = front->last;
+	queue->count += front->count;
+	*front = (struct accepted_queue){0};
 }
 
-void arrivals_drop_first(struct arrivals *arrivals)
+void accepted_queue_drop_first(struct accepted_queue *queue)
 {
-	struct waiting *waiting = arrivals->first;
+	struct waiting *waiting = queue->first;
 
-	arrivals->first = waiting->next;
-	if (!arrivals->first)
-		arrivals->last = NULL;
-	arrivals->count--;
+	queue->first = waiting->next;
+	if (!queue->first)
+		queue->last = NULL;
+	queue->count--;
 	free(waiting);
 }

@@ -8,23 +8,23 @@
 #include "daemon/accepted.h"
 
 struct waiting {
-	struct arrival arrival;
+	struct accepted accepted;
 	struct waiting *next;
 };
 
 /* Zeroed, it is empty. */
-struct arrivals {
+struct accepted_queue {
 	struct waiting *first, *last;
 	size_t count;
 };
 
 /* Takes the connection; -ENOMEM: it stays the caller's. */
-int arrivals_append(struct arrivals *arrivals, struct arrival *arrival);
+int accepted_queue_append(struct accepted_queue *queue, struct accepted *accepted);
 
 /* Moves all that front has, in its order, before what is there. */
-void arrivals_put_before(struct arrivals *arrivals, struct arrivals *front);
+void accepted_queue_put_before(struct accepted_queue *queue, struct accepted_queue *front);
 
 /* The first connection, whose descriptor the caller has taken or closed, is forgotten. */
-void arrivals_drop_first(struct arrivals *arrivals);
+void accepted_queue_drop_first(struct accepted_queue *queue);
 
 #endif

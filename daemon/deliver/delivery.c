@@ -17,17 +17,17 @@ static const struct delivery_kind *const kinds[] = {
 
 struct deliveries {
 	struct event_base *base;
-	struct handover *handover;
+	struct fdstore *fdstore;
 	struct delivery *first;
 	struct delivery *leaving; /* their services are gone, their connections not yet */
 	struct event *left;	  /* one of them may be closed */
-	void (*room)(void *context, uint32_t service);
+	void (*ready)(void *context, uint32_t service);
 	void *context;
 };
 
 static void close_delivery(struct delivery *delivery)
 {
-	headers_fini(&delivery->headers);
+	proxy_headers_fini(&delivery->headers);
 	delivery->kind->close(delivery);
 	free(delivery);
 }
@@ -56,8 +56,8 @@ static void on_left(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-struct deliveries *deliveries_new(struct event_base *base, struct handover *handover,
-	void (*room)(void *context, uint32_t service), void *context)
+struct deliveries *deliveries_new(struct event_base *base, struct fdstore *fdstore,
+	void (*ready)(void *context, uint32_t service), void *context)
 {
 	struct deliveries *deliveries = calloc(1, sizeof(*deliveries));
 
@@ -65,9 +65,9 @@ struct deliveries *deliveries_new(struct event_base *base, struct handover *hand
 		return NULL;
 	*deliveries = (struct deliveries){
 		.base = base,
-		.handover = handover,
+		.fdstore = fdstore,
 		.left = evtimer_new(base, on_left, deliveries),
-		.room = room,
+		.ready = ready,
 		.context = context,
 	};
 	if (!deliveries->left)
@@ -99,7 +99,7 @@ static int add(struct deliveries *deliveries, const struct config_service *servi
 		.id = service->id,
 		.base = deliveries->base,
 		.deliveries = deliveries,
-		.handover = deliveries->handover,
+		.fdstore = deliveries->fdstore,
 	};
 	result = delivery->kind->open(delivery, err);
 	if (result) {
@@ -135,7 +135,7 @@ static void retire(struct delivery *delivery)
 		close_delivery(delivery);
 		return;
 	}
-	headers_fini(&delivery->headers);
+	proxy_headers_fini(&delivery->headers);
 	delivery->service = NULL;
 	delivery->next = deliveries->leaving;
 	deliveries->leaving = delivery;
@@ -186,68 +186,68 @@ static void set_options(int fd, unsigned options)
 	}
 }
 
-static void on_header(void *context, struct arrival *arrival)
+static void on_header(void *context, struct accepted *accepted)
 {
 	struct delivery *delivery = context;
 
-	delivery->kind->take(delivery, arrival);
+	delivery->kind->take(delivery, accepted);
 	if (!delivery_full(delivery))
-		delivery_has_room(delivery);
+		delivery_ready(delivery);
 }
 
-void delivery_take(struct delivery *delivery, struct arrival *arrival)
+void delivery_take(struct delivery *delivery, struct accepted *accepted)
 {
-	set_options(arrival->fd, delivery->service->socket_options);
+	set_options(accepted->fd, delivery->service->socket_options);
 	if (delivery->service->accept_proxy)
-		headers_take(&delivery->headers, delivery->base, delivery->service, arrival,
+		proxy_headers_take(&delivery->headers, delivery->base, delivery->service, accepted,
 			on_header, delivery);
 	else
-		delivery->kind->take(delivery, arrival);
+		delivery->kind->take(delivery, accepted);
 }
 
-void delivery_retake(struct delivery *delivery, struct arrival *arrival)
+void delivery_retake(struct delivery *delivery, struct accepted *accepted)
 {
-	delivery->kind->take(delivery, arrival);
+	delivery->kind->take(delivery, accepted);
 }
 
-static void keep(struct delivery *delivery, struct handover *handover)
+static void keep(struct delivery *delivery, struct fdstore *fdstore)
 {
 	for (; delivery; delivery = delivery->next) {
-		headers_keep(&delivery->headers, handover);
+		proxy_headers_save_in_flight(&delivery->headers, fdstore);
 		if (delivery->kind->keep)
-			delivery->kind->keep(delivery, handover);
+			delivery->kind->keep(delivery, fdstore);
 	}
 }
 
-void deliveries_keep(struct deliveries *deliveries, struct handover *handover)
+void deliveries_save_in_flight(struct deliveries *deliveries, struct fdstore *fdstore)
 {
-	keep(deliveries->first, handover);
-	keep(deliveries->leaving, handover);
+	keep(deliveries->first, fdstore);
+	keep(deliveries->leaving, fdstore);
 }
 
 bool delivery_full(const struct delivery *delivery)
 {
-	return headers_full(&delivery->headers) || delivery->kind->full(delivery);
+	return proxy_headers_full(&delivery->headers) || delivery->kind->full(delivery);
 }
 
-bool delivery_serves(const struct delivery *delivery)
+bool delivery_wants_listener(const struct delivery *delivery)
 {
-	return delivery->kind->serves && delivery->kind->serves(delivery);
+	return delivery->kind->wants_listener && delivery->kind->wants_listener(delivery);
 }
 
-int delivery_serve(struct delivery *delivery, int fd, struct err *err)
+int delivery_give_listener(struct delivery *delivery, int fd, struct err *err)
 {
-	return delivery->kind->serve(delivery, fd, err);
+	return delivery->kind->give_listener(delivery, fd, err);
 }
 
-void delivery_unserve(struct delivery *delivery, int fd)
+void delivery_take_listener(struct delivery *delivery, int fd)
 {
-	delivery->kind->unserve(delivery, fd);
+	delivery->kind->take_listener(delivery, fd);
 }
 
-void delivery_has_room(struct delivery *delivery)
+void delivery_ready(struct delivery *delivery)
 {
-	delivery->deliveries->room(delivery->deliveries->context, delivery->id);
+	delivery->deliveries->ready(delivery->deliveries->context, delivery->id);
 }
 
 void delivery_report(const struct delivery *delivery, json_t *object)

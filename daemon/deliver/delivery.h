@@ -33,13 +33,13 @@ struct delivery_kind {
 	/* delivery->service has been replaced by a newer one of the same kind; the old one is freed
 	 * after this call. */
 	void (*configure)(struct delivery *delivery);
-	void (*take)(struct delivery *delivery, struct arrival *arrival);
+	void (*take)(struct delivery *delivery, struct accepted *accepted);
 	bool (*full)(const struct delivery *delivery);
 	/* True if the service wants the listening or UDP sockets themselves: serve takes one into
 	 * use, which stays the caller's, unserve lets go of it. NULL: it does not. */
-	bool (*serves)(const struct delivery *delivery);
-	int (*serve)(struct delivery *delivery, int fd, struct err *err);
-	void (*unserve)(struct delivery *delivery, int fd);
+	bool (*wants_listener)(const struct delivery *delivery);
+	int (*give_listener)(struct delivery *delivery, int fd, struct err *err);
+	void (*take_listener)(struct delivery *delivery, int fd);
 	void (*report)(const struct delivery *delivery, json_t *object);
 	struct delivery_load (*load)(const struct delivery *delivery);
 	void (*close)(struct delivery *delivery);
@@ -47,10 +47,10 @@ struct delivery_kind {
 	 * whose service goes stays until the last of them ends, which is told by delivery_idle.
 	 * NULL: it never is. */
 	bool (*busy)(const struct delivery *delivery);
-	/* Gives the handover the connections that the service has not got yet: the daemon ends, or
+	/* Gives the fdstore the connections that the service has not got yet: the daemon ends, or
 	 * its program is replaced. They come back by `take`, those that name a receiver by
 	 * handoff_retake. NULL: there are none. */
-	void (*keep)(struct delivery *delivery, struct handover *handover);
+	void (*keep)(struct delivery *delivery, struct fdstore *fdstore);
 };
 
 struct delivery {
@@ -60,19 +60,19 @@ struct delivery {
 	uint32_t id;
 	struct event_base *base;
 	struct deliveries *deliveries;
-	struct handover *handover; /* NULL is allowed */
+	struct fdstore *fdstore; /* NULL is allowed */
 	void *object;
-	struct headers headers;
+	struct proxy_headers headers;
 	bool ends_with_daemon; /* set before close: the event loop is over */
 	struct delivery *next;
 };
 
 extern const struct delivery_kind delivery_exec, delivery_handoff, delivery_relay;
 
-/* room(context, service): a delivery that was full has room again. base and handover, which may be
- * NULL, are not owned. NULL without memory. */
-struct deliveries *deliveries_new(struct event_base *base, struct handover *handover,
-	void (*room)(void *context, uint32_t service), void *context);
+/* ready(context, service): a delivery that was full has room again. base and fdstore, which may be
+ * NULL, are not owned. NULL out of memory. */
+struct deliveries *deliveries_new(struct event_base *base, struct fdstore *fdstore,
+	void (*ready)(void *context, uint32_t service), void *context);
 
 /* Makes what the configuration needs and there is not yet. On failure nothing is changed but for
  * new, idle objects. The configuration must outlive the set or deliveries_configure of the next. */
@@ -86,22 +86,22 @@ struct delivery *deliveries_find(const struct deliveries *deliveries, uint32_t s
 
 /* Takes the connection, with the service's socket options set, and after its PROXY header where the
  * service wants one. */
-void delivery_take(struct delivery *delivery, struct arrival *arrival);
+void delivery_take(struct delivery *delivery, struct accepted *accepted);
 
-/* Takes a connection that a delivery of an earlier daemon gave to the handover. */
-void delivery_retake(struct delivery *delivery, struct arrival *arrival);
+/* Takes a connection that a delivery of an earlier daemon gave to the fdstore. */
+void delivery_retake(struct delivery *delivery, struct accepted *accepted);
 bool delivery_full(const struct delivery *delivery);
 
 /* The kind's, or false and nothing where it has none. */
-bool delivery_serves(const struct delivery *delivery);
-int delivery_serve(struct delivery *delivery, int fd, struct err *err);
-void delivery_unserve(struct delivery *delivery, int fd);
+bool delivery_wants_listener(const struct delivery *delivery);
+int delivery_give_listener(struct delivery *delivery, int fd, struct err *err);
+void delivery_take_listener(struct delivery *delivery, int fd);
 
-/* Gives the handover what all deliveries have in hand. */
-void deliveries_keep(struct deliveries *deliveries, struct handover *handover);
+/* Gives the fdstore what all deliveries have in hand. */
+void deliveries_save_in_flight(struct deliveries *deliveries, struct fdstore *fdstore);
 
 /* For a kind to call: what was full has room again. */
-void delivery_has_room(struct delivery *delivery);
+void delivery_ready(struct delivery *delivery);
 
 /* For a kind to call: it is not busy any more. */
 void delivery_idle(struct delivery *delivery);

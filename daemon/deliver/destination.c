@@ -14,34 +14,34 @@
 #include "daemon/deliver/receiver.h"
 #include "daemon/log.h"
 
-/* How often a receiver is looked for that folder_watch does not tell of. */
+/* How often a receiver is looked for that directory_watch does not tell of. */
 #define LOOK_MS 200
 
 /* How long a receiver that has gone may take to use what it took last. */
 #define GRACE_MS 200
 
-struct link {
+struct receiver_slot {
 	struct destination *destination;
 	struct receiver *receiver;
 	bool by_path, leaving; /* leaving: replaced or dead; it may still use what it was sent */
 	struct event *grace;   /* pending after its death, see on_dead */
-	struct link *next;
+	struct receiver_slot *next;
 };
 
 struct destination {
 	struct event_base *base;
 	const struct config_handoff *config;
 	char *path;
-	struct link *links, *turn; /* whose turn it is to be sent a connection */
-	struct arrivals queue;
+	struct receiver_slot *slots, *turn; /* whose turn it is to be sent a connection */
+	struct accepted_queue queue;
 	struct destination_counts *counts;
-	void (*room)(void *context);
+	void (*ready)(void *context);
 	void *context;
 	struct event *look; /* time to look for a receiver */
-	struct folder_watch *watch;
+	struct directory_watch *watch;
 	int64_t down_since_ms; /* 0: there is a receiver */
 	bool given_up, full_before;
-	bool starving; /* said already */
+	bool out_of_resources; /* said already */
 	int last_error;
 };
 
@@ -60,34 +60,34 @@ static const char *name_of(const struct destination *destination)
 
 static void refuse_first(struct destination *destination)
 {
-	arrival_refuse(&destination->queue.first->arrival);
+	accepted_refuse(&destination->queue.first->accepted);
 	destination->counts->refused++;
-	arrivals_drop_first(&destination->queue);
+	accepted_queue_drop_first(&destination->queue);
 }
 
-static void note_room(struct destination *destination)
+static void note_ready(struct destination *destination)
 {
 	bool full = destination_full(destination);
 
 	if (destination->full_before && !full)
-		destination->room(destination->context);
+		destination->ready(destination->context);
 	destination->full_before = full;
 }
 
 static bool has_receiver(const struct destination *destination)
 {
-	for (const struct link *link = destination->links; link; link = link->next) {
-		if (!link->leaving)
+	for (const struct receiver_slot *slot = destination->slots; slot; slot = slot->next) {
+		if (!slot->leaving)
 			return true;
 	}
 	return false;
 }
 
-static struct link *path_link(const struct destination *destination)
+static struct receiver_slot *path_receiver_slot(const struct destination *destination)
 {
-	for (struct link *link = destination->links; link; link = link->next) {
-		if (link->by_path && !link->leaving)
-			return link;
+	for (struct receiver_slot *slot = destination->slots; slot; slot = slot->next) {
+		if (slot->by_path && !slot->leaving)
+			return slot;
 	}
 	return NULL;
 }
@@ -116,48 +116,48 @@ static void note_down(struct destination *destination)
 }
 
 /* Sends the connection to whoever has room, in turns. -EAGAIN: nobody has. */
-static int send_arrival(struct destination *destination, struct arrival *arrival)
+static int send_accepted(struct destination *destination, struct accepted *accepted)
 {
-	struct link *start = destination->turn ? destination->turn : destination->links;
-	struct link *link = start;
+	struct receiver_slot *start = destination->turn ? destination->turn : destination->slots;
+	struct receiver_slot *slot = start;
 	int result = -EAGAIN;
 
-	if (!link)
+	if (!slot)
 		return -EAGAIN;
 	do {
-		if (!link->leaving)
-			result = receiver_send(link->receiver, arrival);
-		link = link->next ? link->next : destination->links;
+		if (!slot->leaving)
+			result = receiver_send(slot->receiver, accepted);
+		slot = slot->next ? slot->next : destination->slots;
 		if (!result)
 			break;
 		if (result != -ECONNREFUSED && result != -EAGAIN)
 			return result;
-	} while (link != start);
-	destination->turn = link;
+	} while (slot != start);
+	destination->turn = slot;
 	return result == -ECONNREFUSED ? -EAGAIN : result;
 }
 
 /* Whether sending will go well once the machine has memory again, or the receivers have taken some
  * of the descriptors that are under way (ETOOMANYREFS). Told once, until it does. */
-static bool is_starved(struct destination *destination, int result)
+static bool is_out_of_resources(struct destination *destination, int result)
 {
 	bool starved = result == -ENOMEM || result == -ENOBUFS || result == -ETOOMANYREFS;
 
-	if (starved && !destination->starving)
+	if (starved && !destination->out_of_resources)
 		log_warning("%s: connections wait: %s", name_of(destination), strerror(-result));
-	if (!result && destination->starving)
+	if (!result && destination->out_of_resources)
 		log_info("%s: connections are sent again", name_of(destination));
 	if (starved || !result)
-		destination->starving = starved;
+		destination->out_of_resources = starved;
 	return starved;
 }
 
-static void pump(struct destination *destination)
+static void send_queued(struct destination *destination)
 {
 	while (destination->queue.count) {
-		int result = send_arrival(destination, &destination->queue.first->arrival);
+		int result = send_accepted(destination, &destination->queue.first->accepted);
 
-		if (is_starved(destination, result)) {
+		if (is_out_of_resources(destination, result)) {
 			arm_look(destination);
 			break;
 		}
@@ -170,55 +170,55 @@ static void pump(struct destination *destination)
 			continue;
 		}
 		destination->counts->delivered++;
-		arrivals_drop_first(&destination->queue);
+		accepted_queue_drop_first(&destination->queue);
 	}
 	if (!has_receiver(destination))
 		note_down(destination);
-	note_room(destination);
+	note_ready(destination);
 }
 
-static void free_link(struct link *link)
+static void free_receiver_slot(struct receiver_slot *slot)
 {
-	receiver_free(link->receiver);
-	event_free(link->grace);
-	free(link);
+	receiver_free(slot->receiver);
+	event_free(slot->grace);
+	free(slot);
 }
 
-static void unlink_link(struct link *link)
+static void unlink_receiver_slot(struct receiver_slot *slot)
 {
-	struct destination *destination = link->destination;
-	struct link **place = &destination->links;
+	struct destination *destination = slot->destination;
+	struct receiver_slot **place = &destination->slots;
 
-	while (*place != link)
+	while (*place != slot)
 		place = &(*place)->next;
-	*place = link->next;
-	if (destination->turn == link)
-		destination->turn = link->next;
-	free_link(link);
+	*place = slot->next;
+	if (destination->turn == slot)
+		destination->turn = slot->next;
+	free_receiver_slot(slot);
 }
 
 /* Puts what the receiver never took in front of the queue, in its old order. */
-static void reclaim(struct link *link)
+static void requeue_unacknowledged(struct receiver_slot *slot)
 {
-	struct destination *destination = link->destination;
-	struct arrivals back = {0};
-	struct arrival arrival;
-	size_t touched = 0, count;
+	struct destination *destination = slot->destination;
+	struct accepted_queue back = {0};
+	struct accepted accepted;
+	size_t used = 0, count;
 
-	while (receiver_reclaim(link->receiver, &arrival, &touched)) {
-		if (arrivals_append(&back, &arrival)) {
-			arrival_refuse(&arrival);
+	while (receiver_requeue(slot->receiver, &accepted, &used)) {
+		if (accepted_queue_append(&back, &accepted)) {
+			accepted_refuse(&accepted);
 			destination->counts->refused++;
 		}
 	}
 	count = back.count;
-	arrivals_put_before(&destination->queue, &back);
+	accepted_queue_put_before(&destination->queue, &back);
 	destination->counts->delivered -= count;
 	destination->counts->redelivered += count;
-	destination->counts->lost += touched;
-	if (count || touched)
+	destination->counts->lost += used;
+	if (count || used)
 		log_info(
-			"%s: a receiver ended with %zu connections untaken; they wait for the next",
+			"%s: a receiver ended with %zu connections unacknowledged; they wait for the next",
 			name_of(destination), count);
 }
 
@@ -226,67 +226,68 @@ static void look(struct destination *destination);
 
 static void on_grace(evutil_socket_t fd, short what, void *context)
 {
-	struct link *link = context;
-	struct destination *destination = link->destination;
+	struct receiver_slot *slot = context;
+	struct destination *destination = slot->destination;
 
 	(void)fd;
 	(void)what;
-	reclaim(link);
-	unlink_link(link);
+	requeue_unacknowledged(slot);
+	unlink_receiver_slot(slot);
 	look(destination);
 }
 
 /* A server that ends in an orderly way closes its receiving socket first, and may have taken a
  * connection just before. It is not to be seen who did: so it gets the time to read from it, by
- * which it is known for touched. */
+ * which it is known for used. */
 static void on_dead(struct receiver *receiver, void *context)
 {
 	static const struct timeval grace = {.tv_usec = GRACE_MS * 1000};
-	struct link *link = context;
-	struct destination *destination = link->destination;
+	struct receiver_slot *slot = context;
+	struct destination *destination = slot->destination;
 
 	(void)receiver;
-	link->leaving = true;
-	if (!receiver_untaken(receiver) || evtimer_add(link->grace, &grace))
-		on_grace(-1, 0, link);
+	slot->leaving = true;
+	if (!receiver_unacknowledged(receiver) || evtimer_add(slot->grace, &grace))
+		on_grace(-1, 0, slot);
 	else
 		look(destination);
 }
 
 static void on_progress(struct receiver *receiver, void *context)
 {
-	struct link *link = context;
-	struct destination *destination = link->destination;
+	struct receiver_slot *slot = context;
+	struct destination *destination = slot->destination;
 
-	if (link->leaving && !receiver_untaken(receiver))
-		unlink_link(link);
-	pump(destination);
+	if (slot->leaving && !receiver_unacknowledged(receiver))
+		unlink_receiver_slot(slot);
+	send_queued(destination);
 }
 
-static struct link *new_link(struct destination *destination, struct receiver_events *events)
+static struct receiver_slot *new_receiver_slot(
+	struct destination *destination, struct receiver_events *events)
 {
-	struct link *link = calloc(1, sizeof(*link));
+	struct receiver_slot *slot = calloc(1, sizeof(*slot));
 
-	if (!link)
+	if (!slot)
 		return NULL;
-	link->destination = destination;
-	link->grace = evtimer_new(destination->base, on_grace, link);
-	if (!link->grace) {
-		free(link);
+	slot->destination = destination;
+	slot->grace = evtimer_new(destination->base, on_grace, slot);
+	if (!slot->grace) {
+		free(slot);
 		return NULL;
 	}
 	*events =
-		(struct receiver_events){.progress = on_progress, .dead = on_dead, .context = link};
-	return link;
+		(struct receiver_events){.progress = on_progress, .dead = on_dead, .context = slot};
+	return slot;
 }
 
-static void add_link(struct link *link, struct receiver *receiver)
+static void add_receiver_slot(struct receiver_slot *slot, struct receiver *receiver)
 {
-	struct destination *destination = link->destination;
+	struct destination *destination = slot->destination;
 
-	link->receiver = receiver;
-	link->next = destination->links;
-	destination->links = link;
+	slot->receiver = receiver;
+	slot->next = destination->slots;
+	destination->slots = slot;
 	note_up(destination);
 }
 
@@ -305,7 +306,7 @@ static void narrow_mode(struct destination *destination)
 			destination->path, (unsigned)most, strerror(errno));
 }
 
-static void say_once(struct destination *destination, int result, const struct err *err)
+static void log_once(struct destination *destination, int result, const struct err *err)
 {
 	if (result && result != destination->last_error && result != -ENOENT &&
 		result != -ECONNREFUSED)
@@ -316,30 +317,30 @@ static void say_once(struct destination *destination, int result, const struct e
 static void connect_path(struct destination *destination)
 {
 	struct receiver_events events;
-	struct link *link = new_link(destination, &events), *old;
+	struct receiver_slot *slot = new_receiver_slot(destination, &events), *old;
 	struct receiver *receiver;
 	struct err err;
 	int result;
 
-	if (!link)
+	if (!slot)
 		return;
 	narrow_mode(destination);
 	result = receiver_connect(destination->base, destination->path, &events, &receiver, &err);
-	say_once(destination, result, &err);
+	log_once(destination, result, &err);
 	if (result) {
-		free_link(link);
+		free_receiver_slot(slot);
 		return;
 	}
 	/* It may have come only after the first look, by rename(2). */
 	narrow_mode(destination);
-	old = path_link(destination);
-	link->by_path = true;
-	add_link(link, receiver);
+	old = path_receiver_slot(destination);
+	slot->by_path = true;
+	add_receiver_slot(slot, receiver);
 	if (!old)
 		return;
 	old->leaving = true;
-	if (!receiver_untaken(old->receiver))
-		unlink_link(old);
+	if (!receiver_unacknowledged(old->receiver))
+		unlink_receiver_slot(old);
 }
 
 /* Refuses what waits once nobody has been there for the time that the service says. */
@@ -361,11 +362,11 @@ static void on_changed(void *context)
 /* Finds a receiver where there is none, or another one. */
 static void look(struct destination *destination)
 {
-	struct link *current = path_link(destination);
+	struct receiver_slot *current = path_receiver_slot(destination);
 
-	/* Where the folder cannot be watched, or is not there yet, time has to do. */
+	/* Where the directory cannot be watched, or is not there yet, time has to do. */
 	if (destination->path && !destination->watch)
-		destination->watch = folder_watch_new(
+		destination->watch = directory_watch_new(
 			destination->base, destination->path, on_changed, destination);
 	if (destination->path && !(current && receiver_is_at(current->receiver, destination->path)))
 		connect_path(destination);
@@ -376,7 +377,7 @@ static void look(struct destination *destination)
 	}
 	if (destination->path && !destination->watch)
 		arm_look(destination);
-	pump(destination);
+	send_queued(destination);
 }
 
 static void on_look(evutil_socket_t fd, short what, void *context)
@@ -388,7 +389,7 @@ static void on_look(evutil_socket_t fd, short what, void *context)
 
 struct destination *destination_new(struct event_base *base, const char *path,
 	const struct config_handoff *config, struct destination_counts *counts,
-	void (*room)(void *context), void *context)
+	void (*ready)(void *context), void *context)
 {
 	struct destination *destination = calloc(1, sizeof(*destination));
 
@@ -398,7 +399,7 @@ struct destination *destination_new(struct event_base *base, const char *path,
 		.base = base,
 		.config = config,
 		.counts = counts,
-		.room = room,
+		.ready = ready,
 		.context = context,
 		.path = path ? strdup(path) : NULL,
 		.look = evtimer_new(base, on_look, destination),
@@ -417,21 +418,21 @@ void destination_configure(struct destination *destination, const struct config_
 	look(destination);
 }
 
-void destination_take(struct destination *destination, struct arrival *arrival)
+void destination_take(struct destination *destination, struct accepted *accepted)
 {
 	/* Most go on at once: to wait costs memory. Whatever else comes of it, the queue sees to.
 	 */
-	if (!destination->queue.count && !send_arrival(destination, arrival)) {
+	if (!destination->queue.count && !send_accepted(destination, accepted)) {
 		destination->counts->delivered++;
 		return;
 	}
 	if (destination->given_up || destination_full(destination) ||
-		arrivals_append(&destination->queue, arrival)) {
-		arrival_refuse(arrival);
+		accepted_queue_append(&destination->queue, accepted)) {
+		accepted_refuse(accepted);
 		destination->counts->refused++;
 		return;
 	}
-	pump(destination);
+	send_queued(destination);
 }
 
 bool destination_full(const struct destination *destination)
@@ -440,88 +441,89 @@ bool destination_full(const struct destination *destination)
 }
 
 /* Of its place here only what never changes is in its name, since the store knows it by that. */
-static void keep_link(
-	const struct link *link, struct handover *handover, const char *destination_prefix)
+static void store_receiver_slot(
+	const struct receiver_slot *slot, struct fdstore *fdstore, const char *destination_prefix)
 {
-	char prefix[HANDOVER_NAME_SIZE];
+	char prefix[FDSTORE_NAME_SIZE];
 
-	snprintf(prefix, sizeof(prefix), "%s%d.", destination_prefix, link->by_path);
-	receiver_keep(link->receiver, handover, prefix);
+	snprintf(prefix, sizeof(prefix), "%s%d.", destination_prefix, slot->by_path);
+	receiver_store(slot->receiver, fdstore, prefix);
 }
 
-int destination_open(struct destination *destination, int *fd, struct handover *handover,
+int destination_open(struct destination *destination, int *fd, struct fdstore *fdstore,
 	const char *prefix, struct err *err)
 {
 	struct receiver_events events;
-	struct link *link = new_link(destination, &events);
+	struct receiver_slot *slot = new_receiver_slot(destination, &events);
 	struct receiver *receiver;
 	int result;
 
-	if (!link)
+	if (!slot)
 		return err_errno(err, -ENOMEM, "a receiver");
 	result = receiver_adopt(destination->base, fd, &events, &receiver, err);
 	if (result) {
-		free_link(link);
+		free_receiver_slot(slot);
 		return result;
 	}
-	add_link(link, receiver);
-	keep_link(link, handover, prefix);
-	pump(destination);
+	add_receiver_slot(slot, receiver);
+	store_receiver_slot(slot, fdstore, prefix);
+	send_queued(destination);
 	return 0;
 }
 
-void destination_keep(struct destination *destination, struct handover *handover,
+void destination_save_in_flight(struct destination *destination, struct fdstore *fdstore,
 	const char *prefix, uint32_t service)
 {
-	for (struct link *link = destination->links; link; link = link->next) {
-		if (!receiver_untaken(link->receiver))
+	for (struct receiver_slot *slot = destination->slots; slot; slot = slot->next) {
+		if (!receiver_unacknowledged(slot->receiver))
 			continue;
-		keep_link(link, handover, prefix);
-		receiver_give_untaken(link->receiver, handover, service);
+		store_receiver_slot(slot, fdstore, prefix);
+		receiver_save_unacknowledged(slot->receiver, fdstore, service);
 	}
 	while (destination->queue.count) {
-		struct handover_connection connection = {
-			.arrival = destination->queue.first->arrival,
+		struct fdstore_connection connection = {
+			.accepted = destination->queue.first->accepted,
 			.service = service,
 		};
 
-		arrivals_drop_first(&destination->queue);
-		handover_give(handover, &connection);
+		accepted_queue_drop_first(&destination->queue);
+		fdstore_put_connection(fdstore, &connection);
 	}
 }
 
-int destination_restore(struct destination *destination, int *fd, struct handover *handover,
+int destination_restore(struct destination *destination, int *fd, struct fdstore *fdstore,
 	const char *prefix, const char *rest, struct err *err)
 {
 	struct receiver_events events;
-	struct link *link;
+	struct receiver_slot *slot;
 	struct receiver *receiver;
 	int result;
 
 	if (strspn(rest, "01") != 1 || rest[1] != '.')
 		return err_set(err, -EINVAL, "'%s' is no receiver", rest);
-	link = new_link(destination, &events);
-	if (!link)
+	slot = new_receiver_slot(destination, &events);
+	if (!slot)
 		return err_errno(err, -ENOMEM, "a receiver");
 	result = receiver_restore(destination->base, fd, rest + 2, &events, &receiver, err);
 	if (result) {
-		free_link(link);
+		free_receiver_slot(slot);
 		return result;
 	}
-	link->by_path = rest[0] == '1';
+	slot->by_path = rest[0] == '1';
 	/* This daemon has connected to whoever is at the path already. */
-	link->leaving = link->by_path && path_link(destination);
-	add_link(link, receiver);
-	keep_link(link, handover, prefix);
+	slot->leaving = slot->by_path && path_receiver_slot(destination);
+	add_receiver_slot(slot, receiver);
+	store_receiver_slot(slot, fdstore, prefix);
 	return 0;
 }
 
-bool destination_retake(struct destination *destination, uint64_t receiver, struct arrival *arrival)
+bool destination_retake(
+	struct destination *destination, uint64_t receiver, struct accepted *accepted)
 {
-	for (struct link *link = destination->links; link; link = link->next) {
-		if (receiver_cookie(link->receiver) != receiver)
+	for (struct receiver_slot *slot = destination->slots; slot; slot = slot->next) {
+		if (receiver_cookie(slot->receiver) != receiver)
 			continue;
-		receiver_restore_untaken(link->receiver, arrival);
+		receiver_restore_unacknowledged(slot->receiver, accepted);
 		return true;
 	}
 	return false;
@@ -534,9 +536,9 @@ void destination_see(const struct destination *destination, struct destination_v
 		.waiting = destination->queue.count,
 		.down = !has_receiver(destination),
 	};
-	for (const struct link *link = destination->links; link; link = link->next) {
+	for (const struct receiver_slot *slot = destination->slots; slot; slot = slot->next) {
 		view->receivers++;
-		view->untaken += receiver_untaken(link->receiver);
+		view->unacknowledged += receiver_unacknowledged(slot->receiver);
 	}
 }
 
@@ -546,11 +548,11 @@ void destination_free(struct destination *destination)
 		return;
 	while (destination->queue.count)
 		refuse_first(destination);
-	while (destination->links)
-		unlink_link(destination->links);
+	while (destination->slots)
+		unlink_receiver_slot(destination->slots);
 	if (destination->look)
 		event_free(destination->look);
-	folder_watch_free(destination->watch);
+	directory_watch_free(destination->watch);
 	free(destination->path);
 	free(destination);
 }

@@ -9,7 +9,7 @@
 
 #include "common/cleanup.h"
 
-struct folder_watch {
+struct directory_watch {
 	int inotify;
 	struct event *event;
 	void (*changed)(void *context);
@@ -18,7 +18,7 @@ struct folder_watch {
 
 static void on_event(evutil_socket_t fd, short what, void *context)
 {
-	const struct folder_watch *watch = context;
+	const struct directory_watch *watch = context;
 	char events[4096];
 
 	(void)what;
@@ -27,29 +27,29 @@ static void on_event(evutil_socket_t fd, short what, void *context)
 	watch->changed(watch->context);
 }
 
-static int watch_folder_of(const char *path)
+static int watch_directory_of(const char *path)
 {
-	cleanup_free char *folder = strdup(path);
-	char *slash = folder ? strrchr(folder, '/') : NULL;
+	cleanup_free char *directory = strdup(path);
+	char *slash = directory ? strrchr(directory, '/') : NULL;
 	cleanup_close int fd = slash ? inotify_init1(IN_NONBLOCK | IN_CLOEXEC) : -1;
 
 	if (fd < 0)
 		return -1;
-	slash[slash == folder] = '\0';
-	if (inotify_add_watch(fd, folder, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) < 0)
+	slash[slash == directory] = '\0';
+	if (inotify_add_watch(fd, directory, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) < 0)
 		return -1;
 	return take_fd(&fd);
 }
 
-struct folder_watch *folder_watch_new(
+struct directory_watch *directory_watch_new(
 	struct event_base *base, const char *path, void (*changed)(void *context), void *context)
 {
-	struct folder_watch *watch = malloc(sizeof(*watch));
+	struct directory_watch *watch = malloc(sizeof(*watch));
 
 	if (!watch)
 		return NULL;
-	*watch = (struct folder_watch){
-		.inotify = watch_folder_of(path),
+	*watch = (struct directory_watch){
+		.inotify = watch_directory_of(path),
 		.changed = changed,
 		.context = context,
 	};
@@ -58,11 +58,11 @@ struct folder_watch *folder_watch_new(
 			event_new(base, watch->inotify, EV_READ | EV_PERSIST, on_event, watch);
 	if (watch->event && !event_add(watch->event, NULL))
 		return watch;
-	folder_watch_free(watch);
+	directory_watch_free(watch);
 	return NULL;
 }
 
-void folder_watch_free(struct folder_watch *watch)
+void directory_watch_free(struct directory_watch *watch)
 {
 	if (!watch)
 		return;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tells when something comes to be in the folder where a path is (inotify(7)). */
+/* Tells when something comes to be in the directory where a path is (inotify(7)). */
 #ifndef SOCKETBOX_DAEMON_DELIVER_DIRECTORY_WATCH_H
 #define SOCKETBOX_DAEMON_DELIVER_DIRECTORY_WATCH_H
 
 #include <event2/event.h>
 
-struct folder_watch;
+struct directory_watch;
 
-/* NULL where the folder is not there, or cannot be watched. To be freed before base. */
-struct folder_watch *folder_watch_new(
+/* NULL where the directory is not there, or cannot be watched. To be freed before base. */
+struct directory_watch *directory_watch_new(
 	struct event_base *base, const char *path, void (*changed)(void *context), void *context);
 
 /* NULL is allowed. */
-void folder_watch_free(struct folder_watch *watch);
+void directory_watch_free(struct directory_watch *watch);
 
 #endif

@@ -21,9 +21,9 @@ static void on_log(void *context, int priority, const char *text)
 		log_info("%s", text);
 }
 
-static void on_room(void *context)
+static void on_ready(void *context)
 {
-	delivery_has_room(context);
+	delivery_ready(context);
 }
 
 static int open_exec(struct delivery *delivery, struct err *err)
@@ -32,7 +32,7 @@ static int open_exec(struct delivery *delivery, struct err *err)
 		.base = delivery->base,
 		.name = delivery->service->name,
 		.log = on_log,
-		.room = on_room,
+		.ready = on_ready,
 		.context = delivery,
 	};
 	struct exec *exec;
@@ -48,20 +48,21 @@ static void configure(struct delivery *delivery)
 	exec_reconfigure(delivery->object, delivery->service->exec);
 }
 
-static void take(struct delivery *delivery, struct arrival *arrival)
+static void take(struct delivery *delivery, struct accepted *accepted)
 {
-	exec_take(delivery->object, arrival->fd, &arrival->local, &arrival->remote);
-	arrival->fd = -1;
+	exec_take(delivery->object, accepted->fd, &accepted->local, &accepted->remote);
+	accepted->fd = -1;
 }
 
-static void keep(struct delivery *delivery, struct handover *handover)
+static void keep(struct delivery *delivery, struct fdstore *fdstore)
 {
-	struct handover_connection connection = {.service = delivery->id};
-	struct arrival *arrival = &connection.arrival;
+	struct fdstore_connection connection = {.service = delivery->id};
+	struct accepted *accepted = &connection.accepted;
 
-	while (exec_give_back(delivery->object, &arrival->fd, &arrival->local, &arrival->remote)) {
-		arrival->service_port = arrival->local.port;
-		handover_give(handover, &connection);
+	while (exec_give_back(
+		delivery->object, &accepted->fd, &accepted->local, &accepted->remote)) {
+		accepted->service_port = accepted->local.port;
+		fdstore_put_connection(fdstore, &connection);
 	}
 }
 
@@ -122,9 +123,9 @@ const struct delivery_kind delivery_exec = {
 	.configure = configure,
 	.take = take,
 	.full = is_full,
-	.serves = serves,
-	.serve = serve,
-	.unserve = unserve,
+	.wants_listener = serves,
+	.give_listener = serve,
+	.take_listener = unserve,
 	.report = report,
 	.load = load,
 	.close = close_exec,

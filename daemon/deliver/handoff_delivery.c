@@ -23,9 +23,9 @@ struct handoff {
 	struct destination_counts counts;
 };
 
-static void on_room(void *context)
+static void on_ready(void *context)
 {
-	delivery_has_room(context);
+	delivery_ready(context);
 }
 
 static bool is_by_port(const struct handoff *handoff)
@@ -55,7 +55,7 @@ static struct port *add_port(struct delivery *delivery, uint16_t number)
 	}
 	port->number = number;
 	port->destination = destination_new(delivery->base, path, delivery->service->handoff,
-		&handoff->counts, on_room, delivery);
+		&handoff->counts, on_ready, delivery);
 	if (!port->destination) {
 		free(port);
 		return NULL;
@@ -134,17 +134,17 @@ static void configure(struct delivery *delivery)
 		destination_configure(port->destination, config);
 }
 
-static void take(struct delivery *delivery, struct arrival *arrival)
+static void take(struct delivery *delivery, struct accepted *accepted)
 {
 	struct handoff *handoff = delivery->object;
-	struct port *port = find_port(delivery, arrival->service_port);
+	struct port *port = find_port(delivery, accepted->service_port);
 
 	if (port) {
-		destination_take(port->destination, arrival);
+		destination_take(port->destination, accepted);
 		return;
 	}
 	handoff->counts.refused++;
-	arrival_refuse(arrival);
+	accepted_refuse(accepted);
 }
 
 static bool is_full(const struct delivery *delivery)
@@ -164,8 +164,8 @@ static json_t *destination_object(const struct port *port)
 
 	destination_see(port->destination, &view);
 	return json_pack("{s:s?, s:b, s:i, s:i, s:i}", "path", view.path, "down", view.down,
-		"receivers", (int)view.receivers, "waiting", (int)view.waiting, "untaken",
-		(int)view.untaken);
+		"receivers", (int)view.receivers, "waiting", (int)view.waiting, "unacknowledged",
+		(int)view.unacknowledged);
 }
 
 static void report(const struct delivery *delivery, json_t *object)
@@ -193,7 +193,7 @@ static struct delivery_load load(const struct delivery *delivery)
 		struct destination_view view;
 
 		destination_see(port->destination, &view);
-		load.waiting += (unsigned)(view.waiting + view.untaken);
+		load.waiting += (unsigned)(view.waiting + view.unacknowledged);
 	}
 	return load;
 }
@@ -208,19 +208,19 @@ static void close_handoff(struct delivery *delivery)
 }
 
 static void name_port(
-	const struct delivery *delivery, uint16_t number, char prefix[HANDOVER_NAME_SIZE])
+	const struct delivery *delivery, uint16_t number, char prefix[FDSTORE_NAME_SIZE])
 {
-	snprintf(prefix, HANDOVER_NAME_SIZE, HANDOFF_RECEIVER "%08x.%04x.", delivery->id, number);
+	snprintf(prefix, FDSTORE_NAME_SIZE, HANDOFF_RECEIVER "%08x.%04x.", delivery->id, number);
 }
 
-static void keep(struct delivery *delivery, struct handover *handover)
+static void keep(struct delivery *delivery, struct fdstore *fdstore)
 {
 	const struct handoff *handoff = delivery->object;
-	char prefix[HANDOVER_NAME_SIZE];
+	char prefix[FDSTORE_NAME_SIZE];
 
 	for (const struct port *port = handoff->ports; port; port = port->next) {
 		name_port(delivery, port->number, prefix);
-		destination_keep(port->destination, handover, prefix, delivery->id);
+		destination_save_in_flight(port->destination, fdstore, prefix, delivery->id);
 	}
 }
 
@@ -237,7 +237,7 @@ const struct delivery_kind delivery_handoff = {
 
 int handoff_open(struct delivery *delivery, int *fd, struct err *err)
 {
-	char prefix[HANDOVER_NAME_SIZE];
+	char prefix[FDSTORE_NAME_SIZE];
 	struct port *port;
 
 	if (!delivery || delivery->number != CONFIG_HANDOFF)
@@ -250,12 +250,12 @@ int handoff_open(struct delivery *delivery, int *fd, struct err *err)
 	if (!port)
 		return err_errno(err, -ENOMEM, "a receiver");
 	name_port(delivery, 0, prefix);
-	return destination_open(port->destination, fd, delivery->handover, prefix, err);
+	return destination_open(port->destination, fd, delivery->fdstore, prefix, err);
 }
 
 int handoff_restore(struct delivery *delivery, const char *name, int *fd, struct err *err)
 {
-	char prefix[HANDOVER_NAME_SIZE];
+	char prefix[FDSTORE_NAME_SIZE];
 	unsigned number;
 	struct port *port;
 
@@ -269,19 +269,19 @@ int handoff_restore(struct delivery *delivery, const char *name, int *fd, struct
 	if (strncmp(name, prefix, strlen(prefix)) != 0)
 		return err_set(err, -EINVAL, "no service has the receiver '%s'", name);
 	return destination_restore(
-		port->destination, fd, delivery->handover, prefix, name + strlen(prefix), err);
+		port->destination, fd, delivery->fdstore, prefix, name + strlen(prefix), err);
 }
 
-void handoff_retake(struct delivery *delivery, uint64_t receiver, struct arrival *arrival)
+void handoff_retake(struct delivery *delivery, uint64_t receiver, struct accepted *accepted)
 {
 	struct handoff *handoff;
 
 	if (delivery && delivery->number == CONFIG_HANDOFF) {
 		handoff = delivery->object;
 		for (struct port *port = handoff->ports; port; port = port->next) {
-			if (destination_retake(port->destination, receiver, arrival))
+			if (destination_retake(port->destination, receiver, accepted))
 				return;
 		}
 	}
-	cleanup_close_fd(&arrival->fd);
+	cleanup_close_fd(&accepted->fd);
 }

@@ -17,6 +17,6 @@ int handoff_restore(struct delivery *delivery, const char *name, int *fd, struct
 
 /* Takes a connection that was sent to a receiver, but not taken yet. Where the service knows that
  * receiver no more, the connection is let go of: it may be the receiver's. delivery may be NULL. */
-void handoff_retake(struct delivery *delivery, uint64_t receiver, struct arrival *arrival);
+void handoff_retake(struct delivery *delivery, uint64_t receiver, struct accepted *accepted);
 
 #endif

@@ -11,11 +11,11 @@
 #define MOST_WAITING 1024
 
 struct header {
-	struct headers *headers;
+	struct proxy_headers *headers;
 	struct header *next, **link;
 	struct proxy_accept *accept;
-	struct arrival arrival; /* its fd is accept's meanwhile */
-	headers_done *done;
+	struct accepted accepted; /* its fd is accept's meanwhile */
+	proxy_headers_done *done;
 	void *context;
 };
 
@@ -32,33 +32,33 @@ static void on_header(void *context, int fd, const struct addr_endpoint *source,
 	const struct addr_endpoint *destination, const char *reason)
 {
 	struct header *header = context;
-	struct arrival arrival = header->arrival;
-	headers_done *done = header->done;
+	struct accepted accepted = header->accepted;
+	proxy_headers_done *done = header->done;
 	void *done_context = header->context;
 	char text[ADDR_TEXT_SIZE];
 
 	remove_header(header);
 	if (fd < 0) {
-		log_debug("refused %s: %s", addr_endpoint_format(&arrival.remote, text), reason);
+		log_debug("refused %s: %s", addr_endpoint_format(&accepted.remote, text), reason);
 		return;
 	}
-	arrival.fd = fd;
+	accepted.fd = fd;
 	if (source) {
-		arrival.local = *destination;
-		arrival.remote = *source;
+		accepted.local = *destination;
+		accepted.remote = *source;
 	}
-	done(done_context, &arrival);
+	done(done_context, &accepted);
 }
 
-static int wait_for_header(struct headers *headers, struct event_base *base, uint32_t timeout_ms,
-	const struct header *wanted)
+static int wait_for_header(struct proxy_headers *headers, struct event_base *base,
+	uint32_t timeout_ms, const struct header *wanted)
 {
 	struct header *header = malloc(sizeof(*header));
 
 	if (!header)
 		return -1;
 	*header = *wanted;
-	if (proxy_accept_start(base, header->arrival.fd, timeout_ms, on_header, header,
+	if (proxy_accept_start(base, header->accepted.fd, timeout_ms, on_header, header,
 		    &header->accept, NULL)) {
 		free(header);
 		return -1;
@@ -73,44 +73,44 @@ static int wait_for_header(struct headers *headers, struct event_base *base, uin
 	return 0;
 }
 
-void headers_take(struct headers *headers, struct event_base *base,
-	const struct config_service *service, struct arrival *arrival, headers_done *done,
+void proxy_headers_take(struct proxy_headers *headers, struct event_base *base,
+	const struct config_service *service, struct accepted *accepted, proxy_headers_done *done,
 	void *context)
 {
 	const struct relay_accept_proxy *proxy = service->accept_proxy;
-	enum proxy_verdict verdict = proxy_verdict(proxy, &arrival->remote.addr);
-	struct header wanted = {.arrival = *arrival, .done = done, .context = context};
+	enum proxy_verdict verdict = proxy_verdict(proxy, &accepted->remote.addr);
+	struct header wanted = {.accepted = *accepted, .done = done, .context = context};
 	char text[ADDR_TEXT_SIZE];
 
 	if (verdict == PROXY_PLAIN) {
-		done(context, arrival);
+		done(context, accepted);
 		return;
 	}
 	if (verdict == PROXY_REFUSED)
 		log_debug("refused %s: service '%s' takes connections from its proxies only",
-			addr_endpoint_format(&arrival->remote, text), service->name);
+			addr_endpoint_format(&accepted->remote, text), service->name);
 	if (verdict == PROXY_REFUSED || wait_for_header(headers, base, proxy->timeout_ms, &wanted))
-		arrival_refuse(arrival);
+		accepted_refuse(accepted);
 }
 
-bool headers_full(const struct headers *headers)
+bool proxy_headers_full(const struct proxy_headers *headers)
 {
 	return headers->count >= MOST_WAITING;
 }
 
-void headers_keep(struct headers *headers, struct handover *handover)
+void proxy_headers_save_in_flight(struct proxy_headers *headers, struct fdstore *fdstore)
 {
 	while (headers->first) {
-		struct handover_connection connection = {.arrival = headers->first->arrival};
+		struct fdstore_connection connection = {.accepted = headers->first->accepted};
 
-		connection.arrival.fd = proxy_accept_give_back(headers->first->accept);
+		connection.accepted.fd = proxy_accept_give_back(headers->first->accept);
 		remove_header(headers->first);
-		if (connection.arrival.fd >= 0)
-			handover_give(handover, &connection);
+		if (connection.accepted.fd >= 0)
+			fdstore_put_connection(fdstore, &connection);
 	}
 }
 
-void headers_fini(struct headers *headers)
+void proxy_headers_fini(struct proxy_headers *headers)
 {
 	while (headers->first) {
 		proxy_accept_stop(headers->first->accept);

@@ -15,28 +15,28 @@
 struct header;
 
 /* Zero-initialise. */
-struct headers {
+struct proxy_headers {
 	struct header *first;
 	unsigned count; /* of connections whose header is waited for */
 };
 
 /* The connection, which is the callee's now. */
-typedef void headers_done(void *context, struct arrival *arrival);
+typedef void proxy_headers_done(void *context, struct accepted *accepted);
 
 /* Takes a connection of a service that has accept_proxy set. done may be called before this
  * returns, for connections that need no header; it is not called for those that are refused. */
-void headers_take(struct headers *headers, struct event_base *base,
-	const struct config_service *service, struct arrival *arrival, headers_done *done,
+void proxy_headers_take(struct proxy_headers *headers, struct event_base *base,
+	const struct config_service *service, struct accepted *accepted, proxy_headers_done *done,
 	void *context);
 
 /* No more may wait. */
-bool headers_full(const struct headers *headers);
+bool proxy_headers_full(const struct proxy_headers *headers);
 
-/* Gives the handover those that have sent nothing yet, to be judged anew, and refuses the rest: a
- * part of their header is out of the socket. */
-void headers_keep(struct headers *headers, struct handover *handover);
+/* Gives the fdstore those that have sent nothing yet, to be dispatched anew, and refuses the rest:
+ * a part of their header is out of the socket. */
+void proxy_headers_save_in_flight(struct proxy_headers *headers, struct fdstore *fdstore);
 
 /* Refuses those that wait; done is not called. */
-void headers_fini(struct headers *headers);
+void proxy_headers_fini(struct proxy_headers *headers);
 
 #endif

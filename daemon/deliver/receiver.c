@@ -22,7 +22,7 @@
 #include "daemon/sockets.h"
 
 /* More than any receiver's queue holds with a sane net.unix.max_dgram_qlen. */
-#define MAX_UNTAKEN 256
+#define MAX_UNACKNOWLEDGED 256
 
 struct receiver {
 	struct receiver_events events;
@@ -30,11 +30,11 @@ struct receiver {
 	struct event *death;	/* tells of it from the event loop, not from within a call */
 	struct event *settle;	/* active: at the end of this turn, lets go of what was taken */
 	int fd, diag;
-	struct handover *handover; /* NULL: it is not kept there */
-	ino_t inode;		   /* of fd, as sock_diag knows it */
-	struct stat file;	   /* of the path, when connected */
-	int message_size;	   /* what SIOCOUTQ counts for one message */
-	struct arrival ring[MAX_UNTAKEN];
+	struct fdstore *fdstore; /* NULL: it is not kept there */
+	ino_t inode;		 /* of fd, as sock_diag knows it */
+	struct stat file;	 /* of the path, when connected */
+	int message_size;	 /* what SIOCOUTQ counts for one message */
+	struct accepted ring[MAX_UNACKNOWLEDGED];
 	size_t first, count; /* kept ones, oldest first */
 	size_t gone;	     /* so many of them have left the queue, as SIOCOUTQ said last */
 	size_t known;	     /* so many of those are known to be taken */
@@ -59,29 +59,29 @@ static int measure_message(int type)
 	return size > 0 ? size : -EOPNOTSUPP;
 }
 
-static void push(struct receiver *receiver, struct arrival *arrival)
+static void push(struct receiver *receiver, struct accepted *accepted)
 {
-	size_t last = (receiver->first + receiver->count) % MAX_UNTAKEN;
+	size_t last = (receiver->first + receiver->count) % MAX_UNACKNOWLEDGED;
 
-	receiver->ring[last] = *arrival;
-	arrival->fd = -1;
+	receiver->ring[last] = *accepted;
+	accepted->fd = -1;
 	receiver->count++;
 }
 
-static struct arrival *pop(struct receiver *receiver)
+static struct accepted *pop(struct receiver *receiver)
 {
-	struct arrival *first = &receiver->ring[receiver->first];
+	struct accepted *first = &receiver->ring[receiver->first];
 
-	receiver->first = (receiver->first + 1) % MAX_UNTAKEN;
+	receiver->first = (receiver->first + 1) % MAX_UNACKNOWLEDGED;
 	receiver->count--;
 	return first;
 }
 
 /*
- * To the nearest: while a message is freed, the kernel wakes us with one octet of it still charged
+ * To the nearest: while a message is freed, the kernel wakes us with one byte of it still charged
  * (sock_wfree), and will not wake us again. Its descriptor has been received by then.
  */
-static int untaken(const struct receiver *receiver)
+static int unacknowledged(const struct receiver *receiver)
 {
 	int size = 0;
 
@@ -166,7 +166,7 @@ static void release_known(struct receiver *receiver)
 static void on_writable(evutil_socket_t fd, short what, void *context)
 {
 	struct receiver *receiver = context;
-	size_t left = (size_t)untaken(receiver);
+	size_t left = (size_t)unacknowledged(receiver);
 
 	(void)fd;
 	(void)what;
@@ -300,17 +300,17 @@ uint64_t receiver_cookie(const struct receiver *receiver)
 	return sockets_cookie(receiver->fd);
 }
 
-void receiver_keep(struct receiver *receiver, struct handover *handover, const char *prefix)
+void receiver_store(struct receiver *receiver, struct fdstore *fdstore, const char *prefix)
 {
 	const struct stat *file = &receiver->file;
-	char name[HANDOVER_NAME_SIZE];
+	char name[FDSTORE_NAME_SIZE];
 
 	snprintf(name, sizeof(name), "%s%llx.%llx.%llx.%llx.%llx", prefix,
 		(unsigned long long)receiver_cookie(receiver), (unsigned long long)file->st_dev,
 		(unsigned long long)file->st_ino, (unsigned long long)file->st_ctim.tv_sec,
 		(unsigned long long)file->st_ctim.tv_nsec);
-	receiver->handover = handover;
-	handover_keep(handover, receiver->fd, name);
+	receiver->fdstore = fdstore;
+	fdstore_put(fdstore, receiver->fd, name);
 }
 
 int receiver_restore(struct event_base *base, int *fd, const char *rest,
@@ -335,39 +335,40 @@ int receiver_restore(struct event_base *base, int *fd, const char *rest,
 	return 0;
 }
 
-void receiver_restore_untaken(struct receiver *receiver, struct arrival *arrival)
+void receiver_restore_unacknowledged(struct receiver *receiver, struct accepted *accepted)
 {
-	if (receiver->count < MAX_UNTAKEN)
-		push(receiver, arrival);
+	if (receiver->count < MAX_UNACKNOWLEDGED)
+		push(receiver, accepted);
 	else
-		cleanup_close_fd(&arrival->fd);
+		cleanup_close_fd(&accepted->fd);
 }
 
-void receiver_give_untaken(struct receiver *receiver, struct handover *handover, uint32_t service)
+void receiver_save_unacknowledged(
+	struct receiver *receiver, struct fdstore *fdstore, uint32_t service)
 {
 	if (receiver->gone && receiver_lives(receiver) > 0)
 		receiver->known = receiver->gone;
 	release_known(receiver);
 	while (receiver->count) {
-		struct handover_connection connection = {
-			.arrival = *pop(receiver),
+		struct fdstore_connection connection = {
+			.accepted = *pop(receiver),
 			.service = service,
 			.receiver = receiver_cookie(receiver),
 		};
 
-		handover_give(handover, &connection);
+		fdstore_put_connection(fdstore, &connection);
 	}
 }
 
-int receiver_send(struct receiver *receiver, struct arrival *arrival)
+int receiver_send(struct receiver *receiver, struct accepted *accepted)
 {
 	int result;
 
 	if (receiver->dead)
 		return -ECONNREFUSED;
-	if (receiver->blocked || receiver->count == MAX_UNTAKEN)
+	if (receiver->blocked || receiver->count == MAX_UNACKNOWLEDGED)
 		return -EAGAIN;
-	result = channel_send(receiver->fd, "A", 1, arrival->fd, MSG_DONTWAIT);
+	result = channel_send(receiver->fd, "A", 1, accepted->fd, MSG_DONTWAIT);
 	if (result == -ECONNREFUSED || result == -EPIPE || result == -ECONNRESET ||
 		result == -ENOTCONN) {
 		die(receiver);
@@ -377,17 +378,17 @@ int receiver_send(struct receiver *receiver, struct arrival *arrival)
 	if (result)
 		return result;
 	receiver->known = receiver->gone;
-	push(receiver, arrival);
+	push(receiver, accepted);
 	return 0;
 }
 
-size_t receiver_untaken(const struct receiver *receiver)
+size_t receiver_unacknowledged(const struct receiver *receiver)
 {
 	return receiver->count - receiver->known;
 }
 
 /* True if somebody has read from the connection or written to it, or it is over. */
-static bool is_touched(int fd)
+static bool is_used(int fd)
 {
 	struct tcp_info info = {0};
 	socklen_t length = sizeof(info);
@@ -395,23 +396,23 @@ static bool is_touched(int fd)
 
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) || ioctl(fd, SIOCINQ, &unread))
 		return true;
-	/* A client's FIN counts as an octet of the sequence, not of what is received. */
+	/* A client's FIN counts as a byte of the sequence, not of what is received. */
 	return (info.tcpi_state != BPF_TCP_ESTABLISHED && info.tcpi_state != BPF_TCP_CLOSE_WAIT) ||
 	       info.tcpi_bytes_sent > 0 || info.tcpi_bytes_received > (uint64_t)unread + 1;
 }
 
-bool receiver_reclaim(struct receiver *receiver, struct arrival *arrival, size_t *touched)
+bool receiver_requeue(struct receiver *receiver, struct accepted *accepted, size_t *used)
 {
 	release_known(receiver);
 	while (receiver->count) {
-		struct arrival *next = pop(receiver);
+		struct accepted *next = pop(receiver);
 
-		if (!is_touched(next->fd)) {
-			*arrival = *next;
+		if (!is_used(next->fd)) {
+			*accepted = *next;
 			return true;
 		}
 		cleanup_close_fd(&next->fd);
-		(*touched)++;
+		(*used)++;
 	}
 	return false;
 }
@@ -438,7 +439,7 @@ void receiver_free(struct receiver *receiver)
 		event_free(receiver->death);
 	if (receiver->settle)
 		event_free(receiver->settle);
-	handover_drop(receiver->handover, receiver->fd);
+	fdstore_drop(receiver->fdstore, receiver->fd);
 	cleanup_close_fd(&receiver->fd);
 	cleanup_close_fd(&receiver->diag);
 	free(receiver);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One way to one receiver of connections: a connected Unix socket on which each message is one
- * octet and exactly one connected stream socket. Every connection is kept until the receiver has
+ * byte and exactly one connected stream socket. Every connection is kept until the receiver has
  * taken its message out of the socket, so that those in the queue of a receiver that dies are not
  * lost with it.
  *
@@ -23,9 +23,9 @@
 struct receiver;
 
 struct receiver_events {
-	/* There may be room again, or less is untaken. */
+	/* There may be room again, or less is unacknowledged. */
 	void (*progress)(struct receiver *receiver, void *context);
-	/* The receiver is gone. receiver_reclaim tells what it left; then receiver_free. */
+	/* The receiver is gone. receiver_requeue tells what it left; then receiver_free. */
 	void (*dead)(struct receiver *receiver, void *context);
 	void *context;
 };
@@ -43,35 +43,36 @@ int receiver_adopt(struct event_base *base, int *fd, const struct receiver_event
 uint64_t receiver_cookie(const struct receiver *receiver);
 
 /* Keeps the way to it beyond this process; the name is prefix and what receiver_restore needs. */
-void receiver_keep(struct receiver *receiver, struct handover *handover, const char *prefix);
+void receiver_store(struct receiver *receiver, struct fdstore *fdstore, const char *prefix);
 
 /* Takes the way to a receiver that an earlier daemon kept; rest is what follows the prefix. If it
  * is gone by now, events->dead will tell. -EINVAL, -ENOMEM. */
 int receiver_restore(struct event_base *base, int *fd, const char *rest,
 	const struct receiver_events *events, struct receiver **out, struct err *err);
 
-/* The earlier daemon's untaken connections, in their order. Without room it is closed. */
-void receiver_restore_untaken(struct receiver *receiver, struct arrival *arrival);
+/* The earlier daemon's unacknowledged connections, in their order. Without room it is closed. */
+void receiver_restore_unacknowledged(struct receiver *receiver, struct accepted *accepted);
 
-/* Gives the untaken connections to the handover. */
-void receiver_give_untaken(struct receiver *receiver, struct handover *handover, uint32_t service);
+/* Gives the unacknowledged connections to the fdstore. */
+void receiver_save_unacknowledged(
+	struct receiver *receiver, struct fdstore *fdstore, uint32_t service);
 
 /* Sends the connection, which is the receiver's then. -EAGAIN: there is no room; events->progress
  * will tell. -ECONNREFUSED: the receiver is gone; events->dead tells too. Other errors: the
  * connection cannot be sent. On any error it stays the caller's. */
-int receiver_send(struct receiver *receiver, struct arrival *arrival);
+int receiver_send(struct receiver *receiver, struct accepted *accepted);
 
-size_t receiver_untaken(const struct receiver *receiver);
+size_t receiver_unacknowledged(const struct receiver *receiver);
 
 /* Gives back the next connection that was never taken, in order; false when there are no more. For
- * a receiver that is dead. Those that the receiver has touched after all (read from, or written to)
- * are closed and counted in *touched. */
-bool receiver_reclaim(struct receiver *receiver, struct arrival *arrival, size_t *touched);
+ * a receiver that is dead. Those that the receiver has used after all (read from, or written to)
+ * are closed and counted in *used. */
+bool receiver_requeue(struct receiver *receiver, struct accepted *accepted, size_t *used);
 
 /* True if the socket file at the path is still the one that was connected to. */
 bool receiver_is_at(const struct receiver *receiver, const char *path);
 
-/* Closes the way to it and what is untaken. NULL is allowed. */
+/* Closes the way to it and what is unacknowledged. NULL is allowed. */
 void receiver_free(struct receiver *receiver);
 
 #endif

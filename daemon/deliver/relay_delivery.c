@@ -23,12 +23,12 @@ static struct relay_limits limits(void)
 		(unsigned)(limit.rlim_cur > 2000000 ? 2000000 : limit.rlim_cur) / SHARE);
 }
 
-static void on_room(void *context)
+static void on_ready(void *context)
 {
 	const struct delivery *delivery = context;
 
 	if (delivery->service)
-		delivery_has_room(context);
+		delivery_ready(context);
 }
 
 static void on_empty(void *context)
@@ -47,7 +47,7 @@ static void on_say(void *context, const char *text)
 static int open_relay(struct delivery *delivery, struct err *err)
 {
 	struct relay_events events = {
-		.room = on_room, .empty = on_empty, .say = on_say, .context = delivery};
+		.ready = on_ready, .empty = on_empty, .say = on_say, .context = delivery};
 	struct relay_limits most = limits();
 	struct relay *relay;
 	int result =
@@ -67,10 +67,10 @@ static void configure(struct delivery *delivery)
 			err.text);
 }
 
-static void take(struct delivery *delivery, struct arrival *arrival)
+static void take(struct delivery *delivery, struct accepted *accepted)
 {
-	relay_prepare(arrival->fd);
-	relay_take(delivery->object, arrival->fd, &arrival->local, &arrival->remote, NULL, 0);
+	relay_prepare(accepted->fd);
+	relay_take(delivery->object, accepted->fd, &accepted->local, &accepted->remote, NULL, 0);
 }
 
 static bool is_full(const struct delivery *delivery)
@@ -126,63 +126,65 @@ enum { PART_BACKEND = 'b', PART_CLIENT = 'c', PART_TO_BACKEND = 'o', PART_TO_CLI
 
 struct keeping {
 	const struct delivery *delivery;
-	struct handover *handover;
+	struct fdstore *fdstore;
 };
 
-/* The parts of a connection are apart in the handover: the client and how far each direction is,
+/* The parts of a connection are apart in the fdstore: the client and how far each direction is,
  * the backend, and what waits for either. The client's descriptor number tells connections apart.
  */
 static void keep_part(
-	const struct keeping *keeping, const struct pump_kept *kept, char part, int fd)
+	const struct keeping *keeping, const struct session_saved *kept, char part, int fd)
 {
-	char name[HANDOVER_NAME_SIZE];
+	char name[FDSTORE_NAME_SIZE];
 
 	snprintf(name, sizeof(name), RELAY_CONNECTION "%08x.%08x.%c%x", keeping->delivery->id,
 		(unsigned)kept->client, part, kept->ended);
-	if (fd >= 0 && handover_give_fd(keeping->handover, name, &fd))
+	if (fd >= 0 && fdstore_put_in_flight(keeping->fdstore, name, &fd))
 		cleanup_close_fd(&fd);
 }
 
-static void keep_connection(void *context, const struct relay_kept *kept)
+static void keep_connection(void *context, const struct relay_saved *kept)
 {
 	const struct keeping *keeping = context;
-	struct handover_connection connection = {
-		.arrival = {.fd = kept->pump.client, .local = kept->local, .remote = kept->remote},
+	struct fdstore_connection connection = {
+		.accepted = {.fd = kept->session.client,
+			.local = kept->local,
+			.remote = kept->remote},
 		.service = keeping->delivery->id,
 	};
 
-	if (kept->pump.backend < 0) {
-		handover_give(keeping->handover, &connection);
+	if (kept->session.backend < 0) {
+		fdstore_put_connection(keeping->fdstore, &connection);
 		return;
 	}
-	keep_part(keeping, &kept->pump, PART_BACKEND, kept->pump.backend);
-	keep_part(keeping, &kept->pump, PART_CLIENT, kept->pump.client);
-	keep_part(keeping, &kept->pump, PART_TO_BACKEND, kept->pump.to_backend);
-	keep_part(keeping, &kept->pump, PART_TO_CLIENT, kept->pump.to_client);
+	keep_part(keeping, &kept->session, PART_BACKEND, kept->session.backend);
+	keep_part(keeping, &kept->session, PART_CLIENT, kept->session.client);
+	keep_part(keeping, &kept->session, PART_TO_BACKEND, kept->session.to_backend);
+	keep_part(keeping, &kept->session, PART_TO_CLIENT, kept->session.to_client);
 }
 
-static void keep(struct delivery *delivery, struct handover *handover)
+static void keep(struct delivery *delivery, struct fdstore *fdstore)
 {
-	struct keeping keeping = {delivery, handover};
+	struct keeping keeping = {delivery, fdstore};
 
-	relay_keep(delivery->object, keep_connection, &keeping);
+	relay_save(delivery->object, keep_connection, &keeping);
 }
 
 /* The parts of one connection, as far as they have been seen. */
 struct restoring {
 	const struct deliveries *deliveries;
 	unsigned service, number;
-	struct pump_kept parts;
+	struct session_saved parts;
 };
 
-static const struct pump_kept no_parts = {-1, -1, -1, -1, 0};
+static const struct session_saved no_parts = {-1, -1, -1, -1, 0};
 
-static void reset(struct pump_kept *parts)
+static void reset(struct session_saved *parts)
 {
 	if (parts->client >= 0)
-		pump_reset_socket(parts->client);
+		session_reset_socket(parts->client);
 	if (parts->backend >= 0)
-		pump_reset_socket(parts->backend);
+		session_reset_socket(parts->backend);
 	cleanup_close_fd(&parts->to_backend);
 	cleanup_close_fd(&parts->to_client);
 }
@@ -190,7 +192,7 @@ static void reset(struct pump_kept *parts)
 static void resume(struct restoring *restoring)
 {
 	struct delivery *delivery = deliveries_find(restoring->deliveries, restoring->service);
-	struct pump_kept *parts = &restoring->parts;
+	struct session_saved *parts = &restoring->parts;
 
 	if (parts->client >= 0 && parts->backend >= 0 && delivery &&
 		delivery->kind == &delivery_relay)
@@ -200,7 +202,7 @@ static void resume(struct restoring *restoring)
 	*parts = no_parts;
 }
 
-static int *find_part(struct pump_kept *parts, char part)
+static int *find_part(struct session_saved *parts, char part)
 {
 	switch (part) {
 	case PART_BACKEND:
@@ -237,11 +239,11 @@ static void restore_part(void *context, const char *name, int fd)
 		*place = take_fd(&part);
 }
 
-void relay_restore(const struct deliveries *deliveries, struct handover *handover)
+void relay_restore(const struct deliveries *deliveries, struct fdstore *fdstore)
 {
 	struct restoring restoring = {.deliveries = deliveries, .parts = no_parts};
 
-	handover_visit_given(handover, RELAY_CONNECTION, restore_part, &restoring);
+	fdstore_visit_in_flight(fdstore, RELAY_CONNECTION, restore_part, &restoring);
 	resume(&restoring);
 }
 

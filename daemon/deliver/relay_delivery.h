@@ -5,8 +5,8 @@
 
 #include "daemon/deliver/delivery.h"
 
-/* Goes on with the connections that the relays of an earlier daemon gave to the handover. Those of
+/* Goes on with the connections that the relays of an earlier daemon gave to the fdstore. Those of
  * a service that is no relay any more are reset. */
-void relay_restore(const struct deliveries *deliveries, struct handover *handover);
+void relay_restore(const struct deliveries *deliveries, struct fdstore *fdstore);
 
 #endif

@@ -13,13 +13,13 @@
 /* For a manager that has much to do. */
 #define FLUSH_US (10 * 1000 * 1000ull)
 
-void notify_ready(void)
+void systemd_notify_ready(void)
 {
 	sd_notify(0, "READY=1");
 }
 
 /* systemd takes the reload as under way from this moment (Type=notify-reload). */
-void notify_reloading(void)
+void systemd_notify_reloading(void)
 {
 	struct timespec now;
 
@@ -30,7 +30,7 @@ void notify_reloading(void)
 
 static void add(const char *name, int fd)
 {
-	char text[HANDOVER_NAME_SIZE + 32];
+	char text[FDSTORE_NAME_SIZE + 32];
 
 	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
 	sd_pid_notify_with_fds(0, 0, text, &fd, 1);
@@ -41,50 +41,50 @@ static void remove_name(const char *name)
 	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
-const struct handover_store *notify_store(void)
+const struct fdstore_backend *systemd_notify_store(void)
 {
-	static const struct handover_store store = {
-		.add = add, .remove = remove_name, .flush = notify_flush};
+	static const struct fdstore_backend store = {
+		.add = add, .remove = remove_name, .flush = systemd_notify_flush};
 
 	return getenv("NOTIFY_SOCKET") ? &store : NULL;
 }
 
-void notify_inherit(struct handover *handover)
+void systemd_notify_inherit(struct fdstore *fdstore)
 {
 	char **names = NULL;
 	int count = sd_listen_fds_with_names(1, &names);
 
 	for (int i = 0; i < count; i++) {
-		handover_inherit(handover, names[i], SD_LISTEN_FDS_START + i);
+		fdstore_inherit(fdstore, names[i], SD_LISTEN_FDS_START + i);
 		free(names[i]);
 	}
 	free(names);
 }
 
-void notify_flush(void)
+void systemd_notify_flush(void)
 {
 	sd_notify_barrier(0, FLUSH_US);
 }
 #else
-void notify_ready(void)
+void systemd_notify_ready(void)
 {
 }
 
-void notify_reloading(void)
+void systemd_notify_reloading(void)
 {
 }
 
-const struct handover_store *notify_store(void)
+const struct fdstore_backend *systemd_notify_store(void)
 {
 	return NULL;
 }
 
-void notify_inherit(struct handover *handover)
+void systemd_notify_inherit(struct fdstore *fdstore)
 {
-	(void)handover;
+	(void)fdstore;
 }
 
-void notify_flush(void)
+void systemd_notify_flush(void)
 {
 }
 #endif

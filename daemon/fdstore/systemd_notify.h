@@ -5,17 +5,17 @@
 
 #include "daemon/fdstore/fdstore.h"
 
-void notify_ready(void);
-void notify_reloading(void);
+void systemd_notify_ready(void);
+void systemd_notify_reloading(void);
 
 /* The descriptor store of systemd (FileDescriptorStoreMax=); NULL where nobody keeps one. */
-const struct handover_store *notify_store(void);
+const struct fdstore_backend *systemd_notify_store(void);
 
 /* Adds what the store has kept for this process to what it inherits. */
-void notify_inherit(struct handover *handover);
+void systemd_notify_inherit(struct fdstore *fdstore);
 
 /* Waits, for a while, until all that has been sent has been read: who ends before that is not known
  * any more, and what they stored is lost. */
-void notify_flush(void);
+void systemd_notify_flush(void);
 
 #endif

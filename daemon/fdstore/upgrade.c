@@ -25,11 +25,11 @@
 static const struct timeval patience = {.tv_sec = 60};
 
 /* A program that this process started when it was an earlier daemon. */
-struct heir {
+struct inherited_child {
 	pid_t pid;
 	int pidfd;
 	struct event *ended;
-	struct heir *next, **link;
+	struct inherited_child *next, **link;
 };
 
 struct upgrade {
@@ -41,22 +41,22 @@ struct upgrade {
 	int pidfd;
 	int error; /* of starting it, or of executing the program */
 	struct event *ended, *late;
-	struct heir *heirs;
+	struct inherited_child *inherited_children;
 };
 
 /* The path as the daemon was started by, so that a link to the newest version is followed anew. */
 static char *find_program(const char *name)
 {
 	char link[PATH_MAX];
-	cleanup_free char *folder = NULL;
+	cleanup_free char *directory = NULL;
 	char *path = NULL;
 	ssize_t length;
 
 	if (name[0] == '/')
 		return strdup(name);
 	if (strchr(name, '/')) {
-		folder = getcwd(NULL, 0);
-		return folder && asprintf(&path, "%s/%s", folder, name) >= 0 ? path : NULL;
+		directory = getcwd(NULL, 0);
+		return directory && asprintf(&path, "%s/%s", directory, name) >= 0 ? path : NULL;
 	}
 	length = readlink("/proc/self/exe", link, sizeof(link));
 	return length > 0 && length < (ssize_t)sizeof(link) ? strndup(link, (size_t)length) : NULL;
@@ -111,26 +111,26 @@ static void execute(void *argument)
 
 static void become(struct upgrade *upgrade)
 {
-	struct handover *handover = upgrade->state->handover;
+	struct fdstore *fdstore = upgrade->state->fdstore;
 	char value[32];
 	struct err err;
 	int result;
 
 	log_info("becoming %s", upgrade->program);
-	notify_reloading();
-	state_keep(upgrade->state);
-	result = handover_pass(handover, value, &err);
+	systemd_notify_reloading();
+	state_save_in_flight(upgrade->state);
+	result = fdstore_pass(fdstore, value, &err);
 	if (!result) {
 		upgrade_block_signals(SIG_BLOCK);
-		setenv(HANDOVER_VARIABLE, value, 1);
+		setenv(FDSTORE_VARIABLE, value, 1);
 		agent_run(execute, upgrade);
 		err_errno(&err, -upgrade->error, "executing it");
-		unsetenv(HANDOVER_VARIABLE);
+		unsetenv(FDSTORE_VARIABLE);
 		upgrade_block_signals(SIG_UNBLOCK);
-		handover_unpass(handover);
+		fdstore_unpass(fdstore);
 	}
 	state_take_back(upgrade->state);
-	notify_ready();
+	systemd_notify_ready();
 	refuse(upgrade, err.text);
 }
 
@@ -170,7 +170,7 @@ static void on_late(evutil_socket_t fd, short what, void *context)
  */
 static int spawn_check(struct upgrade *upgrade)
 {
-	struct engine_facts facts;
+	struct engine_info info;
 	cleanup_free const char **words = NULL;
 	posix_spawnattr_t attributes;
 	sigset_t none;
@@ -182,10 +182,10 @@ static int spawn_check(struct upgrade *upgrade)
 	words = calloc(count + 4, sizeof(*words));
 	if (!words || posix_spawnattr_init(&attributes))
 		return -ENOMEM;
-	engine_facts(upgrade->state->engine, &facts);
+	engine_info(upgrade->state->engine, &info);
 	memcpy(words, upgrade->argv, count * sizeof(*words));
 	words[count] = "--engine";
-	words[count + 1] = facts.name;
+	words[count + 1] = info.name;
 	words[count + 2] = "--check";
 	sigemptyset(&none);
 	posix_spawnattr_setsigmask(&attributes, &none);
@@ -223,7 +223,7 @@ void upgrade_begin(struct upgrade *upgrade)
 
 	if (upgrade->child)
 		return;
-	if (!upgrade->program || !upgrade->state->handover) {
+	if (!upgrade->program || !upgrade->state->fdstore) {
 		refuse(upgrade, "cannot be found");
 		return;
 	}
@@ -241,48 +241,49 @@ void upgrade_begin(struct upgrade *upgrade)
 	refuse(upgrade, strerror(-result));
 }
 
-static void free_heir(struct heir *heir)
+static void free_inherited_child(struct inherited_child *inherited_child)
 {
-	*heir->link = heir->next;
-	if (heir->next)
-		heir->next->link = heir->link;
-	if (heir->ended)
-		event_free(heir->ended);
-	cleanup_close_fd(&heir->pidfd);
-	free(heir);
+	*inherited_child->link = inherited_child->next;
+	if (inherited_child->next)
+		inherited_child->next->link = inherited_child->link;
+	if (inherited_child->ended)
+		event_free(inherited_child->ended);
+	cleanup_close_fd(&inherited_child->pidfd);
+	free(inherited_child);
 }
 
 static void on_heir_ended(evutil_socket_t fd, short what, void *context)
 {
-	struct heir *heir = context;
+	struct inherited_child *inherited_child = context;
 
 	(void)fd;
 	(void)what;
-	waitpid(heir->pid, NULL, WNOHANG);
-	free_heir(heir);
+	waitpid(inherited_child->pid, NULL, WNOHANG);
+	free_inherited_child(inherited_child);
 }
 
 static void add_heir(struct upgrade *upgrade, pid_t pid)
 {
-	struct heir *heir = calloc(1, sizeof(*heir));
+	struct inherited_child *inherited_child = calloc(1, sizeof(*inherited_child));
 
-	if (!heir)
+	if (!inherited_child)
 		return;
-	heir->pid = pid;
-	heir->pidfd = pidfd_open(pid, 0);
-	heir->next = upgrade->heirs;
-	heir->link = &upgrade->heirs;
-	if (heir->next)
-		heir->next->link = &heir->next;
-	upgrade->heirs = heir;
-	if (heir->pidfd >= 0)
-		heir->ended = event_new(upgrade->base, heir->pidfd, EV_READ, on_heir_ended, heir);
-	if (heir->ended)
-		event_add(heir->ended, NULL);
+	inherited_child->pid = pid;
+	inherited_child->pidfd = pidfd_open(pid, 0);
+	inherited_child->next = upgrade->inherited_children;
+	inherited_child->link = &upgrade->inherited_children;
+	if (inherited_child->next)
+		inherited_child->next->link = &inherited_child->next;
+	upgrade->inherited_children = inherited_child;
+	if (inherited_child->pidfd >= 0)
+		inherited_child->ended = event_new(upgrade->base, inherited_child->pidfd, EV_READ,
+			on_heir_ended, inherited_child);
+	if (inherited_child->ended)
+		event_add(inherited_child->ended, NULL);
 }
 
 /* Children stay this process's, whatever it executes, and somebody has to wait for them. */
-static void find_heirs(struct upgrade *upgrade)
+static void find_inherited_children(struct upgrade *upgrade)
 {
 	char path[64];
 	cleanup_fclose FILE *file = NULL;
@@ -312,7 +313,7 @@ struct upgrade *upgrade_new(struct event_base *base, struct daemon_state *state,
 		upgrade_free(upgrade);
 		return NULL;
 	}
-	find_heirs(upgrade);
+	find_inherited_children(upgrade);
 	return upgrade;
 }
 
@@ -328,8 +329,8 @@ void upgrade_free(struct upgrade *upgrade)
 		end_check(upgrade);
 	if (upgrade->late)
 		event_free(upgrade->late);
-	while (upgrade->heirs)
-		free_heir(upgrade->heirs);
+	while (upgrade->inherited_children)
+		free_inherited_child(upgrade->inherited_children);
 	free(upgrade->program);
 	free(upgrade);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * SIGUSR2: the daemon's program is executed anew, in the same process, with the same arguments;
- * what the handover keeps goes with it. The program at the daemon's path may be another by then.
+ * what the fdstore keeps goes with it. The program at the daemon's path may be another by then.
  * Before that a child of it has to say that it can start (--check), so that a broken one changes
  * nothing.
  */
@@ -17,7 +17,7 @@ struct daemon_state;
 
 /* argv is main's, and must live as long as the object; nothing is owned. Call it before the working
  * directory changes, and before children are started: those that there are already were the earlier
- * program's, and are waited for when they end. NULL without memory. */
+ * program's, and are waited for when they end. NULL out of memory. */
 struct upgrade *upgrade_new(struct event_base *base, struct daemon_state *state, char **argv);
 
 /* Begins. Whatever goes wrong is logged, and this daemon goes on; if nothing does, it does not

@@ -21,7 +21,7 @@
 #include "steer.skel.h"
 
 static const char *const map_names[] = {
-	"tables", "counters", "sockets", "groups", "homes", "guards"};
+	"tables", "counters", "sockets", "groups", "group_addresses", "guards"};
 
 static bool kernel_at_least(unsigned major, unsigned minor)
 {
@@ -115,17 +115,17 @@ static void close_engine(struct engine *engine)
 	struct kernel *kernel = kernel_of(engine);
 
 	kernel_drop_table(kernel);
-	kernel_close_holes(kernel);
+	kernel_close_drop_sockets(kernel);
 	bpf_link__destroy(kernel->link); /* a pinned link stays attached */
 	steer__destroy(kernel->skeleton);
 	free(kernel);
 }
 
-static void facts(const struct engine *engine, struct engine_facts *out)
+static void info(const struct engine *engine, struct engine_info *out)
 {
 	const struct kernel *kernel = (const struct kernel *)engine;
 
-	*out = (struct engine_facts){
+	*out = (struct engine_info){
 		.name = "kernel",
 		.steers = true,
 		.adopted = kernel->adopted,
@@ -195,7 +195,7 @@ static int attach(struct engine *engine, struct err *err)
 
 static const struct engine_ops ops = {
 	.close = close_engine,
-	.facts = facts,
+	.info = info,
 	.install = kernel_install,
 	.attach = attach,
 	.steer = kernel_steer,
@@ -225,7 +225,7 @@ int kernel_open(const char *run_dir, struct engine **out, struct err *err)
 	kernel->cpus = libbpf_num_possible_cpus();
 	result = load_pinned_or_not(kernel, run_dir, err);
 	if (!result)
-		result = kernel_open_holes(kernel, err);
+		result = kernel_open_drop_sockets(kernel, err);
 	if (result) {
 		close_engine(&kernel->base);
 		return result;

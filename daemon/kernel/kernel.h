@@ -2,8 +2,8 @@
 /*
  * The kernel engine: the route table, the sockets and the programs of bpf/steer.bpf.c as one
  * object. Everything it needs to go on deciding is pinned, so it works on while no daemon runs, and
- * the next kernel_open adopts it. What is below kernel_open is shared by the files of this folder
- * only.
+ * the next kernel_open adopts it. What is below kernel_open is shared by the files of this
+ * directory only.
  */
 #ifndef SOCKETBOX_DAEMON_KERNEL_H
 #define SOCKETBOX_DAEMON_KERNEL_H
@@ -16,7 +16,7 @@
 #include "common/match.h"
 #include "daemon/engine_ops.h"
 
-enum { KERNEL_HOLES = 4 }; /* TCP and UDP, IPv4 and IPv6 */
+enum { KERNEL_DROP_SOCKETS = 4 }; /* TCP and UDP, IPv4 and IPv6 */
 
 /* Loads the programs, adopting what is pinned under run_dir/bpf (mounted if need be). A failure to
  * pin is not an error but a fact. -EPERM, -ENOSYS and others with what is missing and the remedy.
@@ -38,7 +38,8 @@ struct kernel {
 	int counters_fd;	 /* of the table in force; -1 before the first */
 	union match_cell *cells; /* the table in force, mapped; NULL before the first */
 	size_t cell_count;
-	int holes[KERNEL_HOLES]; /* sockets that swallow what routes refuse in silence */
+	int drop_sockets[KERNEL_DROP_SOCKETS]; /* sockets that swallow what routes refuse in silence
+						*/
 };
 
 static inline struct kernel *kernel_of(struct engine *engine)
@@ -56,8 +57,8 @@ void kernel_drop_table(struct kernel *kernel);
  * cannot be found out they stay. */
 void kernel_forget_dead_guards(struct kernel *kernel);
 
-int kernel_open_holes(struct kernel *kernel, struct err *err);
-void kernel_close_holes(struct kernel *kernel);
+int kernel_open_drop_sockets(struct kernel *kernel, struct err *err);
+void kernel_close_drop_sockets(struct kernel *kernel);
 
 /* What daemon/engine.h says of the functions of these names. */
 int kernel_install(struct engine *engine, struct table *table, struct err *err);

@@ -203,7 +203,7 @@ int kernel_count(struct engine *engine, uint32_t number, struct steer_count *cou
 	*count = (struct steer_count){0};
 	for (int cpu = 0; cpu < kernel->cpus; cpu++) {
 		count->lookups += values[cpu].lookups;
-		count->unserved += values[cpu].unserved;
+		count->no_socket += values[cpu].no_socket;
 	}
 	return 0;
 }

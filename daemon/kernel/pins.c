@@ -27,7 +27,7 @@ static bool is_bpffs(const char *path)
 static int make_directory(const char *path, struct err *err)
 {
 	if (mkdir(path, 0700) && errno != EEXIST)
-		return err_errno(err, -errno, "cannot make the folder %s", path);
+		return err_errno(err, -errno, "cannot make the directory %s", path);
 	return 0;
 }
 

@@ -10,7 +10,7 @@
 
 #include "common/err.h"
 
-/* Makes and mounts run_dir/bpf unless a bpffs is there already, and in it the folder of this
+/* Makes and mounts run_dir/bpf unless a bpffs is there already, and in it the directory of this
  * layout, whose path goes into directory. */
 int pins_open(const char *run_dir, char directory[PATH_MAX], struct err *err);
 

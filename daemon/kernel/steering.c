@@ -67,10 +67,12 @@ uint32_t kernel_members(struct engine *engine, const struct steer_key *key)
 	return members;
 }
 
-static void make_home(int domain, const struct addr_endpoint *bound, struct steer_home *home)
+static void make_home(
+	int domain, const struct addr_endpoint *bound, struct steer_group_address *group_address)
 {
-	*home = (struct steer_home){.port = bound->port, .family = (uint16_t)domain};
-	memcpy(home->address, bound->addr.bytes, sizeof(home->address));
+	*group_address =
+		(struct steer_group_address){.port = bound->port, .family = (uint16_t)domain};
+	memcpy(group_address->address, bound->addr.bytes, sizeof(group_address->address));
 }
 
 int kernel_migrate(struct engine *engine, int fd, const struct addr_endpoint *bound,
@@ -79,13 +81,14 @@ int kernel_migrate(struct engine *engine, int fd, const struct addr_endpoint *bo
 	struct kernel *kernel = kernel_of(engine);
 	int program, domain = AF_INET;
 	socklen_t length = sizeof(domain);
-	struct steer_home home;
+	struct steer_group_address group_address;
 
 	if (!kernel->migrates)
 		return 0;
 	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
-	make_home(domain, bound, &home);
-	if (bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.homes), &home, key, BPF_ANY))
+	make_home(domain, bound, &group_address);
+	if (bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.group_addresses), &group_address,
+		    key, BPF_ANY))
 		return err_errno(
 			err, -errno, "adding a SO_REUSEPORT group (%d at most)", STEER_MAX_GROUPS);
 	program = bpf_program__fd(kernel->skeleton->progs.migrate);
@@ -97,48 +100,49 @@ int kernel_migrate(struct engine *engine, int fd, const struct addr_endpoint *bo
 void kernel_stop_migrating(struct engine *engine, int domain, const struct addr_endpoint *bound)
 {
 	struct kernel *kernel = kernel_of(engine);
-	struct steer_home home;
+	struct steer_group_address group_address;
 
-	make_home(domain, bound, &home);
-	bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.homes), &home);
+	make_home(domain, bound, &group_address);
+	bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.group_addresses), &group_address);
 }
 
-/* One hole per protocol and family; its filter drops everything before TCP or UDP can answer. */
-int kernel_open_holes(struct kernel *kernel, struct err *err)
+/* One drop_socket per protocol and family; its filter drops everything before TCP or UDP can
+ * answer. */
+int kernel_open_drop_sockets(struct kernel *kernel, struct err *err)
 {
 	static const struct {
 		uint8_t protocol, family;
-	} kinds[KERNEL_HOLES] = {
+	} kinds[KERNEL_DROP_SOCKETS] = {
 		{IPPROTO_TCP, 4}, {IPPROTO_TCP, 6}, {IPPROTO_UDP, 4}, {IPPROTO_UDP, 6}};
 	int result;
 
-	for (size_t i = 0; i < KERNEL_HOLES; i++)
-		kernel->holes[i] = -1;
-	for (size_t i = 0; i < KERNEL_HOLES; i++) {
+	for (size_t i = 0; i < KERNEL_DROP_SOCKETS; i++)
+		kernel->drop_sockets[i] = -1;
+	for (size_t i = 0; i < KERNEL_DROP_SOCKETS; i++) {
 		struct sockets_request request = {
 			.protocol = kinds[i].protocol,
 			.domain = kinds[i].family == 4 ? AF_INET : AF_INET6,
 			.v6only = kinds[i].family == 6,
-			.anchored = true,
+			.at_placeholder = true,
 		};
 		struct steer_key key = {.protocol = kinds[i].protocol, .family = kinds[i].family};
 		struct addr_endpoint bound;
 
-		result = sockets_make(&request, &kernel->holes[i], &bound, err);
+		result = sockets_make(&request, &kernel->drop_sockets[i], &bound, err);
 		if (!result)
-			result = sockets_deafen(kernel->holes[i], true, err);
+			result = sockets_set_drop_filter(kernel->drop_sockets[i], true, err);
 		if (!result)
-			result = kernel_steer(&kernel->base, &key, kernel->holes[i], err);
+			result = kernel_steer(&kernel->base, &key, kernel->drop_sockets[i], err);
 		if (result)
 			return err_prefix(err, "making the sockets for silent refusals");
 	}
 	return 0;
 }
 
-void kernel_close_holes(struct kernel *kernel)
+void kernel_close_drop_sockets(struct kernel *kernel)
 {
-	for (size_t i = 0; i < KERNEL_HOLES; i++)
-		cleanup_close_fd(&kernel->holes[i]);
+	for (size_t i = 0; i < KERNEL_DROP_SOCKETS; i++)
+		cleanup_close_fd(&kernel->drop_sockets[i]);
 }
 
 static void fill_context(const struct table_packet *packet, struct bpf_sk_lookup *context)

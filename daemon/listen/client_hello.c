@@ -32,7 +32,7 @@ static void open_record(struct cursor *cursor)
 	const uint8_t *header = cursor->data + cursor->at;
 	size_t have = cursor->length - cursor->at, size;
 
-	/* Judged octet by octet: what is no TLS is known from its first. */
+	/* Judged byte by byte: what is no TLS is known from its first. */
 	if ((have > 0 && header[0] != RECORD_HANDSHAKE) || (have > 1 && header[1] != 3)) {
 		cursor->stop = BROKEN;
 		return;
@@ -50,7 +50,7 @@ static void open_record(struct cursor *cursor)
 	cursor->record_end = cursor->at + size;
 }
 
-static uint8_t next_octet(struct cursor *cursor)
+static uint8_t next_byte(struct cursor *cursor)
 {
 	if (cursor->stop == GOING && !cursor->left)
 		cursor->stop = BROKEN;
@@ -64,22 +64,22 @@ static uint8_t next_octet(struct cursor *cursor)
 	return cursor->data[cursor->at++];
 }
 
-static uint32_t next_number(struct cursor *cursor, int octets)
+static uint32_t next_number(struct cursor *cursor, int bytes)
 {
 	uint32_t number = 0;
 
-	while (octets--)
-		number = number << 8 | next_octet(cursor);
+	while (bytes--)
+		number = number << 8 | next_byte(cursor);
 	return number;
 }
 
-static void skip(struct cursor *cursor, size_t octets)
+static void skip(struct cursor *cursor, size_t bytes)
 {
-	while (octets-- && cursor->stop == GOING)
-		next_octet(cursor);
+	while (bytes-- && cursor->stop == GOING)
+		next_byte(cursor);
 }
 
-/* Reads a name of `size` octets; false if it is no host name. */
+/* Reads a name of `size` bytes; false if it is no host name. */
 static bool read_name(struct cursor *cursor, size_t size, char name[NAMES_MAX_LENGTH + 1])
 {
 	char text[NAMES_MAX_LENGTH + 1];
@@ -89,7 +89,7 @@ static bool read_name(struct cursor *cursor, size_t size, char name[NAMES_MAX_LE
 		return false;
 	}
 	for (size_t i = 0; i < size; i++)
-		text[i] = (char)tolower(next_octet(cursor));
+		text[i] = (char)tolower(next_byte(cursor));
 	text[size] = '\0';
 	if (cursor->stop != GOING || strlen(text) != size || names_check(text, NULL) ||
 		text[0] == '*')
@@ -107,7 +107,7 @@ static enum client_hello read_names(
 	if (cursor->stop == GOING && list + 2 != size)
 		return CLIENT_HELLO_OTHER;
 	while (list >= 3 && cursor->stop == GOING) {
-		uint8_t type = next_octet(cursor);
+		uint8_t type = next_byte(cursor);
 		size_t length = next_number(cursor, 2);
 
 		if (cursor->stop != GOING || length > list - 3)
@@ -150,7 +150,7 @@ enum client_hello client_hello_read(
 	const uint8_t *data, size_t length, char name[NAMES_MAX_LENGTH + 1])
 {
 	struct cursor cursor = {.data = data, .length = length, .left = 4};
-	uint8_t type = next_octet(&cursor);
+	uint8_t type = next_byte(&cursor);
 	size_t size;
 
 	if (cursor.stop == GOING && type != HANDSHAKE_HELLO)
@@ -160,9 +160,9 @@ enum client_hello client_hello_read(
 		return CLIENT_HELLO_OTHER;
 	cursor.left = cursor.stop == GOING ? size : 0;
 	skip(&cursor, VERSION_AND_RANDOM);
-	skip(&cursor, next_octet(&cursor));	/* session */
+	skip(&cursor, next_byte(&cursor));	/* session */
 	skip(&cursor, next_number(&cursor, 2)); /* cipher suites */
-	skip(&cursor, next_octet(&cursor));	/* compression methods */
+	skip(&cursor, next_byte(&cursor));	/* compression methods */
 	if (cursor.stop == BROKEN)
 		return CLIENT_HELLO_OTHER;
 	if (cursor.stop == SHORT)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reads the server name (SNI, RFC 6066, 3) out of the first octets of a TLS connection: one
+ * Reads the server name (SNI, RFC 6066, 3) out of the first bytes of a TLS connection: one
  * ClientHello (RFC 8446, 4.1.2) in one or several records (5.1). Pure.
  */
 #ifndef SOCKETBOX_DAEMON_LISTEN_CLIENT_HELLO_H
@@ -11,11 +11,11 @@
 
 #include "daemon/config/names.h"
 
-/* The longest ClientHello that is waited for. Post-quantum key shares take some 1,200 octets each;
+/* The longest ClientHello that is waited for. Post-quantum key shares take some 1,200 bytes each;
  * all extensions together may have 65,535. */
 #define CLIENT_HELLO_MAX 32768
 
-/* As many octets as such a message takes in records of reasonable size. */
+/* As many bytes as such a message takes in records of reasonable size. */
 #define CLIENT_HELLO_BUFFER (CLIENT_HELLO_MAX + 4096)
 
 enum client_hello {

@@ -13,45 +13,45 @@
 #define MAX_PEEKS 8192
 
 /* The tables of one configuration. */
-struct law {
+struct ruleset {
 	const struct config *config;
 	struct table packets, names; /* names.cells is NULL where no route tests one */
 };
 
-struct judge {
+struct dispatcher {
 	struct deliveries *deliveries;
 	const struct drains *drains;
 	struct peeks *peeks;
-	struct law law, next;
-	struct tally tally;
+	struct ruleset ruleset, next;
+	struct route_counters counters;
 	bool alone;
 };
 
-static void decide_by_name(void *context, struct arrival *arrival, const char *name);
+static void decide_by_name(void *context, struct accepted *accepted, const char *name);
 
-struct judge *judge_new(struct event_base *base, struct deliveries *deliveries,
+struct dispatcher *dispatcher_new(struct event_base *base, struct deliveries *deliveries,
 	const struct drains *drains, bool alone)
 {
-	struct judge *judge = calloc(1, sizeof(*judge));
+	struct dispatcher *dispatcher = calloc(1, sizeof(*dispatcher));
 
-	if (!judge)
+	if (!dispatcher)
 		return NULL;
-	judge->deliveries = deliveries;
-	judge->drains = drains;
-	judge->alone = alone;
-	judge->peeks = peeks_new(base, decide_by_name, judge);
-	if (!judge->peeks) {
-		free(judge);
+	dispatcher->deliveries = deliveries;
+	dispatcher->drains = drains;
+	dispatcher->alone = alone;
+	dispatcher->peeks = peeks_new(base, decide_by_name, dispatcher);
+	if (!dispatcher->peeks) {
+		free(dispatcher);
 		return NULL;
 	}
-	return judge;
+	return dispatcher;
 }
 
-static void law_fini(struct law *law)
+static void ruleset_fini(struct ruleset *ruleset)
 {
-	table_fini(&law->packets);
-	table_fini(&law->names);
-	law->config = NULL;
+	table_fini(&ruleset->packets);
+	table_fini(&ruleset->names);
+	ruleset->config = NULL;
 }
 
 static bool has_names(const struct config *config)
@@ -63,140 +63,142 @@ static bool has_names(const struct config *config)
 	return false;
 }
 
-int judge_prepare(struct judge *judge, const struct config *config, struct err *err)
+int dispatcher_prepare(struct dispatcher *dispatcher, const struct config *config, struct err *err)
 {
-	struct law law = {.config = config};
-	int result = table_build(config, TABLE_OF_PACKETS, &law.packets, err);
+	struct ruleset ruleset = {.config = config};
+	int result = table_build(config, TABLE_OF_PACKETS, &ruleset.packets, err);
 
 	if (!result && has_names(config))
-		result = table_build(config, TABLE_OF_NAMES, &law.names, err);
+		result = table_build(config, TABLE_OF_NAMES, &ruleset.names, err);
 	if (result) {
-		law_fini(&law);
+		ruleset_fini(&ruleset);
 		return result;
 	}
-	judge_abandon(judge);
-	judge->next = law;
+	dispatcher_abandon(dispatcher);
+	dispatcher->next = ruleset;
 	return 0;
 }
 
-void judge_commit(struct judge *judge)
+void dispatcher_commit(struct dispatcher *dispatcher)
 {
-	law_fini(&judge->law);
-	judge->law = judge->next;
-	judge->next = (struct law){0};
-	if (tally_configure(&judge->tally, &judge->law.packets))
-		log_warning("without memory, the counts of routes begin anew");
+	ruleset_fini(&dispatcher->ruleset);
+	dispatcher->ruleset = dispatcher->next;
+	dispatcher->next = (struct ruleset){0};
+	if (route_counters_configure(&dispatcher->counters, &dispatcher->ruleset.packets))
+		log_warning("out of memory, the counts of routes begin anew");
 }
 
-void judge_abandon(struct judge *judge)
+void dispatcher_abandon(struct dispatcher *dispatcher)
 {
-	law_fini(&judge->next);
+	ruleset_fini(&dispatcher->next);
 }
 
-static void packet_of(const struct arrival *arrival, struct table_packet *packet)
+static void packet_of(const struct accepted *accepted, struct table_packet *packet)
 {
 	*packet = (struct table_packet){
-		.protocol = IPPROTO_TCP, .local = arrival->local, .remote = arrival->remote};
+		.protocol = IPPROTO_TCP, .local = accepted->local, .remote = accepted->remote};
 }
 
-uint32_t judge_find(const struct judge *judge, const struct table_packet *packet, const char *name)
+uint32_t dispatcher_find(
+	const struct dispatcher *dispatcher, const struct table_packet *packet, const char *name)
 {
-	const struct law *law = &judge->law;
+	const struct ruleset *ruleset = &dispatcher->ruleset;
 
-	if (!law->config)
+	if (!ruleset->config)
 		return MATCH_NONE;
-	if (!law->names.cells)
-		return table_find(&law->packets, packet);
-	return table_find_named(&law->names, law->config->names, packet, name);
+	if (!ruleset->names.cells)
+		return table_find(&ruleset->packets, packet);
+	return table_find_named(&ruleset->names, ruleset->config->names, packet, name);
 }
 
 /* The delivery of the route's service; NULL where the connection is to be refused. decides: an
  * engine has not. What one has let in came before a drain. */
-static struct delivery *delivery_of(
-	const struct judge *judge, const struct arrival *arrival, uint32_t route, bool decides)
+static struct delivery *delivery_of(const struct dispatcher *dispatcher,
+	const struct accepted *accepted, uint32_t route, bool decides)
 {
-	const struct config *config = judge->law.config;
+	const struct config *config = dispatcher->ruleset.config;
 	const struct config_service *service;
 
 	if (route >= config->route_count || config->routes[route].action != MATCH_SERVICE)
 		return NULL;
 	service = config->routes[route].service;
-	if (decides && arrival->era >= drains_begun(judge->drains, service->id))
+	if (decides && accepted->generation >= drains_begun(dispatcher->drains, service->id))
 		return NULL;
-	return deliveries_find(judge->deliveries, service->id);
+	return deliveries_find(dispatcher->deliveries, service->id);
 }
 
-static void carry_out(struct judge *judge, struct arrival *arrival, uint32_t route, bool decides)
+static void carry_out(
+	struct dispatcher *dispatcher, struct accepted *accepted, uint32_t route, bool decides)
 {
-	struct delivery *delivery = delivery_of(judge, arrival, route, decides);
+	struct delivery *delivery = delivery_of(dispatcher, accepted, route, decides);
 
 	if (decides)
-		tally_note(&judge->tally, route,
-			!delivery && route < judge->law.config->route_count &&
-				judge->law.config->routes[route].action == MATCH_SERVICE);
+		route_counters_add(&dispatcher->counters, route,
+			!delivery && route < dispatcher->ruleset.config->route_count &&
+				dispatcher->ruleset.config->routes[route].action == MATCH_SERVICE);
 	if (!delivery) {
-		arrival_refuse(arrival);
+		accepted_refuse(accepted);
 		return;
 	}
-	if (judge->law.config->routes[route].target_port)
-		arrival->service_port = judge->law.config->routes[route].target_port;
-	delivery_take(delivery, arrival);
+	if (dispatcher->ruleset.config->routes[route].target_port)
+		accepted->service_port = dispatcher->ruleset.config->routes[route].target_port;
+	delivery_take(delivery, accepted);
 }
 
-static void decide_by_name(void *context, struct arrival *arrival, const char *name)
+static void decide_by_name(void *context, struct accepted *accepted, const char *name)
 {
-	struct judge *judge = context;
+	struct dispatcher *dispatcher = context;
 	struct table_packet packet;
 
-	packet_of(arrival, &packet);
-	carry_out(judge, arrival, judge_find(judge, &packet, name), true);
+	packet_of(accepted, &packet);
+	carry_out(dispatcher, accepted, dispatcher_find(dispatcher, &packet, name), true);
 }
 
-void judge_take(struct judge *judge, struct arrival *arrival)
+void dispatcher_take(struct dispatcher *dispatcher, struct accepted *accepted)
 {
 	struct table_packet packet;
 	uint32_t route;
 
-	packet_of(arrival, &packet);
-	route = table_find(&judge->law.packets, &packet);
-	if (route < judge->law.config->route_count && judge->law.names.cells &&
-		judge->law.config->routes[route].name_count) {
-		if (peeks_count(judge->peeks) < MAX_PEEKS)
-			peeks_add(judge->peeks, arrival);
+	packet_of(accepted, &packet);
+	route = table_find(&dispatcher->ruleset.packets, &packet);
+	if (route < dispatcher->ruleset.config->route_count && dispatcher->ruleset.names.cells &&
+		dispatcher->ruleset.config->routes[route].name_count) {
+		if (peeks_count(dispatcher->peeks) < MAX_PEEKS)
+			peeks_add(dispatcher->peeks, accepted);
 		else
-			arrival_refuse(arrival);
+			accepted_refuse(accepted);
 		return;
 	}
-	carry_out(judge, arrival, route, judge->alone);
+	carry_out(dispatcher, accepted, route, dispatcher->alone);
 }
 
-const struct tally_count *judge_count(const struct judge *judge, uint32_t number)
+const struct route_count *dispatcher_count(const struct dispatcher *dispatcher, uint32_t number)
 {
-	return number < judge->tally.count ? &judge->tally.counts[number] : NULL;
+	return number < dispatcher->counters.count ? &dispatcher->counters.counts[number] : NULL;
 }
 
-size_t judge_waiting(const struct judge *judge)
+size_t dispatcher_waiting(const struct dispatcher *dispatcher)
 {
-	return peeks_count(judge->peeks);
+	return peeks_count(dispatcher->peeks);
 }
 
-size_t judge_waiting_before(const struct judge *judge, uint32_t era)
+size_t dispatcher_waiting_before(const struct dispatcher *dispatcher, uint32_t generation)
 {
-	return peeks_count_before(judge->peeks, era);
+	return peeks_count_before(dispatcher->peeks, generation);
 }
 
-void judge_keep(struct judge *judge, struct handover *handover)
+void dispatcher_save_in_flight(struct dispatcher *dispatcher, struct fdstore *fdstore)
 {
-	peeks_keep(judge->peeks, handover);
+	peeks_save_in_flight(dispatcher->peeks, fdstore);
 }
 
-void judge_free(struct judge *judge)
+void dispatcher_free(struct dispatcher *dispatcher)
 {
-	if (!judge)
+	if (!dispatcher)
 		return;
-	peeks_free(judge->peeks);
-	law_fini(&judge->law);
-	law_fini(&judge->next);
-	tally_fini(&judge->tally);
-	free(judge);
+	peeks_free(dispatcher->peeks);
+	ruleset_fini(&dispatcher->ruleset);
+	ruleset_fini(&dispatcher->next);
+	route_counters_fini(&dispatcher->counters);
+	free(dispatcher);
 }

@@ -15,36 +15,38 @@
 #include "daemon/routes/route_counters.h"
 #include "daemon/routes/route_table.h"
 
-struct judge;
+struct dispatcher;
 
 /* Nothing is owned. alone: no engine has decided on these connections before, and counted them.
- * NULL without memory. */
-struct judge *judge_new(struct event_base *base, struct deliveries *deliveries,
+ * NULL out of memory. */
+struct dispatcher *dispatcher_new(struct event_base *base, struct deliveries *deliveries,
 	const struct drains *drains, bool alone);
 
 /* Builds the tables of a configuration beside those in force. -ENOMEM, -E2BIG. */
-int judge_prepare(struct judge *judge, const struct config *config, struct err *err);
+int dispatcher_prepare(struct dispatcher *dispatcher, const struct config *config, struct err *err);
 
-/* Puts them in force, or forgets them. The configuration must outlive the judge or the next. */
-void judge_commit(struct judge *judge);
-void judge_abandon(struct judge *judge);
+/* Puts them in force, or forgets them. The configuration must outlive the dispatcher or the next.
+ */
+void dispatcher_commit(struct dispatcher *dispatcher);
+void dispatcher_abandon(struct dispatcher *dispatcher);
 
 /* Takes the connection. */
-void judge_take(struct judge *judge, struct arrival *arrival);
+void dispatcher_take(struct dispatcher *dispatcher, struct accepted *accepted);
 
 /* Which route would take a connection with this name (NULL: none). */
-uint32_t judge_find(const struct judge *judge, const struct table_packet *packet, const char *name);
+uint32_t dispatcher_find(
+	const struct dispatcher *dispatcher, const struct table_packet *packet, const char *name);
 
 /* What has been decided here for route `number`; NULL if there is no such route. */
-const struct tally_count *judge_count(const struct judge *judge, uint32_t number);
+const struct route_count *dispatcher_count(const struct dispatcher *dispatcher, uint32_t number);
 
-/* Connections whose ClientHello is waited for; those of them that came before the era. */
-size_t judge_waiting(const struct judge *judge);
-size_t judge_waiting_before(const struct judge *judge, uint32_t era);
+/* Connections whose ClientHello is waited for; those of them that came before the generation. */
+size_t dispatcher_waiting(const struct dispatcher *dispatcher);
+size_t dispatcher_waiting_before(const struct dispatcher *dispatcher, uint32_t generation);
 
-/* Gives the handover what is not decided yet. */
-void judge_keep(struct judge *judge, struct handover *handover);
+/* Gives the fdstore what is not decided yet. */
+void dispatcher_save_in_flight(struct dispatcher *dispatcher, struct fdstore *fdstore);
 
-void judge_free(struct judge *judge); /* NULL is allowed */
+void dispatcher_free(struct dispatcher *dispatcher); /* NULL is allowed */
 
 #endif

@@ -10,52 +10,52 @@
 
 static const struct addr v4_wildcard = {{[10] = 0xff, [11] = 0xff}};
 
-void wanted_free(struct wanted_list *wanted)
+void listen_specs_free(struct listen_specs *spec)
 {
-	free(wanted->list);
-	*wanted = (struct wanted_list){0};
+	free(spec->list);
+	*spec = (struct listen_specs){0};
 }
 
-uint32_t wanted_owner(const struct wanted *wanted)
+uint32_t listen_spec_owner(const struct listen_spec *spec)
 {
-	return wanted->endpoint.port && wanted->protocol == IPPROTO_TCP ? 0 : wanted->service;
+	return spec->endpoint.port && spec->protocol == IPPROTO_TCP ? 0 : spec->service;
 }
 
-bool wanted_equal(const struct wanted *a, const struct wanted *b)
+bool listen_spec_equal(const struct listen_spec *a, const struct listen_spec *b)
 {
-	return a->protocol == b->protocol && wanted_owner(a) == wanted_owner(b) &&
+	return a->protocol == b->protocol && listen_spec_owner(a) == listen_spec_owner(b) &&
 	       a->domain == b->domain && a->mapped == b->mapped &&
 	       a->transparent == b->transparent && a->endpoint.port == b->endpoint.port &&
 	       addr_equal(&a->endpoint.addr, &b->endpoint.addr);
 }
 
-static int add(struct wanted_list *wanted, const struct wanted *socket)
+static int add(struct listen_specs *spec, const struct listen_spec *socket)
 {
-	struct wanted *list = reallocarray(wanted->list, wanted->count + 1, sizeof(*wanted->list));
+	struct listen_spec *list = reallocarray(spec->list, spec->count + 1, sizeof(*spec->list));
 
 	if (!list)
 		return -ENOMEM;
-	wanted->list = list;
-	list[wanted->count++] = *socket;
+	spec->list = list;
+	list[spec->count++] = *socket;
 	return 0;
 }
 
-static int add_families(struct wanted_list *wanted, uint32_t service, bool mapped)
+static int add_families(struct listen_specs *spec, uint32_t service, bool mapped)
 {
-	struct wanted v4 = {
+	struct listen_spec v4 = {
 		.protocol = IPPROTO_TCP,
 		.service = service,
 		.domain = mapped ? AF_INET6 : AF_INET,
 		.mapped = mapped,
 		.endpoint.addr = v4_wildcard,
 	};
-	struct wanted v6 = {.protocol = IPPROTO_TCP, .service = service, .domain = AF_INET6};
-	int result = add(wanted, &v4);
+	struct listen_spec v6 = {.protocol = IPPROTO_TCP, .service = service, .domain = AF_INET6};
+	int result = add(spec, &v4);
 
-	return result ? result : add(wanted, &v6);
+	return result ? result : add(spec, &v6);
 }
 
-static int add_services(const struct config *config, struct wanted_list *out)
+static int add_services(const struct config *config, struct listen_specs *out)
 {
 	bool named = false, named_mapped = false;
 	int result = 0;
@@ -85,16 +85,16 @@ static int add_services(const struct config *config, struct wanted_list *out)
 
 /* A list of what routes name, in the making. */
 struct gathering {
-	struct wanted_list *out;
-	struct complaints *complaints;
+	struct listen_specs *out;
+	struct diagnostics *diagnostics;
 	bool without_bpf;
 	bool too_many;
 };
 
-static struct wanted *find(struct wanted_list *list, const struct wanted *socket)
+static struct listen_spec *find(struct listen_specs *list, const struct listen_spec *socket)
 {
 	for (size_t i = 0; i < list->count; i++) {
-		struct wanted *other = &list->list[i];
+		struct listen_spec *other = &list->list[i];
 
 		if (other->protocol == socket->protocol && other->domain == socket->domain &&
 			other->mapped == socket->mapped &&
@@ -109,29 +109,29 @@ static int gather_socket(struct gathering *gathering, const struct config_route 
 	uint8_t protocol, const struct addr *address, int family, uint16_t port)
 {
 	bool mapped = family == AF_INET && route->service && route->service->ipv4_mapped;
-	struct wanted socket = {
+	struct listen_spec socket = {
 		.protocol = protocol,
 		.service = route->name_count || !route->service ? 0 : route->service->id,
 		.domain = mapped ? AF_INET6 : family,
 		.mapped = mapped,
 		.endpoint = {*address, port},
 	};
-	struct wanted *known = find(gathering->out, &socket);
+	struct listen_spec *known = find(gathering->out, &socket);
 
 	if (known) {
 		if (known->service != socket.service)
 			known->service = 0;
 		return 0;
 	}
-	if (gathering->out->count < WANTED_MAX_SOCKETS)
+	if (gathering->out->count < LISTEN_SPECS_MAX)
 		return add(gathering->out, &socket);
 	if (!gathering->too_many)
-		complaints_error(gathering->complaints, route->place.file, route->place.line,
+		diagnostics_error(gathering->diagnostics, route->place.file, route->place.line,
 			route->place.column,
 			gathering->without_bpf
 				? "without BPF each port needs a socket, and up to this route there are more than %d; run socketboxd with BPF, or bring the ports to its 'tproxy-port' by a TPROXY rule and leave the range to that"
 				: "a program that gets UDP needs a socket for each port, and up to this route there are more than %d; name fewer ports",
-			WANTED_MAX_SOCKETS);
+			LISTEN_SPECS_MAX);
 	gathering->too_many = true;
 	return -E2BIG;
 }
@@ -144,7 +144,7 @@ static void warn_wildcard(struct gathering *gathering, const struct config_route
 	if (!gathering->without_bpf || !to->family ||
 		(to->family == AF_INET ? to->length == 96 : to->length == 0))
 		return;
-	complaints_warning(gathering->complaints, route->place.file, route->place.line,
+	diagnostics_warning(gathering->diagnostics, route->place.file, route->place.line,
 		route->place.column,
 		"without BPF a prefix takes the port on all addresses: connections to port %u of addresses outside %s are refused, and no other program can listen there",
 		port, addr_prefix_format(to, text));
@@ -195,12 +195,12 @@ static int gather_route(
 }
 
 /* A wildcard and an address cannot both have a port: the wildcard socket serves both. */
-static void merge_wildcards(struct wanted_list *list)
+static void merge_wildcards(struct listen_specs *list)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < list->count; i++) {
-		struct wanted wildcard = list->list[i], *over;
+		struct listen_spec wildcard = list->list[i], *over;
 
 		wildcard.endpoint.addr =
 			addr_is_v4(&wildcard.endpoint.addr) ? v4_wildcard : (struct addr){{0}};
@@ -215,13 +215,13 @@ static void merge_wildcards(struct wanted_list *list)
 	list->count = kept;
 }
 
-static int add_transparent(struct wanted_list *out, uint16_t port)
+static int add_transparent(struct listen_specs *out, uint16_t port)
 {
-	struct wanted v4 = {.protocol = IPPROTO_TCP,
+	struct listen_spec v4 = {.protocol = IPPROTO_TCP,
 		.domain = AF_INET,
 		.transparent = true,
 		.endpoint = {v4_wildcard, port}};
-	struct wanted v6 = {.protocol = IPPROTO_TCP,
+	struct listen_spec v6 = {.protocol = IPPROTO_TCP,
 		.domain = AF_INET6,
 		.transparent = true,
 		.endpoint.port = port};
@@ -250,34 +250,34 @@ static int gather(struct gathering *gathering, const struct config *config, uint
 	return result;
 }
 
-int wanted_by_services(
-	const struct config *config, struct wanted_list *out, struct complaints *complaints)
+int listen_specs_by_services(
+	const struct config *config, struct listen_specs *out, struct diagnostics *diagnostics)
 {
-	struct gathering gathering = {.out = out, .complaints = complaints};
+	struct gathering gathering = {.out = out, .diagnostics = diagnostics};
 	int result;
 
-	*out = (struct wanted_list){0};
+	*out = (struct listen_specs){0};
 	result = gather(&gathering, config, IPPROTO_UDP);
 	if (!result)
 		result = add_services(config, out);
 	if (result)
-		wanted_free(out);
+		listen_specs_free(out);
 	return result;
 }
 
-int wanted_by_routes(
-	const struct config *config, struct wanted_list *out, struct complaints *complaints)
+int listen_specs_by_routes(
+	const struct config *config, struct listen_specs *out, struct diagnostics *diagnostics)
 {
-	struct gathering gathering = {.out = out, .complaints = complaints, .without_bpf = true};
+	struct gathering gathering = {.out = out, .diagnostics = diagnostics, .without_bpf = true};
 	int result;
 
-	*out = (struct wanted_list){0};
+	*out = (struct listen_specs){0};
 	result = gather(&gathering, config, IPPROTO_TCP);
 	if (!result)
 		result = gather(&gathering, config, IPPROTO_UDP);
 	if (!result && config->tproxy_port)
 		result = add_transparent(out, config->tproxy_port);
 	if (result)
-		wanted_free(out);
+		listen_specs_free(out);
 	return result;
 }

@@ -22,173 +22,173 @@
 /* How long accepting rests when the machine is out of descriptors or memory. */
 static const struct timeval rest = {.tv_usec = 200 * 1000};
 
-struct delivery *acceptor_delivery(const struct acceptor *acceptor)
+struct delivery *listener_delivery(const struct listener *listener)
 {
-	return acceptor->wanted.service
-		       ? deliveries_find(acceptor->set->deliveries, acceptor->wanted.service)
+	return listener->spec.service
+		       ? deliveries_find(listener->set->deliveries, listener->spec.service)
 		       : NULL;
 }
 
 /* Told once, until it goes well again. */
-static void say_starving(struct acceptors *set, int error)
+static void log_out_of_resources(struct listeners *set, int error)
 {
-	if (!set->starving)
+	if (!set->out_of_resources)
 		log_warning("new connections wait: accept: %s", strerror(error));
-	set->starving = true;
+	set->out_of_resources = true;
 }
 
-static void start(struct acceptor *acceptor)
+static void start(struct listener *listener)
 {
-	if (acceptor->served || acceptor->accepting)
+	if (listener->served || listener->accepting)
 		return;
-	acceptor->accepting = !event_add(acceptor->readable, NULL);
-	if (acceptor->accepting)
+	listener->accepting = !event_add(listener->readable, NULL);
+	if (listener->accepting)
 		return;
-	say_starving(acceptor->set, ENOMEM);
-	evtimer_add(acceptor->set->wake, &rest);
+	log_out_of_resources(listener->set, ENOMEM);
+	evtimer_add(listener->set->wake, &rest);
 }
 
-static void pause_acceptor(struct acceptor *acceptor)
+static void pause_listener(struct listener *listener)
 {
-	event_del(acceptor->readable);
-	acceptor->accepting = false;
+	event_del(listener->readable);
+	listener->accepting = false;
 }
 
 /* Takes the socket back from the delivery that has it. */
-static void take_back(struct acceptor *acceptor)
+static void take_back(struct listener *listener)
 {
-	struct delivery *delivery = acceptor_delivery(acceptor);
+	struct delivery *delivery = listener_delivery(listener);
 
-	if (acceptor->served && delivery)
-		delivery_unserve(delivery, acceptor->fd);
-	acceptor->served = false;
+	if (listener->served && delivery)
+		delivery_take_listener(delivery, listener->fd);
+	listener->served = false;
 }
 
 /* Gives the socket to a delivery that wants it itself, or takes it back. */
-static void settle(struct acceptor *acceptor)
+static void settle(struct listener *listener)
 {
-	struct delivery *delivery = acceptor_delivery(acceptor);
-	bool wanted = delivery && delivery_serves(delivery);
+	struct delivery *delivery = listener_delivery(listener);
+	bool spec = delivery && delivery_wants_listener(delivery);
 	struct err err;
 
-	if (wanted == acceptor->served)
+	if (spec == listener->served)
 		return;
-	if (!wanted) {
-		take_back(acceptor);
+	if (!spec) {
+		take_back(listener);
 		return;
 	}
-	pause_acceptor(acceptor);
-	if (delivery_serve(delivery, acceptor->fd, &err))
+	pause_listener(listener);
+	if (delivery_give_listener(delivery, listener->fd, &err))
 		log_error("%s", err.text);
-	acceptor->served = true;
+	listener->served = true;
 }
 
-static bool must_wait(const struct acceptor *acceptor)
+static bool must_wait(const struct listener *listener)
 {
-	struct delivery *delivery = acceptor_delivery(acceptor);
+	struct delivery *delivery = listener_delivery(listener);
 
-	return delivery && delivery_full(delivery) && !acceptor_only_refuses(acceptor);
+	return delivery && delivery_full(delivery) && !listener_only_refuses(listener);
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *context)
 {
-	struct acceptors *set = context;
+	struct listeners *set = context;
 
 	(void)fd;
 	(void)what;
-	for (struct acceptor *acceptor = set->first; acceptor; acceptor = acceptor->next) {
-		if (!must_wait(acceptor))
-			start(acceptor);
+	for (struct listener *listener = set->first; listener; listener = listener->next) {
+		if (!must_wait(listener))
+			start(listener);
 	}
 }
 
-void acceptors_wake(struct acceptors *acceptors)
+void listeners_wake(struct listeners *listeners)
 {
-	if (!evtimer_pending(acceptors->wake, NULL))
-		on_wake(-1, 0, acceptors);
+	if (!evtimer_pending(listeners->wake, NULL))
+		on_wake(-1, 0, listeners);
 }
 
 /* Accepting rests: what comes waits in the kernel's backlog. */
-static void starve(struct acceptors *set, int error)
+static void starve(struct listeners *set, int error)
 {
-	say_starving(set, error);
-	for (struct acceptor *acceptor = set->first; acceptor; acceptor = acceptor->next)
-		pause_acceptor(acceptor);
+	log_out_of_resources(set, error);
+	for (struct listener *listener = set->first; listener; listener = listener->next)
+		pause_listener(listener);
 	evtimer_add(set->wake, &rest);
 }
 
-static bool accept_one(struct acceptor *acceptor)
+static bool accept_one(struct listener *listener)
 {
 	struct sockaddr_storage local, remote;
 	socklen_t local_length = sizeof(local), remote_length = sizeof(remote);
-	struct arrival arrival;
+	struct accepted accepted;
 
-	arrival.fd = accept4(acceptor->fd, (struct sockaddr *)&remote, &remote_length,
+	accepted.fd = accept4(listener->fd, (struct sockaddr *)&remote, &remote_length,
 		SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (arrival.fd < 0) {
+	if (accepted.fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			starve(acceptor->set, errno);
+			starve(listener->set, errno);
 		if (errno == EAGAIN)
-			acceptor->old = 0;
+			listener->old = 0;
 		/* The rest is of single connections, which went away (accept(2)). */
 		return errno == ECONNABORTED || errno == EPERM;
 	}
-	if (acceptor->set->starving)
+	if (listener->set->out_of_resources)
 		log_info("new connections are accepted again");
-	acceptor->set->starving = false;
-	arrival.era = acceptor_take_era(acceptor);
-	if (getsockname(arrival.fd, (struct sockaddr *)&local, &local_length) ||
-		addr_from_sockaddr(&local, local_length, &arrival.local) ||
-		addr_from_sockaddr(&remote, remote_length, &arrival.remote)) {
-		close(arrival.fd);
+	listener->set->out_of_resources = false;
+	accepted.generation = listener_take_generation(listener);
+	if (getsockname(accepted.fd, (struct sockaddr *)&local, &local_length) ||
+		addr_from_sockaddr(&local, local_length, &accepted.local) ||
+		addr_from_sockaddr(&remote, remote_length, &accepted.remote)) {
+		close(accepted.fd);
 		return true;
 	}
-	arrival.service_port = arrival.local.port;
-	judge_take(acceptor->set->judge, &arrival);
+	accepted.service_port = accepted.local.port;
+	dispatcher_take(listener->set->dispatcher, &accepted);
 	return true;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
-	struct acceptor *acceptor = context;
+	struct listener *listener = context;
 
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < MAX_PER_TURN && acceptor->accepting; i++) {
-		if (must_wait(acceptor)) {
-			pause_acceptor(acceptor);
+	for (int i = 0; i < MAX_PER_TURN && listener->accepting; i++) {
+		if (must_wait(listener)) {
+			pause_listener(listener);
 			return;
 		}
-		if (!accept_one(acceptor))
+		if (!accept_one(listener))
 			return;
 	}
 }
 
-void acceptors_resume(struct acceptors *acceptors, uint32_t service)
+void listeners_resume(struct listeners *listeners, uint32_t service)
 {
-	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
-		if (acceptor->wanted.service == service && !acceptor->is_new &&
-			!evtimer_pending(acceptors->wake, NULL))
-			start(acceptor);
+	for (struct listener *listener = listeners->first; listener; listener = listener->next) {
+		if (listener->spec.service == service && !listener->is_new &&
+			!evtimer_pending(listeners->wake, NULL))
+			start(listener);
 	}
 }
 
-struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, struct fence *fence,
-	struct judge *judge, struct deliveries *deliveries, const struct drains *drains,
-	struct handover *handover)
+struct listeners *listeners_new(struct event_base *base, struct engine *engine,
+	struct confinement *confinement, struct dispatcher *dispatcher,
+	struct deliveries *deliveries, const struct drains *drains, struct fdstore *fdstore)
 {
-	struct acceptors *set = calloc(1, sizeof(*set));
+	struct listeners *set = calloc(1, sizeof(*set));
 
 	if (!set)
 		return NULL;
-	*set = (struct acceptors){
+	*set = (struct listeners){
 		.base = base,
 		.engine = engine,
-		.fence = fence,
-		.judge = judge,
+		.confinement = confinement,
+		.dispatcher = dispatcher,
 		.deliveries = deliveries,
 		.drains = drains,
-		.handover = handover,
+		.fdstore = fdstore,
 		.wake = evtimer_new(base, on_wake, set),
 	};
 	if (!set->wake) {
@@ -198,175 +198,177 @@ struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, 
 	return set;
 }
 
-/* A TCP acceptor is found under any port, a UDP socket under its own address. */
-static void steer_key(const struct acceptor *acceptor, struct steer_key *key)
+/* A TCP listener is found under any port, a UDP socket under its own address. */
+static void steer_key(const struct listener *listener, struct steer_key *key)
 {
-	const struct wanted *wanted = &acceptor->wanted;
+	const struct listen_spec *spec = &listener->spec;
 
 	*key = (struct steer_key){
-		.service = wanted->service,
-		.port = wanted->endpoint.port,
-		.protocol = wanted->protocol,
-		.family = addr_is_v4(&wanted->endpoint.addr) ? 4 : 6,
+		.service = spec->service,
+		.port = spec->endpoint.port,
+		.protocol = spec->protocol,
+		.family = addr_is_v4(&spec->endpoint.addr) ? 4 : 6,
 	};
-	if (!addr_is_wildcard(&wanted->endpoint.addr))
-		memcpy(key->address, wanted->endpoint.addr.bytes, sizeof(key->address));
+	if (!addr_is_wildcard(&spec->endpoint.addr))
+		memcpy(key->address, spec->endpoint.addr.bytes, sizeof(key->address));
 }
 
-static void close_acceptor(struct acceptor *acceptor)
+static void close_listener(struct listener *listener)
 {
-	take_back(acceptor);
-	if (acceptor->readable)
-		event_free(acceptor->readable);
-	handover_drop(acceptor->set->handover, acceptor->fd);
-	cleanup_close_fd(&acceptor->fd);
-	free(acceptor);
+	take_back(listener);
+	if (listener->readable)
+		event_free(listener->readable);
+	fdstore_drop(listener->set->fdstore, listener->fd);
+	cleanup_close_fd(&listener->fd);
+	free(listener);
 }
 
 /* UDP sockets are bound to what they serve, and hear what no route gives them; their programs
  * answer whom the service has heard. */
-int acceptor_guard(struct acceptor *acceptor, const struct config *config, struct err *err)
+int listener_guard(struct listener *listener, const struct config *config, struct err *err)
 {
-	const struct wanted *wanted = &acceptor->wanted;
+	const struct listen_spec *spec = &listener->spec;
 	struct coverage_bind bind = {
-		.protocol = wanted->protocol,
-		.family = wanted->domain == AF_INET ? 4 : 6,
+		.protocol = spec->protocol,
+		.family = spec->domain == AF_INET ? 4 : 6,
 		.v6only = true,
-		.endpoint = wanted->endpoint,
+		.endpoint = spec->endpoint,
 	};
-	int result = fence_assign(acceptor->set->fence, acceptor->fd, wanted->service, err);
+	int result =
+		confinement_assign(listener->set->confinement, listener->fd, spec->service, err);
 
 	if (result)
 		return result;
-	if (engine_steers(acceptor->set->engine))
-		return engine_guard(acceptor->set->engine, acceptor->fd, wanted->service, err);
+	if (engine_steers(listener->set->engine))
+		return engine_guard(listener->set->engine, listener->fd, spec->service, err);
 	return filter_attach(
-		acceptor->fd, config, config_service_by_id(config, wanted->service), &bind, err);
+		listener->fd, config, config_service_by_id(config, spec->service), &bind, err);
 }
 
-/* Says what the socket is, as wanted_equal tells sockets apart. */
-static void name_socket(const struct wanted *wanted, char name[HANDOVER_NAME_SIZE])
+/* Says what the socket is, as listen_spec_equal tells sockets apart. */
+static void name_socket(const struct listen_spec *spec, char name[FDSTORE_NAME_SIZE])
 {
-	char endpoint[HANDOVER_ENDPOINT_SIZE];
+	char endpoint[FDSTORE_ENDPOINT_SIZE];
 
-	snprintf(name, HANDOVER_NAME_SIZE, "accept.%08x.%u.%d%d%d.%s", wanted_owner(wanted),
-		wanted->protocol, wanted->domain == AF_INET ? 4 : 6, wanted->mapped,
-		wanted->transparent, handover_endpoint(&wanted->endpoint, endpoint));
+	snprintf(name, FDSTORE_NAME_SIZE, "accept.%08x.%u.%d%d%d.%s", listen_spec_owner(spec),
+		spec->protocol, spec->domain == AF_INET ? 4 : 6, spec->mapped, spec->transparent,
+		fdstore_endpoint(&spec->endpoint, endpoint));
 }
 
 /* Takes the socket of an earlier daemon, with all that waits in its backlog. */
-static bool take_socket(struct acceptor *acceptor)
+static bool take_socket(struct listener *listener)
 {
-	char name[HANDOVER_NAME_SIZE];
+	char name[FDSTORE_NAME_SIZE];
 	cleanup_close int fd = -1;
 
-	name_socket(&acceptor->wanted, name);
-	fd = handover_take(acceptor->set->handover, name);
-	if (fd < 0 || (acceptor->wanted.protocol == IPPROTO_TCP && !sockets_listens(fd)))
+	name_socket(&listener->spec, name);
+	fd = fdstore_take(listener->set->fdstore, name);
+	if (fd < 0 || (listener->spec.protocol == IPPROTO_TCP && !sockets_listens(fd)))
 		return false;
-	fence_recognise(acceptor->set->fence, fd);
-	acceptor->fd = take_fd(&fd);
+	confinement_check_inherited(listener->set->confinement, fd);
+	listener->fd = take_fd(&fd);
 	/* It may be; then this daemon goes on with the drain, or ends it. */
-	acceptor->deaf = !engine_steers(acceptor->set->engine);
+	listener->drops = !engine_steers(listener->set->engine);
 	return true;
 }
 
-static int make_socket(struct acceptor *acceptor, struct err *err)
+static int make_socket(struct listener *listener, struct err *err)
 {
-	const struct wanted *wanted = &acceptor->wanted;
+	const struct listen_spec *spec = &listener->spec;
 	struct sockets_request request = {
-		.service = wanted->service,
-		.protocol = wanted->protocol,
-		.domain = wanted->domain,
-		.v6only = wanted->domain == AF_INET6 && !wanted->mapped,
-		.anchored = engine_steers(acceptor->set->engine) && wanted->protocol == IPPROTO_TCP,
-		.transparent = wanted->transparent,
-		.endpoint = wanted->endpoint,
+		.service = spec->service,
+		.protocol = spec->protocol,
+		.domain = spec->domain,
+		.v6only = spec->domain == AF_INET6 && !spec->mapped,
+		.at_placeholder =
+			engine_steers(listener->set->engine) && spec->protocol == IPPROTO_TCP,
+		.transparent = spec->transparent,
+		.endpoint = spec->endpoint,
 	};
 	struct addr_endpoint bound;
-	int result = sockets_make(&request, &acceptor->fd, &bound, err);
+	int result = sockets_make(&request, &listener->fd, &bound, err);
 
-	if (result == -EADDRINUSE && handover_flush(acceptor->set->handover))
-		result = sockets_make(&request, &acceptor->fd, &bound, err);
+	if (result == -EADDRINUSE && fdstore_flush(listener->set->fdstore))
+		result = sockets_make(&request, &listener->fd, &bound, err);
 	return result;
 }
 
-static int open_socket(struct acceptor *acceptor, const struct config *config, struct err *err)
+static int open_socket(struct listener *listener, const struct config *config, struct err *err)
 {
-	struct acceptors *set = acceptor->set;
-	char name[HANDOVER_NAME_SIZE];
+	struct listeners *set = listener->set;
+	char name[FDSTORE_NAME_SIZE];
 	struct steer_key key;
 	int result = 0;
 
-	if (!take_socket(acceptor))
-		result = make_socket(acceptor, err);
-	if (!result && acceptor->wanted.protocol == IPPROTO_UDP)
-		result = acceptor_guard(acceptor, config, err);
+	if (!take_socket(listener))
+		result = make_socket(listener, err);
+	if (!result && listener->spec.protocol == IPPROTO_UDP)
+		result = listener_guard(listener, config, err);
 	if (result)
 		return result;
-	name_socket(&acceptor->wanted, name);
-	handover_keep(set->handover, acceptor->fd, name);
+	name_socket(&listener->spec, name);
+	fdstore_put(set->fdstore, listener->fd, name);
 	if (!engine_steers(set->engine))
 		return 0;
-	steer_key(acceptor, &key);
-	return engine_steer(set->engine, &key, acceptor->fd, err);
+	steer_key(listener, &key);
+	return engine_steer(set->engine, &key, listener->fd, err);
 }
 
-static int open_acceptor(struct acceptors *set, const struct config *config,
-	const struct wanted *wanted, struct err *err)
+static int open_listener(struct listeners *set, const struct config *config,
+	const struct listen_spec *spec, struct err *err)
 {
-	struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
+	struct listener *listener = calloc(1, sizeof(*listener));
 	int result;
 
-	if (!acceptor)
-		return err_errno(err, -ENOMEM, "an acceptor");
-	*acceptor = (struct acceptor){
+	if (!listener)
+		return err_errno(err, -ENOMEM, "a listener");
+	*listener = (struct listener){
 		.set = set,
-		.wanted = *wanted,
+		.spec = *spec,
 		.fd = -1,
 		.is_new = true,
 		.is_kept = true,
-		.next_service = wanted->service,
+		.next_service = spec->service,
 	};
-	result = open_socket(acceptor, config, err);
+	result = open_socket(listener, config, err);
 	if (!result) {
-		acceptor->readable = event_new(
-			set->base, acceptor->fd, EV_READ | EV_PERSIST, on_readable, acceptor);
-		if (!acceptor->readable)
-			result = err_errno(err, -ENOMEM, "an acceptor");
+		listener->readable = event_new(
+			set->base, listener->fd, EV_READ | EV_PERSIST, on_readable, listener);
+		if (!listener->readable)
+			result = err_errno(err, -ENOMEM, "a listener");
 	}
 	if (result) {
-		close_acceptor(acceptor);
+		close_listener(listener);
 		return result;
 	}
-	acceptor->next = set->first;
-	set->first = acceptor;
+	listener->next = set->first;
+	set->first = listener;
 	return 0;
 }
 
-static struct acceptor *find(const struct acceptors *set, const struct wanted *wanted)
+static struct listener *find(const struct listeners *set, const struct listen_spec *spec)
 {
-	for (struct acceptor *acceptor = set->first; acceptor; acceptor = acceptor->next) {
-		if (wanted_equal(&acceptor->wanted, wanted))
-			return acceptor;
+	for (struct listener *listener = set->first; listener; listener = listener->next) {
+		if (listen_spec_equal(&listener->spec, spec))
+			return listener;
 	}
 	return NULL;
 }
 
-static int open_all(struct acceptors *set, const struct config *config,
-	const struct wanted_list *list, struct err *err)
+static int open_all(struct listeners *set, const struct config *config,
+	const struct listen_specs *list, struct err *err)
 {
-	for (struct acceptor *acceptor = set->first; acceptor; acceptor = acceptor->next)
-		acceptor->is_kept = false;
+	for (struct listener *listener = set->first; listener; listener = listener->next)
+		listener->is_kept = false;
 	for (size_t i = 0; i < list->count; i++) {
-		struct acceptor *known = find(set, &list->list[i]);
+		struct listener *known = find(set, &list->list[i]);
 		int result = 0;
 
 		if (known) {
 			known->is_kept = true;
 			known->next_service = list->list[i].service;
 		} else {
-			result = open_acceptor(set, config, &list->list[i], err);
+			result = open_listener(set, config, &list->list[i], err);
 		}
 		if (result)
 			return result;
@@ -374,90 +376,90 @@ static int open_all(struct acceptors *set, const struct config *config,
 	return 0;
 }
 
-int acceptors_prepare(
-	struct acceptors *acceptors, const struct config *config, struct complaints *complaints)
+int listeners_prepare(
+	struct listeners *listeners, const struct config *config, struct diagnostics *diagnostics)
 {
-	struct wanted_list list;
+	struct listen_specs list;
 	struct err err = {.text = "out of memory"};
-	int result = engine_steers(acceptors->engine)
-			     ? wanted_by_services(config, &list, complaints)
-			     : wanted_by_routes(config, &list, complaints);
+	int result = engine_steers(listeners->engine)
+			     ? listen_specs_by_services(config, &list, diagnostics)
+			     : listen_specs_by_routes(config, &list, diagnostics);
 
 	if (!result) {
-		result = open_all(acceptors, config, &list, &err);
-		wanted_free(&list);
+		result = open_all(listeners, config, &list, &err);
+		listen_specs_free(&list);
 	}
 	if (result && result != -E2BIG)
-		complaints_error(complaints, NULL, 0, 0, "%s", err.text);
+		diagnostics_error(diagnostics, NULL, 0, 0, "%s", err.text);
 	if (result)
-		acceptors_abandon(acceptors);
+		listeners_abandon(listeners);
 	return result;
 }
 
 /* Programs may hold a UDP socket on, and answer what came to it, but nothing more comes. Without an
  * engine that steers, the one that has been bound last hears. */
-static void silence(struct acceptor *acceptor)
+static void silence(struct listener *listener)
 {
 	struct err err;
 
-	if (acceptor->wanted.protocol != IPPROTO_UDP)
+	if (listener->spec.protocol != IPPROTO_UDP)
 		return;
-	if (sockets_deafen(acceptor->fd, true, &err))
+	if (sockets_set_drop_filter(listener->fd, true, &err))
 		log_warning("%s", err.text);
-	engine_unguard(acceptor->set->engine, sockets_cookie(acceptor->fd));
+	engine_unguard(listener->set->engine, sockets_cookie(listener->fd));
 }
 
 /* Closes those for which `drop` is true. */
-static void sweep(struct acceptors *set, bool (*drop)(const struct acceptor *acceptor))
+static void sweep(struct listeners *set, bool (*drop)(const struct listener *listener))
 {
-	struct acceptor **link = &set->first;
+	struct listener **link = &set->first;
 
 	while (*link) {
-		struct acceptor *acceptor = *link;
+		struct listener *listener = *link;
 
-		if (!drop(acceptor)) {
-			link = &acceptor->next;
+		if (!drop(listener)) {
+			link = &listener->next;
 			continue;
 		}
-		*link = acceptor->next;
-		silence(acceptor);
-		close_acceptor(acceptor);
+		*link = listener->next;
+		silence(listener);
+		close_listener(listener);
 	}
 }
 
-static bool is_unneeded(const struct acceptor *acceptor)
+static bool is_unneeded(const struct listener *listener)
 {
-	return !acceptor->is_kept;
+	return !listener->is_kept;
 }
 
-static bool is_new(const struct acceptor *acceptor)
+static bool is_new(const struct listener *listener)
 {
-	return acceptor->is_new;
+	return listener->is_new;
 }
 
-void acceptors_commit(struct acceptors *acceptors, const struct config *config)
+void listeners_commit(struct listeners *listeners, const struct config *config)
 {
 	struct err err;
 
-	sweep(acceptors, is_unneeded);
-	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
-		acceptor->is_new = false;
-		if (acceptor->wanted.service != acceptor->next_service)
-			take_back(acceptor);
-		acceptor->wanted.service = acceptor->next_service;
-		settle(acceptor);
+	sweep(listeners, is_unneeded);
+	for (struct listener *listener = listeners->first; listener; listener = listener->next) {
+		listener->is_new = false;
+		if (listener->spec.service != listener->next_service)
+			take_back(listener);
+		listener->spec.service = listener->next_service;
+		settle(listener);
 	}
-	if (acceptors_follow(acceptors, config, &err))
+	if (listeners_follow(listeners, config, &err))
 		log_warning("%s", err.text);
 }
 
-void acceptors_abandon(struct acceptors *acceptors)
+void listeners_abandon(struct listeners *listeners)
 {
-	sweep(acceptors, is_new);
+	sweep(listeners, is_new);
 }
 
 /* TCP_INFO of a listening socket: tcpi_unacked is the length of its accept queue. */
-int acceptor_backlog(int fd)
+int listener_backlog(int fd)
 {
 	struct tcp_info info = {0};
 	socklen_t length = sizeof(info);
@@ -465,43 +467,42 @@ int acceptor_backlog(int fd)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) ? 0 : (int)info.tcpi_unacked;
 }
 
-static const char *name_of(const struct acceptor *acceptor, const struct config *config)
+static const char *name_of(const struct listener *listener, const struct config *config)
 {
-	const struct config_service *service =
-		config_service_by_id(config, acceptor->wanted.service);
+	const struct config_service *service = config_service_by_id(config, listener->spec.service);
 
 	return service ? service->name : NULL;
 }
 
-json_t *acceptors_report(const struct acceptors *acceptors, const struct config *config)
+json_t *listeners_report(const struct listeners *listeners, const struct config *config)
 {
 	json_t *list = json_array();
 
-	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
+	for (struct listener *listener = listeners->first; listener; listener = listener->next) {
 		char text[ADDR_TEXT_SIZE];
 
 		json_array_append_new(list,
 			json_pack("{s:s?, s:s, s:s, s:s, s:b, s:i}", "service",
-				name_of(acceptor, config), "protocol",
-				acceptor->wanted.protocol == IPPROTO_TCP ? "tcp" : "udp", "family",
-				acceptor->wanted.domain == AF_INET ? "ipv4" : "ipv6", "address",
-				addr_endpoint_format(&acceptor->wanted.endpoint, text), "paused",
-				!acceptor->accepting && !acceptor->served, "backlog",
-				acceptor_backlog(acceptor->fd)));
+				name_of(listener, config), "protocol",
+				listener->spec.protocol == IPPROTO_TCP ? "tcp" : "udp", "family",
+				listener->spec.domain == AF_INET ? "ipv4" : "ipv6", "address",
+				addr_endpoint_format(&listener->spec.endpoint, text), "paused",
+				!listener->accepting && !listener->served, "backlog",
+				listener_backlog(listener->fd)));
 	}
 	return list;
 }
 
-void acceptors_free(struct acceptors *acceptors)
+void listeners_free(struct listeners *listeners)
 {
-	if (!acceptors)
+	if (!listeners)
 		return;
-	while (acceptors->first) {
-		struct acceptor *acceptor = acceptors->first;
+	while (listeners->first) {
+		struct listener *listener = listeners->first;
 
-		acceptors->first = acceptor->next;
-		close_acceptor(acceptor);
+		listeners->first = listener->next;
+		close_listener(listener);
 	}
-	event_free(acceptors->wake);
-	free(acceptors);
+	event_free(listeners->wake);
+	free(listeners);
 }

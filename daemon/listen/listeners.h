@@ -15,40 +15,40 @@
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/listen/dispatcher.h"
 
-struct acceptors;
+struct listeners;
 
-/* Nothing is owned. fence and handover may be NULL; sockets that the handover has are used again,
- * and every socket is kept there. NULL without memory. */
-struct acceptors *acceptors_new(struct event_base *base, struct engine *engine, struct fence *fence,
-	struct judge *judge, struct deliveries *deliveries, const struct drains *drains,
-	struct handover *handover);
+/* Nothing is owned. confinement and fdstore may be NULL; sockets that the fdstore has are used
+ * again, and every socket is kept there. NULL out of memory. */
+struct listeners *listeners_new(struct event_base *base, struct engine *engine,
+	struct confinement *confinement, struct dispatcher *dispatcher,
+	struct deliveries *deliveries, const struct drains *drains, struct fdstore *fdstore);
 
 /* Opens what the configuration needs beside what is open. On failure, with at least one error among
- * the complaints, nothing is changed. Then one of the other two. */
-int acceptors_prepare(
-	struct acceptors *acceptors, const struct config *config, struct complaints *complaints);
+ * the diagnostics, nothing is changed. Then one of the other two. */
+int listeners_prepare(
+	struct listeners *listeners, const struct config *config, struct diagnostics *diagnostics);
 
 /* Begins to accept on the new sockets, and closes what is not needed any more. */
-void acceptors_commit(struct acceptors *acceptors, const struct config *config);
-void acceptors_abandon(struct acceptors *acceptors);
+void listeners_commit(struct listeners *listeners, const struct config *config);
+void listeners_abandon(struct listeners *listeners);
 
 /* A drain has begun or ended. What waits in the backlogs when one begins came before it. On
  * failure, some sockets of programs go on taking what is new. */
-int acceptors_follow(struct acceptors *acceptors, const struct config *config, struct err *err);
+int listeners_follow(struct listeners *listeners, const struct config *config, struct err *err);
 
 /* What waits in backlogs for a service that is being drained, or may be for it: connections that
  * came before, and UDP sockets with something unread. */
-struct acceptors_waiting {
+struct listeners_waiting {
 	unsigned connections, datagrams;
 };
-struct acceptors_waiting acceptors_waiting(const struct acceptors *acceptors, uint32_t service);
+struct listeners_waiting listeners_waiting(const struct listeners *listeners, uint32_t service);
 
 /* The service's delivery has room again. */
-void acceptors_resume(struct acceptors *acceptors, uint32_t service);
+void listeners_resume(struct listeners *listeners, uint32_t service);
 
 /* [{service, family, address, paused, backlog}] */
-json_t *acceptors_report(const struct acceptors *acceptors, const struct config *config);
+json_t *listeners_report(const struct listeners *listeners, const struct config *config);
 
-void acceptors_free(struct acceptors *acceptors); /* NULL is allowed */
+void listeners_free(struct listeners *listeners); /* NULL is allowed */
 
 #endif

@@ -1,101 +1,102 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Acceptors and drains: which connections came before one, and who refuses what comes after it.
+// Listeners and drains: which connections came before one, and who refuses what comes after it.
 #include "daemon/listen/listeners_private.h"
 #include "daemon/sockets.h"
 
 /* Where no engine refuses what is new to a service that is being drained, it has to be accepted for
  * that, as soon as what came before is out of the backlog. */
-bool acceptor_only_refuses(const struct acceptor *acceptor)
+bool listener_only_refuses(const struct listener *listener)
 {
-	return !acceptor->old && !engine_steers(acceptor->set->engine) &&
-	       drains_has(acceptor->set->drains, acceptor->wanted.service);
+	return !listener->old && !engine_steers(listener->set->engine) &&
+	       drains_has(listener->set->drains, listener->spec.service);
 }
 
 /* The accept queue is in order, and what is in it stays there, even if its client goes. */
-uint32_t acceptor_take_era(struct acceptor *acceptor)
+uint32_t listener_take_generation(struct listener *listener)
 {
-	if (!acceptor->old)
-		return acceptor->set->era;
-	acceptor->old--;
-	return acceptor->old_era;
+	if (!listener->old)
+		return listener->set->generation;
+	listener->old--;
+	return listener->old_generation;
 }
 
 /* Without an engine that refuses what is new, the socket of a program has to be made to take none.
  */
-static int set_deaf(struct acceptor *acceptor, const struct config *config, struct err *err)
+static int apply_listener_drops(
+	struct listener *listener, const struct config *config, struct err *err)
 {
-	bool tcp = acceptor->wanted.protocol == IPPROTO_TCP;
+	bool tcp = listener->spec.protocol == IPPROTO_TCP;
 
-	if (acceptor->deaf)
-		return tcp ? sockets_refuse_new(acceptor->fd, err)
-			   : sockets_deafen(acceptor->fd, true, err);
-	return tcp ? sockets_deafen(acceptor->fd, false, err)
-		   : acceptor_guard(acceptor, config, err);
+	if (listener->drops)
+		return tcp ? sockets_refuse_new(listener->fd, err)
+			   : sockets_set_drop_filter(listener->fd, true, err);
+	return tcp ? sockets_set_drop_filter(listener->fd, false, err)
+		   : listener_guard(listener, config, err);
 }
 
-static int follow_served(struct acceptor *acceptor, const struct config *config, struct err *err)
+static int follow_served(struct listener *listener, const struct config *config, struct err *err)
 {
-	bool deaf = acceptor->served && !engine_steers(acceptor->set->engine) &&
-		    drains_has(acceptor->set->drains, acceptor->wanted.service);
+	bool drops = listener->served && !engine_steers(listener->set->engine) &&
+		     drains_has(listener->set->drains, listener->spec.service);
 	char text[ADDR_TEXT_SIZE];
 
-	if (!deaf && !acceptor->deaf)
+	if (!drops && !listener->drops)
 		return 0;
-	acceptor->deaf = deaf;
-	if (!set_deaf(acceptor, config, err))
+	listener->drops = drops;
+	if (!apply_listener_drops(listener, config, err))
 		return 0;
 	return err_prefix(err, "%s would go on taking connections",
-		addr_endpoint_format(&acceptor->wanted.endpoint, text));
+		addr_endpoint_format(&listener->spec.endpoint, text));
 }
 
-/* What waits came in an era that is over. Where some is left of an earlier one, all that waits is
- * taken for as old. */
-static void end_era(struct acceptor *acceptor)
+/* What waits came in an generation that is over. Where some is left of an earlier one, all that
+ * waits is taken for as old. */
+static void end_listener_generation(struct listener *listener)
 {
-	if (!acceptor->old)
-		acceptor->old_era = acceptor->set->era;
-	acceptor->old = (unsigned)acceptor_backlog(acceptor->fd);
+	if (!listener->old)
+		listener->old_generation = listener->set->generation;
+	listener->old = (unsigned)listener_backlog(listener->fd);
 }
 
-int acceptors_follow(struct acceptors *acceptors, const struct config *config, struct err *err)
+int listeners_follow(struct listeners *listeners, const struct config *config, struct err *err)
 {
-	bool over = acceptors->era != drains_era(acceptors->drains);
+	bool over = listeners->generation != drains_generation(listeners->drains);
 	int result = 0;
 
-	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
+	for (struct listener *listener = listeners->first; listener; listener = listener->next) {
 		if (over)
-			end_era(acceptor);
+			end_listener_generation(listener);
 		if (!result)
-			result = follow_served(acceptor, config, err);
+			result = follow_served(listener, config, err);
 	}
-	acceptors->era = drains_era(acceptors->drains);
-	acceptors_wake(acceptors);
+	listeners->generation = drains_generation(listeners->drains);
+	listeners_wake(listeners);
 	return result;
 }
 
 /* Of a socket that is the service's alone, and takes nothing new, all that waits is old. */
-static unsigned old_connections(const struct acceptor *acceptor, bool own)
+static unsigned old_connections(const struct listener *listener, bool own)
 {
-	unsigned waiting = (unsigned)acceptor_backlog(acceptor->fd);
+	unsigned waiting = (unsigned)listener_backlog(listener->fd);
 
-	if (own && (acceptor->served || engine_steers(acceptor->set->engine)))
+	if (own && (listener->served || engine_steers(listener->set->engine)))
 		return waiting;
-	return waiting < acceptor->old ? waiting : acceptor->old;
+	return waiting < listener->old ? waiting : listener->old;
 }
 
-struct acceptors_waiting acceptors_waiting(const struct acceptors *acceptors, uint32_t service)
+struct listeners_waiting listeners_waiting(const struct listeners *listeners, uint32_t service)
 {
-	struct acceptors_waiting waiting = {0};
+	struct listeners_waiting waiting = {0};
 
-	for (struct acceptor *acceptor = acceptors->first; acceptor; acceptor = acceptor->next) {
-		bool own = acceptor->wanted.service == service;
+	for (struct listener *listener = listeners->first; listener; listener = listener->next) {
+		bool own = listener->spec.service == service;
 
-		if (!own && acceptor_delivery(acceptor))
+		if (!own && listener_delivery(listener))
 			continue;
-		if (acceptor->wanted.protocol == IPPROTO_TCP)
-			waiting.connections += old_connections(acceptor, own);
+		if (listener->spec.protocol == IPPROTO_TCP)
+			waiting.connections += old_connections(listener, own);
 		else if (own)
-			waiting.datagrams += sockets_has_unread(acceptor->fd);
+			waiting.datagrams += sockets_has_unread(listener->fd);
 	}
 	return waiting;
 }

@@ -1,58 +1,58 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One acceptor, shared by acceptors.c and acceptors_drain.c only. */
+/* One listener, shared by listeners.c and listeners_drain.c only. */
 #ifndef SOCKETBOX_DAEMON_LISTEN_LISTENERS_PRIVATE_H
 #define SOCKETBOX_DAEMON_LISTEN_LISTENERS_PRIVATE_H
 
 #include "daemon/listen/listen_spec.h"
 #include "daemon/listen/listeners.h"
 
-struct acceptor {
-	struct acceptors *set;
-	struct wanted wanted;
+struct listener {
+	struct listeners *set;
+	struct listen_spec spec;
 	int fd;
 	struct event *readable;
 	bool accepting; /* committed, and not paused */
 	bool served;	/* the delivery uses the socket itself */
-	bool deaf;	/* takes nothing new, see follow_served */
+	bool drops;	/* takes nothing new, see follow_served */
 	bool is_new, is_kept;
-	uint32_t next_service; /* wanted.service as of the next commit */
-	/* The next `old` connections waited in the backlog when an era ended, and came in old_era
-	 * at the latest. */
+	uint32_t next_service; /* spec.service as of the next commit */
+	/* The next `old` connections waited in the backlog when an generation ended, and came in
+	 * old_generation at the latest. */
 	unsigned old;
-	uint32_t old_era;
-	struct acceptor *next;
+	uint32_t old_generation;
+	struct listener *next;
 };
 
-struct acceptors {
+struct listeners {
 	struct event_base *base;
 	struct engine *engine;
-	struct judge *judge;
+	struct dispatcher *dispatcher;
 	struct deliveries *deliveries;
-	struct fence *fence;
+	struct confinement *confinement;
 	const struct drains *drains;
-	uint32_t era;
-	struct handover *handover;
-	struct acceptor *first;
-	struct event *wake; /* pending while accepting rests */
-	bool starving;	    /* said already */
+	uint32_t generation;
+	struct fdstore *fdstore;
+	struct listener *first;
+	struct event *wake;    /* pending while accepting rests */
+	bool out_of_resources; /* said already */
 };
 
 /* Of the one service whose connections these are; NULL: there are several. */
-struct delivery *acceptor_delivery(const struct acceptor *acceptor);
+struct delivery *listener_delivery(const struct listener *listener);
 
 /* Holds a UDP socket to what the routes give to its service. */
-int acceptor_guard(struct acceptor *acceptor, const struct config *config, struct err *err);
+int listener_guard(struct listener *listener, const struct config *config, struct err *err);
 
 /* How many connections wait to be accepted. */
-int acceptor_backlog(int fd);
+int listener_backlog(int fd);
 
 /* Accepts where there is room, unless accepting rests. */
-void acceptors_wake(struct acceptors *acceptors);
+void listeners_wake(struct listeners *listeners);
 
-/* In which era the next connection of the backlog came; to be called once for each. */
-uint32_t acceptor_take_era(struct acceptor *acceptor);
+/* In which generation the next connection of the backlog came; to be called once for each. */
+uint32_t listener_take_generation(struct listener *listener);
 
 /* True where all that is accepted will be refused, which takes no room. */
-bool acceptor_only_refuses(const struct acceptor *acceptor);
+bool listener_only_refuses(const struct listener *listener);
 
 #endif

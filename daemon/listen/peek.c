@@ -11,7 +11,7 @@
 
 struct peek {
 	struct peeks *peeks;
-	struct arrival arrival;
+	struct accepted accepted;
 	struct event *readable, *deadline;
 	ssize_t seen;
 	struct peek *next, **link;
@@ -25,9 +25,9 @@ struct peeks {
 	size_t count;
 };
 
-static void set_low_water(int fd, int octets)
+static void set_low_water(int fd, int bytes)
 {
-	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &octets, sizeof(octets));
+	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
 }
 
 static void release(struct peek *peek)
@@ -45,12 +45,12 @@ static void release(struct peek *peek)
 
 static void finish(struct peek *peek, const char *name)
 {
-	struct arrival arrival = peek->arrival;
+	struct accepted accepted = peek->accepted;
 	struct peeks *peeks = peek->peeks;
 
 	release(peek);
-	set_low_water(arrival.fd, 1);
-	peeks->done(peeks->context, &arrival, name);
+	set_low_water(accepted.fd, 1);
+	peeks->done(peeks->context, &accepted, name);
 }
 
 /* Looks at what is there, which may be enough. */
@@ -58,7 +58,7 @@ static void look(struct peek *peek)
 {
 	static uint8_t data[CLIENT_HELLO_BUFFER];
 	char name[NAMES_MAX_LENGTH + 1];
-	ssize_t length = recv(peek->arrival.fd, data, sizeof(data), MSG_PEEK | MSG_DONTWAIT);
+	ssize_t length = recv(peek->accepted.fd, data, sizeof(data), MSG_PEEK | MSG_DONTWAIT);
 	enum client_hello found;
 
 	if (length < 0) {
@@ -74,7 +74,7 @@ static void look(struct peek *peek)
 		return;
 	}
 	peek->seen = length;
-	set_low_water(peek->arrival.fd, (int)length + 1);
+	set_low_water(peek->accepted.fd, (int)length + 1);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *context)
@@ -100,7 +100,7 @@ struct peeks *peeks_new(struct event_base *base, peek_done *done, void *context)
 	return peeks;
 }
 
-static struct peek *new_peek(struct peeks *peeks, const struct arrival *arrival)
+static struct peek *new_peek(struct peeks *peeks, const struct accepted *accepted)
 {
 	static const struct timeval most = {.tv_sec = PEEK_TIMEOUT_MS / 1000};
 	struct peek *peek = calloc(1, sizeof(*peek));
@@ -108,7 +108,7 @@ static struct peek *new_peek(struct peeks *peeks, const struct arrival *arrival)
 	if (!peek)
 		return NULL;
 	peek->peeks = peeks;
-	peek->arrival = *arrival;
+	peek->accepted = *accepted;
 	peek->next = peeks->first;
 	peek->link = &peeks->first;
 	if (peek->next)
@@ -116,7 +116,7 @@ static struct peek *new_peek(struct peeks *peeks, const struct arrival *arrival)
 	peeks->first = peek;
 	peeks->count++;
 	peek->readable =
-		event_new(peeks->base, arrival->fd, EV_READ | EV_PERSIST, on_readable, peek);
+		event_new(peeks->base, accepted->fd, EV_READ | EV_PERSIST, on_readable, peek);
 	peek->deadline = evtimer_new(peeks->base, on_deadline, peek);
 	if (peek->readable && peek->deadline && !event_add(peek->readable, NULL) &&
 		!evtimer_add(peek->deadline, &most))
@@ -125,15 +125,15 @@ static struct peek *new_peek(struct peeks *peeks, const struct arrival *arrival)
 	return NULL;
 }
 
-void peeks_add(struct peeks *peeks, struct arrival *arrival)
+void peeks_add(struct peeks *peeks, struct accepted *accepted)
 {
-	struct peek *peek = new_peek(peeks, arrival);
+	struct peek *peek = new_peek(peeks, accepted);
 
 	if (!peek) {
-		peeks->done(peeks->context, arrival, NULL);
+		peeks->done(peeks->context, accepted, NULL);
 		return;
 	}
-	arrival->fd = -1;
+	accepted->fd = -1;
 	/* A quick client may have brought it already. */
 	look(peek);
 }
@@ -143,23 +143,23 @@ size_t peeks_count(const struct peeks *peeks)
 	return peeks->count;
 }
 
-size_t peeks_count_before(const struct peeks *peeks, uint32_t era)
+size_t peeks_count_before(const struct peeks *peeks, uint32_t generation)
 {
 	size_t count = 0;
 
 	for (const struct peek *peek = peeks->first; peek; peek = peek->next)
-		count += peek->arrival.era < era;
+		count += peek->accepted.generation < generation;
 	return count;
 }
 
-void peeks_keep(struct peeks *peeks, struct handover *handover)
+void peeks_save_in_flight(struct peeks *peeks, struct fdstore *fdstore)
 {
 	while (peeks->first) {
-		struct handover_connection connection = {.arrival = peeks->first->arrival};
+		struct fdstore_connection connection = {.accepted = peeks->first->accepted};
 
 		release(peeks->first);
-		set_low_water(connection.arrival.fd, 1);
-		handover_give(handover, &connection);
+		set_low_water(connection.accepted.fd, 1);
+		fdstore_put_connection(fdstore, &connection);
 	}
 }
 
@@ -168,10 +168,10 @@ void peeks_free(struct peeks *peeks)
 	if (!peeks)
 		return;
 	while (peeks->first) {
-		struct arrival arrival = peeks->first->arrival;
+		struct accepted accepted = peeks->first->accepted;
 
 		release(peeks->first);
-		arrival_refuse(&arrival);
+		accepted_refuse(&accepted);
 	}
 	free(peeks);
 }

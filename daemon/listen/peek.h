@@ -20,20 +20,20 @@ struct peeks;
 
 /* The end of a wait: the connection, which is the callee's now, and the name that it asked for,
  * NULL if it sent none, or no TLS, or not in time. */
-typedef void peek_done(void *context, struct arrival *arrival, const char *name);
+typedef void peek_done(void *context, struct accepted *accepted, const char *name);
 
-/* All waits of the daemon. NULL without memory. */
+/* All waits of the daemon. NULL out of memory. */
 struct peeks *peeks_new(struct event_base *base, peek_done *done, void *context);
 
-/* Takes the connection. done may be called before this returns. Without memory, it is called at
+/* Takes the connection. done may be called before this returns. Out of memory, it is called at
  * once. */
-void peeks_add(struct peeks *peeks, struct arrival *arrival);
+void peeks_add(struct peeks *peeks, struct accepted *accepted);
 
 size_t peeks_count(const struct peeks *peeks);
-size_t peeks_count_before(const struct peeks *peeks, uint32_t era);
+size_t peeks_count_before(const struct peeks *peeks, uint32_t generation);
 
-/* Gives all to the handover, to be judged anew. */
-void peeks_keep(struct peeks *peeks, struct handover *handover);
+/* Gives all to the fdstore, to be dispatched anew. */
+void peeks_save_in_flight(struct peeks *peeks, struct fdstore *fdstore);
 
 /* Refuses those that wait; done is not called. NULL is allowed. */
 void peeks_free(struct peeks *peeks);

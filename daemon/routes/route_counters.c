@@ -7,47 +7,47 @@
 
 static int compare(const void *a, const void *b)
 {
-	uint64_t left = ((const struct tally_count *)a)->identity;
-	uint64_t right = ((const struct tally_count *)b)->identity;
+	uint64_t left = ((const struct route_count *)a)->identity;
+	uint64_t right = ((const struct route_count *)b)->identity;
 
 	return left < right ? -1 : left > right;
 }
 
-int tally_configure(struct tally *tally, const struct table *table)
+int route_counters_configure(struct route_counters *counters, const struct table *table)
 {
 	const struct match_header *header = &table->cells->header;
-	struct tally_count *counts = calloc(header->route_count + 1, sizeof(*counts));
+	struct route_count *counts = calloc(header->route_count + 1, sizeof(*counts));
 
 	if (!counts)
 		return -ENOMEM;
 	/* The old ones are not needed by number any more. */
-	if (tally->count)
-		qsort(tally->counts, tally->count, sizeof(*counts), compare);
+	if (counters->count)
+		qsort(counters->counts, counters->count, sizeof(*counts), compare);
 	for (uint32_t r = 0; r < header->route_count; r++) {
-		struct tally_count *old;
+		struct route_count *old;
 
 		counts[r].identity = table->cells[header->route_base + r].route.identity;
-		old = tally->count ? bsearch(&counts[r], tally->counts, tally->count,
-					     sizeof(*counts), compare)
-				   : NULL;
+		old = counters->count ? bsearch(&counts[r], counters->counts, counters->count,
+						sizeof(*counts), compare)
+				      : NULL;
 		if (old)
 			counts[r] = *old;
 	}
-	free(tally->counts);
-	*tally = (struct tally){counts, header->route_count};
+	free(counters->counts);
+	*counters = (struct route_counters){counts, header->route_count};
 	return 0;
 }
 
-void tally_note(struct tally *tally, uint32_t route, bool unserved)
+void route_counters_add(struct route_counters *counters, uint32_t route, bool no_socket)
 {
-	if (route >= tally->count)
+	if (route >= counters->count)
 		return;
-	tally->counts[route].lookups++;
-	tally->counts[route].unserved += unserved;
+	counters->counts[route].lookups++;
+	counters->counts[route].no_socket += no_socket;
 }
 
-void tally_fini(struct tally *tally)
+void route_counters_fini(struct route_counters *counters)
 {
-	free(tally->counts);
-	*tally = (struct tally){0};
+	free(counters->counts);
+	*counters = (struct route_counters){0};
 }

@@ -10,20 +10,20 @@
 
 #include "daemon/routes/route_table.h"
 
-struct tally_count {
-	uint64_t identity, lookups, unserved;
+struct route_count {
+	uint64_t identity, lookups, no_socket;
 };
 
 /* Zero-initialise. */
-struct tally {
-	struct tally_count *counts; /* by route number */
+struct route_counters {
+	struct route_count *counts; /* by route number */
 	size_t count;
 };
 
 /* Takes on the routes of the table. -ENOMEM: nothing is changed. */
-int tally_configure(struct tally *tally, const struct table *table);
+int route_counters_configure(struct route_counters *counters, const struct table *table);
 
-void tally_note(struct tally *tally, uint32_t route, bool unserved);
-void tally_fini(struct tally *tally);
+void route_counters_add(struct route_counters *counters, uint32_t route, bool no_socket);
+void route_counters_fini(struct route_counters *counters);
 
 #endif

@@ -26,7 +26,7 @@ struct table_packet {
 };
 
 /* Routes with TLS names: the table of an engine, which sees only packets, has MATCH_NAMED for them;
- * that of the acceptors, who know the name, tests it too. */
+ * that of the listeners, who know the name, tests it too. */
 enum table_kind { TABLE_OF_PACKETS, TABLE_OF_NAMES };
 
 /*

@@ -27,9 +27,9 @@ static void close_engine(struct engine *engine)
 	free(engine);
 }
 
-static void facts(const struct engine *engine, struct engine_facts *out)
+static void info(const struct engine *engine, struct engine_info *out)
 {
-	*out = (struct engine_facts){.name = "user", .why = ((const struct user *)engine)->why};
+	*out = (struct engine_info){.name = "user", .why = ((const struct user *)engine)->why};
 }
 
 static int install(struct engine *engine, struct table *table, struct err *err)
@@ -72,7 +72,7 @@ static int explain(struct engine *engine, const struct table_packet *packet,
 
 static const struct engine_ops ops = {
 	.close = close_engine,
-	.facts = facts,
+	.info = info,
 	.install = install,
 	.explain = explain,
 };

@@ -42,10 +42,10 @@ def row(request):
 
 @pytest.fixture
 def open_path():
-    """A folder that a server's own user can reach. tmp_path is none: each session of pytest closes its parent to others."""
-    with tempfile.TemporaryDirectory(prefix="socketbox-test-") as folder:
-        os.chmod(folder, 0o755)
-        yield pathlib.Path(folder)
+    """A directory that a server's own user can reach. tmp_path is none: each session of pytest closes its parent to others."""
+    with tempfile.TemporaryDirectory(prefix="socketbox-test-") as directory:
+        os.chmod(directory, 0o755)
+        yield pathlib.Path(directory)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def machine(world):
     made = []
 
     def make(**options):
-        made.append(Machine(world.folder / f"machine{len(made)}", **options))
+        made.append(Machine(world.directory / f"machine{len(made)}", **options))
         return made[-1]
 
     yield make
@@ -79,8 +79,8 @@ class Rows:
             self.rows.update(tuple(value) for key, value in report.user_properties if key == "row")
 
     def pytest_sessionfinish(self, session):
-        folder = pathlib.Path(__file__).parent
-        complete = len(self.files) == len(list(folder.glob("test_*.py")))
+        directory = pathlib.Path(__file__).parent
+        complete = len(self.files) == len(list(directory.glob("test_*.py")))
         if self.rows and complete and not self.spoiled and not session.config.option.keyword:
             lines = ["| " + " | ".join(row) + " |\n" for row in sorted(self.rows, key=lambda row: [cell.lower() for cell in row])]
             PAGE.write_text(HEAD + "".join(lines))

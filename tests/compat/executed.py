@@ -68,7 +68,7 @@ class Inetd:
 
     def __init__(self, world, daemon, port, command):
         self.world = world
-        path = world.folder / "inetd.sock"
+        path = world.directory / "inetd.sock"
         self.process = world.start(["unshare", "--net", paths.CLI, "inetd", path, *command], "inetd")
         until(path.exists, what="socketbox inetd listens")
         self.config = {"services": {"program": {"handoff": {"path": str(path)}}},

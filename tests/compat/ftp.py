@@ -38,7 +38,7 @@ def config(passive):
 
 
 class Site:
-    """Files that a server serves: file, many small ones in the folder tree, and a folder uploads that WRITER may
+    """Files that a server serves: file, many small ones in the directory tree, and a directory uploads that WRITER may
     write to. It is where any user can reach it."""
 
     def __init__(self, user, password):
@@ -109,7 +109,7 @@ def check_curl(world, files, tmp_path):
 
 
 def check_lftp(world, files, tmp_path):
-    """Whole folders, several connections at once."""
+    """Whole directories, several connections at once."""
     for number, (address, passive) in enumerate([(V4, "on"), (V4, "off"), (V6, "on"), (V6, "off")]):
         host = f"[{address}]" if ":" in address else address
         target = tmp_path / f"mirror-{number}"
@@ -117,11 +117,11 @@ def check_lftp(world, files, tmp_path):
                    f"mirror --parallel=4 tree {target}; mirror -R --parallel=4 {target} uploads/mirror-{number}; bye",
                    "-u", f"{files.user},{files.password}", f"ftp://{host}"], timeout=60,
                   env=dict(os.environ, HOME=str(tmp_path)))
-        for folder in (target, files.root / "uploads" / f"mirror-{number}"):
-            names = {path.name for path in folder.iterdir()}
+        for directory in (target, files.root / "uploads" / f"mirror-{number}"):
+            names = {path.name for path in directory.iterdir()}
             assert names == {path.name for path in (files.root / "tree").iterdir()}
             for name in names:
-                assert (folder / name).read_bytes() == (files.root / "tree" / name).read_bytes()
+                assert (directory / name).read_bytes() == (files.root / "tree" / name).read_bytes()
 
 
 def listeners(world, namespace):

@@ -17,7 +17,7 @@ EMPTY = ("unshare", "--net")
 def started(world, words, command, name="server", prefix=EMPTY, env=None):
     """A server under `socketbox open WORDS`, or `ctrtool ns_open_file WORDS`, by what the first word is."""
     if words[0] == "ctrtool":
-        link = world.folder / "ctrtool"
+        link = world.directory / "ctrtool"
         if not link.exists():
             link.symlink_to(paths.CLI)
         words = [link, *words[1:]]

@@ -10,7 +10,7 @@ import pytest
 from compat.server import CONCURRENCY, check_page, check_parallel
 from support import paths
 from support.load import Load, lost
-from support.preload import Folder
+from support.preload import Directory
 from support.process import until
 from support.world import V4, V6
 
@@ -18,9 +18,9 @@ from support.world import V4, V6
 class Preloaded:
     """A server that is started with LD_PRELOAD by hand. Ports are those that it binds on wildcards."""
 
-    def __init__(self, world, folder, ports=(80,), env=None, mapped=False):
-        self.world, self.folder, self.ports = world, folder, ports
-        self.socket = f"{folder}/_@SB_.sock"
+    def __init__(self, world, directory, ports=(80,), env=None, mapped=False):
+        self.world, self.directory, self.ports = world, directory, ports
+        self.socket = f"{directory}/_@SB_.sock"
         self.variables = {
             "LD_PRELOAD": str(paths.PRELOAD), "SOCKETBOX_PRELOAD_SOCKET": self.socket,
             "SOCKETBOX_PRELOAD_PORTS": ",".join(map(str, ports)),
@@ -30,7 +30,7 @@ class Preloaded:
 
     def path(self, port):
         """Where the listener of a port receives."""
-        return self.folder / f"{port:05}.sock"
+        return self.directory / f"{port:05}.sock"
 
     def feed(self, ports=None, paths_of=None):
         """Starts the feeder for both families of the ports; paths_of names other receivers than the service's."""
@@ -78,10 +78,10 @@ def preloaded(world):
     made = []
 
     def make(**options):
-        made.append(Preloaded(world, folder, **options))
+        made.append(Preloaded(world, directory, **options))
         return made[-1]
 
-    with Folder() as folder:
+    with Directory() as directory:
         yield make
         for server in made:
             server.stop()

@@ -12,17 +12,17 @@ GREETING = Exchange(22, "SSH-2.0-load\r\nnopacket", "SSH-2.0-dropbear")  # ends 
 FEW = 2  # it takes 5 clients of one address that have not logged in
 
 
-def make_home(folder):
+def make_home(directory):
     """A home for the user root, and the environment that makes it so: Dropbear looks for keys nowhere else."""
-    keys = folder / "home" / ".ssh"
+    keys = directory / "home" / ".ssh"
     keys.mkdir(parents=True, mode=0o700)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "user"], check=True)
-    (keys / "authorized_keys").write_text((folder / "user.pub").read_text())
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / "user"], check=True)
+    (keys / "authorized_keys").write_text((directory / "user.pub").read_text())
     (keys / "authorized_keys").chmod(0o600)
-    (folder / "passwd").write_text(f"root:x:0:0::{folder}/home:/bin/sh\n")
-    (folder / "group").write_text("root:x:0:\n")
-    return ["env", "LD_PRELOAD=libnss_wrapper.so", f"NSS_WRAPPER_PASSWD={folder}/passwd",
-            f"NSS_WRAPPER_GROUP={folder}/group"]
+    (directory / "passwd").write_text(f"root:x:0:0::{directory}/home:/bin/sh\n")
+    (directory / "group").write_text("root:x:0:\n")
+    return ["env", "LD_PRELOAD=libnss_wrapper.so", f"NSS_WRAPPER_PASSWD={directory}/passwd",
+            f"NSS_WRAPPER_GROUP={directory}/group"]
 
 
 def test_dropbear(world, daemon, service, row, tmp_path):

@@ -45,9 +45,9 @@ def exim_machine(machine):
     files.certificate("/etc/exim4/exim.crt", "/etc/exim4/exim.key")
     os.chown(files.path("/etc/exim4/exim.key"), 0, EXIM_USER)
     files.path("/etc/exim4/exim.key").chmod(0o640)
-    for folder in ("/var/spool/exim4", "/var/log/exim4"):
-        files.path(folder).mkdir()
-        os.chown(files.path(folder), EXIM_USER, EXIM_USER)
+    for directory in ("/var/spool/exim4", "/var/log/exim4"):
+        files.path(directory).mkdir()
+        os.chown(files.path(directory), EXIM_USER, EXIM_USER)
     files.prepare("update-exim4.conf", "-o", "/etc/exim4/exim4.conf")
     return files
 

@@ -9,11 +9,11 @@ from compat.server import check_all, version
 from support import paths, require
 
 
-def build(source, folder):
+def build(source, directory):
     """The static program."""
-    environment = dict(os.environ, CGO_ENABLED="0", HOME=str(folder), GOCACHE="/var/tmp/socketbox-go-cache",
+    environment = dict(os.environ, CGO_ENABLED="0", HOME=str(directory), GOCACHE="/var/tmp/socketbox-go-cache",
                        GO111MODULE="off", GOFLAGS="", GOPATH="/usr/share/gocode")
-    program = folder / source.stem
+    program = directory / source.stem
     subprocess.run([require.command("go"), "build", "-o", program, source], check=True, env=environment)
     assert b"not a dynamic executable" in subprocess.run(
         ["ldd", program], capture_output=True, check=False).stderr

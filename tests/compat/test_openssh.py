@@ -11,29 +11,29 @@ from support.world import CLIENT_V4, CLIENT_V6, V4, V6
 
 GREETING = Exchange(22, "no SSH\r\n", "SSH-2.0-OpenSSH")  # ends with "Invalid SSH identification string."
 CONFIG = """
-HostKey {folder}/host
-AuthorizedKeysFile {folder}/authorized_keys
-PidFile {folder}/sshd.pid
+HostKey {directory}/host
+AuthorizedKeysFile {directory}/authorized_keys
+PidFile {directory}/sshd.pid
 StrictModes no
 UsePAM yes
 MaxStartups 100
 """
 
 
-def configure(folder):
+def configure(directory):
     """Makes the server's and the user's keys, and the server's configuration; returns the command that starts it."""
     for name in "host", "user":
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    (folder / "authorized_keys").write_text((folder / "user.pub").read_text())
-    (folder / "sshd_config").write_text(CONFIG.format(folder=folder))
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / name], check=True)
+    (directory / "authorized_keys").write_text((directory / "user.pub").read_text())
+    (directory / "sshd_config").write_text(CONFIG.format(directory=directory))
     os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # as its unit has it
-    return [require.command("sshd"), "-D", "-e", "-f", folder / "sshd_config"]
+    return [require.command("sshd"), "-D", "-e", "-f", directory / "sshd_config"]
 
 
-def connection_seen(world, folder, address):
+def connection_seen(world, directory, address):
     """Logs in as root; returns the addresses and ports that the session has of the connection."""
-    return world.run(["ssh", "-F", "none", "-i", folder / "user", "-o", "BatchMode=yes",
-                      "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={folder}/known",
+    return world.run(["ssh", "-F", "none", "-i", directory / "user", "-o", "BatchMode=yes",
+                      "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={directory}/known",
                       f"root@{address}", "echo $SSH_CONNECTION"]).stdout.split()
 
 

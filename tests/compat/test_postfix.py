@@ -45,11 +45,11 @@ def check_delivery(world, machine, port, *options):
 def check_chroot(service):
     """All smtpd are where master.cf's "chroot: y" says."""
     queue = pathlib.Path(f"/proc/{service.program}/root/var/spool/postfix").stat().st_ino
-    until(lambda: smtpd_roots(service) == {queue}, what="smtpd in the queue's folder as its root")
+    until(lambda: smtpd_roots(service) == {queue}, what="smtpd in the queue's directory as its root")
 
 
 def smtpd_roots(service):
-    """The root folders of all smtpd."""
+    """The root directories of all smtpd."""
     roots = set()
     for pid in descendants(service.program):
         try:

@@ -33,14 +33,14 @@ def programs():
 def cluster():
     """A data directory of the user postgres, who cannot reach pytest's."""
     owner = pwd.getpwnam("postgres")
-    folder = tempfile.mkdtemp(prefix="socketbox-test-", dir="/var/tmp")
-    shutil.chown(folder, owner.pw_uid, owner.pw_gid)
-    subprocess.run([f"{programs()}/initdb", "-D", folder, "-A", "trust", "-U", "tester", "--no-sync", "--locale=C"],
+    directory = tempfile.mkdtemp(prefix="socketbox-test-", dir="/var/tmp")
+    shutil.chown(directory, owner.pw_uid, owner.pw_gid)
+    subprocess.run([f"{programs()}/initdb", "-D", directory, "-A", "trust", "-U", "tester", "--no-sync", "--locale=C"],
                    check=True, capture_output=True, user="postgres", group="postgres", extra_groups=[], cwd="/")
-    with open(f"{folder}/pg_hba.conf", "a", encoding="ascii") as rules:
+    with open(f"{directory}/pg_hba.conf", "a", encoding="ascii") as rules:
         rules.write("host all all 0.0.0.0/0 trust\nhost all all ::/0 trust\n")
-    yield folder
-    shutil.rmtree(folder)
+    yield directory
+    shutil.rmtree(directory)
 
 
 def test_postgresql(world, daemon, service, row, cluster):

@@ -14,7 +14,7 @@ from support import require
 def test_apache(world, preloaded, row, tmp_path, mpm):  # noqa: F811
     apache = require.command("apache2")
     server = preloaded(mapped=True)
-    page = server.folder / "page"
+    page = server.directory / "page"
     page.mkdir()
     (page / "index.shtml").write_text(
         'client=<!--#echo var="REMOTE_ADDR" --> server=<!--#echo var="SERVER_ADDR" -->\n')

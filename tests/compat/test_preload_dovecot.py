@@ -13,19 +13,19 @@ CONFIGURATION = """
 import_environment = $import_environment {variables}
 protocols = imap pop3
 listen = *, ::
-base_dir = {folder}/run
-state_dir = {folder}/state
+base_dir = {directory}/run
+state_dir = {directory}/state
 log_path = /dev/stderr
 ssl = no
 disable_plaintext_auth = no
-mail_location = maildir:{folder}/mail/%u
+mail_location = maildir:{directory}/mail/%u
 passdb {{
   driver = static
   args = password=secret
 }}
 userdb {{
   driver = static
-  args = uid=nobody gid=nogroup home={folder}/mail/%u
+  args = uid=nobody gid=nogroup home={directory}/mail/%u
 }}
 first_valid_uid = 1
 """
@@ -34,10 +34,10 @@ first_valid_uid = 1
 def test_dovecot(world, preloaded, row):  # noqa: F811
     dovecot = require.command("dovecot")
     server = preloaded(ports=(143, 110))
-    (server.folder / "mail").mkdir()
-    (server.folder / "mail").chmod(0o777)
-    configuration = server.folder / "dovecot.conf"
-    configuration.write_text(CONFIGURATION.format(folder=server.folder, variables=environment_list(server)))
+    (server.directory / "mail").mkdir()
+    (server.directory / "mail").chmod(0o777)
+    configuration = server.directory / "dovecot.conf"
+    configuration.write_text(CONFIGURATION.format(directory=server.directory, variables=environment_list(server)))
     server.feed()
     server.start([dovecot, "-F", "-c", configuration])
     for port, greeting in ((143, "* OK"), (110, "+OK")):

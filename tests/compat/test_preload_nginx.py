@@ -6,12 +6,12 @@ import signal
 from compat.preload import check_all, preloaded  # noqa: F401
 from compat.server import check_page, check_parallel, check_reload, check_restart, version
 from support import paths, require
-from support.preload import Folder
+from support.preload import Directory
 from support.process import until
 from support.world import V4, V6
 
 CONFIGURATION = """
-pid {folder}/nginx.pid; error_log stderr; worker_processes 2;
+pid {directory}/nginx.pid; error_log stderr; worker_processes 2;
 events {{ worker_connections 1024; }}
 http {{ access_log off; server {{
   listen 80 default_server{options}; listen [::]:80 default_server;
@@ -22,9 +22,9 @@ http {{ access_log off; server {{
 def test_nginx_handed_over_by_the_daemon(world, daemon, service, row, tmp_path):
     """`socketbox run --preload`, and socketboxd in the place of the feeder: senders find the listener of either family."""
     nginx = require.command("nginx")
-    (tmp_path / "nginx.conf").write_text(CONFIGURATION.format(folder=tmp_path, options=""))
-    with Folder() as folder:
-        config = {"engine": "user", "services": {"web": {"handoff": {"path": f"{folder}/web.sock", "hold": "30s"}}},
+    (tmp_path / "nginx.conf").write_text(CONFIGURATION.format(directory=tmp_path, options=""))
+    with Directory() as directory:
+        config = {"engine": "user", "services": {"web": {"handoff": {"path": f"{directory}/web.sock", "hold": "30s"}}},
                   "routes": [{"to": [V4, V6], "port": 80, "service": "web"}]}
         started = service(daemon(config), "web", [nginx, "-c", tmp_path / "nginx.conf", "-g", "daemon off;"], "--preload",
                           env={"SOCKETBOX_PRELOAD_LIBRARY": str(paths.PRELOAD)})
@@ -40,7 +40,7 @@ def test_nginx_handed_over_by_the_daemon(world, daemon, service, row, tmp_path):
 def test_nginx(world, preloaded, row, tmp_path):  # noqa: F811
     nginx = require.command("nginx")
     (tmp_path / "nginx.conf").write_text(CONFIGURATION.format(
-        folder=tmp_path, options=" deferred so_keepalive=30s:5s:3 fastopen=5"))
+        directory=tmp_path, options=" deferred so_keepalive=30s:5s:3 fastopen=5"))
     server = preloaded()
     check_all(world, server, [nginx, "-c", tmp_path / "nginx.conf", "-g", "daemon off;"], restart=signal.SIGQUIT)
     until((tmp_path / "nginx.pid").read_text)

@@ -18,22 +18,22 @@ PORTS = (25, 587)
 
 
 def configure(server, postconf):
-    """The package's main.cf and master.cf with submission, in folders of the test's."""
-    configuration, queue = server.folder / "etc", server.folder / "queue"
-    for folder in (configuration, queue, server.folder / "data"):
-        folder.mkdir()
-    shutil.chown(server.folder / "data", "postfix", "postfix")
-    (server.folder / "mail").mkdir()
-    (server.folder / "mail").chmod(0o1777)
+    """The package's main.cf and master.cf with submission, in directories of the test's."""
+    configuration, queue = server.directory / "etc", server.directory / "queue"
+    for directory in (configuration, queue, server.directory / "data"):
+        directory.mkdir()
+    shutil.chown(server.directory / "data", "postfix", "postfix")
+    (server.directory / "mail").mkdir()
+    (server.directory / "mail").chmod(0o1777)
     shutil.copy("/usr/share/postfix/main.cf.debian", configuration / "main.cf")
     master = pathlib.Path("/usr/share/postfix/master.cf.dist").read_text()
     (configuration / "master.cf").write_text(re.sub(r"^#(submission inet )", r"\1", master, flags=re.MULTILINE))
     usual = subprocess.run([postconf, "-d", "-h", "import_environment"], capture_output=True, text=True, check=True).stdout
     subprocess.run([postconf, "-c", configuration, "-e",
-                    f"queue_directory={queue}", f"data_directory={server.folder}/data", "maillog_file=/dev/stdout",
+                    f"queue_directory={queue}", f"data_directory={server.directory}/data", "maillog_file=/dev/stdout",
                     "myhostname=mail.example.org", "mydestination=example.org", "inet_interfaces=all",
                     "alias_maps=", "alias_database=", "smtpd_tls_security_level=none", "compatibility_level=3.6",
-                    f"mail_spool_directory={server.folder}/mail/",
+                    f"mail_spool_directory={server.directory}/mail/",
                     f"import_environment={usual.strip()} {environment_list(server)}"], check=True)
     return configuration
 
@@ -41,7 +41,7 @@ def configure(server, postconf):
 def delivered(server, subject):
     """The text of the message with that subject, once it is there."""
     def find():
-        for path in (server.folder / "mail").glob("*/new/*"):
+        for path in (server.directory / "mail").glob("*/new/*"):
             if f"Subject: {subject}" in path.read_text():
                 return path.read_text()
         return None
@@ -67,7 +67,7 @@ def test_postfix(world, preloaded, row):  # noqa: F811
             assert found.group(1) == client
     children = subprocess.run(["pgrep", "smtpd"], capture_output=True, text=True, check=True).stdout.split()
     roots = {os.path.realpath(f"/proc/{pid}/root") for pid in children}
-    assert str(server.folder / "queue") in roots
+    assert str(server.directory / "queue") in roots
     check_parallel(world, 25, "QUIT\r\n", "221 ")
     check_restart(world, server, 25, "220 ", "QUIT\r\n", "221 ")
     row("Postfix", version(postconf, "-h", "mail_version"), "25 and 587, smtpd in a chroot, mail delivered and `Received:` "

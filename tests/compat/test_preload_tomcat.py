@@ -24,8 +24,8 @@ def check_page(world, _server):
 def test_tomcat(world, preloaded, row, tmp_path):  # noqa: F811
     require.command("java")
     base = tmp_path / "base"
-    for folder in ("logs", "temp", "work", "webapps/ROOT"):
-        (base / folder).mkdir(parents=True)
+    for directory in ("logs", "temp", "work", "webapps/ROOT"):
+        (base / directory).mkdir(parents=True)
     shutil.copytree("/etc/tomcat10", base / "conf", ignore=shutil.ignore_patterns("Catalina"))
     (base / "webapps" / "ROOT" / "index.jsp").write_text(PAGE)
     server: Preloaded = preloaded(ports=(8080,), env={

@@ -38,8 +38,8 @@ Web().setServiceParent(application)
 def test_twisted(world, preloaded, row, tmp_path):  # noqa: F811
     (tmp_path / "server.tac").write_text(SERVER)
     server = preloaded()
-    server.variables.update({"SKBOX_STEALTH_MODE": "1", "SKBOX_DIRECTORY_ROOT2": str(server.folder)})
-    (server.folder / "00000").mkdir()
+    server.variables.update({"SKBOX_STEALTH_MODE": "1", "SKBOX_DIRECTORY_ROOT2": str(server.directory)})
+    (server.directory / "00000").mkdir()
     check_all(world, server,
               ["/usr/bin/twistd3", "--nodaemon", "--pidfile", tmp_path / "twistd.pid", "--logfile", tmp_path / "twistd.log",
                "--python", tmp_path / "server.tac"])
@@ -58,7 +58,7 @@ def test_twisted(world, preloaded, row, tmp_path):  # noqa: F811
 
 def connect_unix(server):
     """A client of the Unix stream listener that fe8f::3:0:1, port 81, is."""
-    path = server.folder / "00000" / "00001_00081"
+    path = server.directory / "00000" / "00001_00081"
     until(path.exists)
     client = socket.socket(socket.AF_UNIX)
     client.connect(str(path))

@@ -21,8 +21,8 @@ defaults
 
 
 def start_haproxy(world, text):
-    (world.folder / "haproxy.cfg").write_text(DEFAULTS + text)
-    return world.start([require.command("haproxy"), "-db", "-f", world.folder / "haproxy.cfg"], "haproxy",
+    (world.directory / "haproxy.cfg").write_text(DEFAULTS + text)
+    return world.start([require.command("haproxy"), "-db", "-f", world.directory / "haproxy.cfg"], "haproxy",
                        netns=world.host)
 
 

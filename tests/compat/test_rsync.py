@@ -11,8 +11,8 @@ LIST = Exchange(873, "@RSYNCD: 31.0\n#list\n", "@RSYNCD: EXIT")
 
 def test_rsync(world, daemon, service, row, tmp_path):
     rsync = require.command("rsync")
-    for folder in "files", "sent":
-        (tmp_path / folder).mkdir()
+    for directory in "files", "sent":
+        (tmp_path / directory).mkdir()
     content = bytes(range(256)) * 4096
     (tmp_path / "files" / "data").write_bytes(content)
     (tmp_path / "rsyncd.conf").write_text(f"""

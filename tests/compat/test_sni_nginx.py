@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Packages: nginx-light openssl
-"""Two unmodified nginx behind one address and port, told apart by the TLS server name. A handshake of which an octet
+"""Two unmodified nginx behind one address and port, told apart by the TLS server name. A handshake of which a byte
 were lost or changed on the way would fail: its Finished messages cover all of it (RFC 8446, 4.4)."""
 import re
 import time
@@ -9,14 +9,14 @@ import pytest
 
 from compat.server import CLIENTS, version
 from support import paths, require
-from support.preload import Folder
+from support.preload import Directory
 from support.process import until
 from support.tls import TlsLoad, certificate
 from support.world import V4, V6
 
 NAMES = {"one": "one.example", "two": "two.example"}
 CONFIGURATION = """
-pid {folder}/{service}.pid; error_log stderr; worker_processes 2;
+pid {directory}/{service}.pid; error_log stderr; worker_processes 2;
 events {{ worker_connections 2048; }}
 http {{ access_log off; server {{
   listen 443 ssl http2; listen [::]:443 ssl http2; listen 444 ssl; listen [::]:444 ssl;
@@ -40,9 +40,9 @@ class Pair:
         self.daemon = daemon(self.config)
         self.certificates = {}
         for one, name in NAMES.items():
-            self.certificates[name], key = certificate(world.folder, name)
-            path = world.folder / f"{one}.conf"
-            path.write_text(CONFIGURATION.format(folder=world.folder, service=one, name=name, key=key,
+            self.certificates[name], key = certificate(world.directory, name)
+            path = world.directory / f"{one}.conf"
+            path.write_text(CONFIGURATION.format(directory=world.directory, service=one, name=name, key=key,
                                                  certificate=self.certificates[name]))
             service(self.daemon, one, [nginx, "-c", path, "-g", "daemon off;"], "--preload",
                     env={"SOCKETBOX_PRELOAD_LIBRARY": str(paths.PRELOAD)})
@@ -68,7 +68,7 @@ class Pair:
 
 @pytest.fixture
 def pair(world, daemon, service):
-    with Folder() as sockets:
+    with Directory() as sockets:
         yield Pair(world, daemon, service, sockets)
 
 

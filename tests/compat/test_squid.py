@@ -37,9 +37,9 @@ while os.getppid() == squid:
 def test_squid(world, daemon, service, row, open_path, workers):
     squid = require.command("squid")
     name = f"sb{os.getpid()}w{workers}"
-    folder = pathlib.Path("/run/squid")  # compiled in: the sockets between workers
-    folder.mkdir(exist_ok=True)
-    shutil.chown(folder, "proxy", "proxy")
+    directory = pathlib.Path("/run/squid")  # compiled in: the sockets between workers
+    directory.mkdir(exist_ok=True)
+    shutil.chown(directory, "proxy", "proxy")
     shutil.chown(open_path, "proxy", "proxy")
     (open_path / "squid.conf").write_text(f"""
 workers {workers}
@@ -64,7 +64,7 @@ reply_header_add X-Seen "client=%>a server=%>la" all
         check_reload(world, lambda: started.process.send(signal.SIGHUP))
         started.stop()
     finally:
-        for left in [*folder.glob(f"{name}*"), *pathlib.Path("/dev/shm").glob(f"{name}*")]:
+        for left in [*directory.glob(f"{name}*"), *pathlib.Path("/dev/shm").glob(f"{name}*")]:
             left.unlink()
     row("Squid" + (f" with {workers} SMP workers" if workers > 1 else ""), version(squid, "-v"),
         "accelerator, `http_port 80`, reconfigure under load")

@@ -36,9 +36,9 @@ def test_tftpd(world, daemon, service, row, tmp_path, config, options, served, h
     content = bytes(range(256)) * 200
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "data").write_bytes(content)
-    for folder in [tmp_path / "files", *tmp_path.parents]:
-        if str(folder).startswith("/tmp/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
+    for directory in [tmp_path / "files", *tmp_path.parents]:
+        if str(directory).startswith("/tmp/"):
+            directory.chmod(directory.stat().st_mode | 0o011)
     started = service(daemon(config), "tftp", [tftpd, "--foreground", "--listen", "--address", ":69", *options, "--secure",
                                                tmp_path / "files"])
 

@@ -13,8 +13,8 @@ HOME = "/usr/share/tomcat10"
 def test_tomcat(world, daemon, service, row, tmp_path):
     require.command("java")
     base = tmp_path / "base"
-    for folder in ("logs", "temp", "work", "webapps/ROOT"):
-        (base / folder).mkdir(parents=True)
+    for directory in ("logs", "temp", "work", "webapps/ROOT"):
+        (base / directory).mkdir(parents=True)
     shutil.copytree("/etc/tomcat10", base / "conf", ignore=shutil.ignore_patterns("Catalina"))
     (base / "webapps" / "ROOT" / "index.jsp").write_text(PAGE)
     config = {"services": {"web": {"hold": "1m"}},

@@ -11,10 +11,10 @@ from support.world import CLIENT_V6, V4, V6
 
 CONFIG = """
 server:
-  directory: "{folder}"
+  directory: "{directory}"
   chroot: ""
   username: ""
-  pidfile: "{folder}/unbound.pid"
+  pidfile: "{directory}/unbound.pid"
   use-syslog: no
   log-queries: yes
   do-daemonize: no
@@ -38,7 +38,7 @@ remote-control:
 def test_unbound(world, daemon, service, row, tmp_path, mode, interfaces, more, also):
     unbound = require.command("unbound")
     (tmp_path / "unbound.conf").write_text(CONFIG.format(
-        folder=tmp_path, interfaces=interfaces, name=NAME, answer=ANSWER, answer_v6=ANSWER_V6))
+        directory=tmp_path, interfaces=interfaces, name=NAME, answer=ANSWER, answer_v6=ANSWER_V6))
     d = daemon(dns_config(*[PREFIX] * len(more)))
     started = service(d, "dns", [unbound, "-d", "-c", tmp_path / "unbound.conf"])
     ready(world, started, V4, V6)

@@ -24,14 +24,14 @@ max_per_ip=500
 PASSIVE = "pasv_min_port={}\npasv_max_port={}\n".format(*ftp.PASSIVE)
 
 
-def configure(folder, files, more=""):
+def configure(directory, files, more=""):
     """Writes the configuration; returns the command that starts the server."""
     require.unpacked("/usr/sbin/vsftpd")
-    package, conf = paths.UNPACKED, folder / "vsftpd.conf"
-    (folder / "empty").mkdir()
+    package, conf = paths.UNPACKED, directory / "vsftpd.conf"
+    (directory / "empty").mkdir()
     conf.write_text((package / "etc" / "vsftpd.conf").read_text() + ANONYMOUS +
-                    f"anon_root={files.root}\nsecure_chroot_dir={folder}/empty\nvsftpd_log_file={folder}/vsftpd.log\n"
-                    f"xferlog_file={folder}/xferlog\ndual_log_enable=YES\n{more}")
+                    f"anon_root={files.root}\nsecure_chroot_dir={directory}/empty\nvsftpd_log_file={directory}/vsftpd.log\n"
+                    f"xferlog_file={directory}/xferlog\ndual_log_enable=YES\n{more}")
     return [package / "usr" / "sbin" / "vsftpd", conf]
 
 

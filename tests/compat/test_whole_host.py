@@ -15,7 +15,7 @@ from compat import ftp, test_openssh, test_unbound, test_vsftpd, whole_host
 from compat.datagrams import ANSWER, ANSWER_V6, NAME, dig
 from compat.mail import USER, Dovecot, Postfix, answers, mailbox_machine, received_from, swaks
 from support import paths, require
-from support.preload import Folder
+from support.preload import Directory
 from support.process import until
 from support.world import CLIENT_V4, CLIENT_V6, V4, V6
 
@@ -24,7 +24,7 @@ MAIL6, WEB6, SSH6, DNS6, FTP6 = (f"2001:db8:1::{number}" for number in (25, 80, 
 GREETINGS = {25: "220 ", 587: "220 ", 143: "* OK", 110: "+OK", 22: "SSH-2.0-", 21: "220"}
 SECONDS = 60
 NGINX = """
-pid {folder}/{name}.pid; error_log stderr; worker_processes 1;
+pid {directory}/{name}.pid; error_log stderr; worker_processes 1;
 events {{ worker_connections 256; }}
 http {{ access_log off; server {{
   listen {port}; listen [::]:{port};
@@ -36,9 +36,9 @@ http {{ access_log off; server {{
 class Host:
     """The servers of the example, as its comments say they are started."""
 
-    def __init__(self, world, daemon, service, machine, folder, sockets, site):
-        self.world, self.service, self.folder, self.site = world, service, folder, site
-        # As the daemon's folder is the test's and not /run/socketbox.
+    def __init__(self, world, daemon, service, machine, directory, sockets, site):
+        self.world, self.service, self.directory, self.site = world, service, directory, site
+        # As the daemon's directory is the test's and not /run/socketbox.
         self.daemon = daemon(EXAMPLE.read_text().replace("/run/socketbox/", f"{sockets}/"))
         self.machine = mailbox_machine(machine, private=[*Postfix.PRIVATE, *Dovecot.PRIVATE])
         self.maildir = self.machine.path(f"/var/local/{USER}/Maildir")
@@ -48,25 +48,25 @@ class Host:
         self.services[name] = self.service(self.daemon, name, command, *options, **more)
 
     def start_mail(self):
-        """With a folder of messages, which can be read while messages are delivered; a file has to be locked."""
+        """With a directory of messages, which can be read while messages are delivered; a file has to be locked."""
         Postfix.configure(self.machine, "smtpd_sasl_type=dovecot", "smtpd_sasl_path=private/auth",
                           "home_mailbox=Maildir/")
         Dovecot.configure(self.machine)
         self.machine.write("/etc/dovecot/local.conf", "mail_location = maildir:~/Maildir\n")
         mailbox.Maildir(self.maildir, create=True)
-        for folder in [self.maildir, *self.maildir.iterdir()]:
-            shutil.chown(folder, self.maildir.parent.stat().st_uid)
+        for directory in [self.maildir, *self.maildir.iterdir()]:
+            shutil.chown(directory, self.maildir.parent.stat().st_uid)
         self.start("smtp", Postfix.COMMAND, prefix=self.machine.prefix)
-        self.wait("smtp", MAIL6, 25, 587)  # has made the folder in which Dovecot authenticates for it
+        self.wait("smtp", MAIL6, 25, 587)  # has made the directory in which Dovecot authenticates for it
         self.start("imap", Dovecot.COMMAND, prefix=self.machine.prefix)
         self.wait("imap", MAIL6, 143, 110)
 
     def start_web(self):
         names = "subjectAltName=DNS:shop.example.org,DNS:blog.example.org"
         self.world.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-                        "-nodes", "-days", "30", "-subj", "/CN=example.org", "-addext", names, "-out", self.folder / "web.crt",
-                        "-keyout", self.folder / "web.key"])
-        certificate = f"ssl_certificate {self.folder}/web.crt; ssl_certificate_key {self.folder}/web.key;"
+                        "-nodes", "-days", "30", "-subj", "/CN=example.org", "-addext", names, "-out", self.directory / "web.crt",
+                        "-keyout", self.directory / "web.key"])
+        certificate = f"ssl_certificate {self.directory}/web.crt; ssl_certificate_key {self.directory}/web.key;"
         self.start_nginx("www", "80")
         self.start_nginx("shop", "443 ssl", certificate, "--preload")
         self.start_nginx("blog", "443 ssl", certificate, "--preload")
@@ -74,18 +74,18 @@ class Host:
         for name in "shop", "blog":
             until(lambda name=name: self.world.curl(
                 f"https://{name}.example.org/", "--resolve", f"{name}.example.org:443:{WEB6}", "--cacert",
-                self.folder / "web.crt", check=False), 60, f"{name} answers ({self.services[name].log()})")
+                self.directory / "web.crt", check=False), 60, f"{name} answers ({self.services[name].log()})")
 
     def start_nginx(self, name, port, certificate="", *options):
-        conf = self.folder / f"{name}.conf"
-        conf.write_text(NGINX.format(folder=self.folder, name=name, port=port, certificate=certificate))
+        conf = self.directory / f"{name}.conf"
+        conf.write_text(NGINX.format(directory=self.directory, name=name, port=port, certificate=certificate))
         self.start(name, [require.command("nginx"), "-c", conf, "-g", "daemon off;"], *options,
                    env={"SOCKETBOX_PRELOAD_LIBRARY": str(paths.PRELOAD)})
 
     def start_dns(self):
-        conf = self.folder / "unbound.conf"
+        conf = self.directory / "unbound.conf"
         conf.write_text(test_unbound.CONFIG.format(
-            folder=self.folder, interfaces=f"interface: {V4}\n  interface: {DNS6}", name=NAME, answer=ANSWER,
+            directory=self.directory, interfaces=f"interface: {V4}\n  interface: {DNS6}", name=NAME, answer=ANSWER,
             answer_v6=ANSWER_V6))
         self.start("dns", [require.command("unbound"), "-d", "-c", conf])
         until(lambda: dig(self.world, DNS6, check=False) == ANSWER, 60, "unbound answers")
@@ -99,7 +99,7 @@ class Host:
 @pytest.fixture
 def host(world, daemon, service, machine, tmp_path):
     """All servers, answering."""
-    with Folder() as sockets, ftp.site("anonymous", "someone@example.org") as site:
+    with Directory() as sockets, ftp.site("anonymous", "someone@example.org") as site:
         made = Host(world, daemon, service, machine, tmp_path, sockets, site)
         made.start_mail()
         made.start_web()
@@ -115,13 +115,13 @@ def host(world, daemon, service, machine, tmp_path):
 
 def kinds(host, sent):
     """What the visitors of each service do, at the address that it shares and at its own."""
-    world, certificate, folder, site = host.world, host.folder / "web.crt", host.folder, host.site
+    world, certificate, directory, site = host.world, host.directory / "web.crt", host.directory, host.site
     services = [
         ("smtp", MAIL6, lambda address: whole_host.mail(address, sent)),
         ("imap", MAIL6, whole_host.inbox),
         ("http", WEB6, lambda address: whole_host.http(world, address)),
         ("https", WEB6, lambda address: whole_host.https(world, address, certificate)),
-        ("ssh", SSH6, lambda address: whole_host.shell(world, address, folder)),
+        ("ssh", SSH6, lambda address: whole_host.shell(world, address, directory)),
         ("dns", DNS6, lambda address: whole_host.names(world, address)),
         ("ftp", FTP6, lambda address: whole_host.files(address, site)),
     ]
@@ -130,7 +130,7 @@ def kinds(host, sent):
 
 def reload_every_second(host):
     """Adds, moves and takes away a route and a service, for a minute; returns how often. Each is in force at once."""
-    extra = host.folder / "services.d" / "extra.yaml"
+    extra = host.directory / "services.d" / "extra.yaml"
     extra.parent.mkdir()
     end, count = time.monotonic() + SECONDS, 0
     while time.monotonic() < end:

@@ -105,9 +105,9 @@ def inbox(address):
     return visit
 
 
-def shell(world, address, folder):
+def shell(world, address, directory):
     def visit(_):
-        seen = connection_seen(world, folder, address)
+        seen = connection_seen(world, directory, address)
         assert (seen[0], seen[2], seen[3]) == (client_of(address), address, "22")
     return visit
 

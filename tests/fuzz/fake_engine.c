@@ -100,9 +100,9 @@ void fake_engine_lose(struct engine *engine, unsigned pick)
 	engine->socket_count = last;
 }
 
-void engine_facts(const struct engine *engine, struct engine_facts *facts)
+void engine_info(const struct engine *engine, struct engine_info *info)
 {
-	*facts = (struct engine_facts){.name = "fake",
+	*info = (struct engine_info){.name = "fake",
 		.steers = true,
 		.migrates = engine->group_count,
 		.pin_fault = "nothing is pinned here"};
@@ -141,7 +141,7 @@ int engine_steer(struct engine *engine, const struct steer_key *key, int fd, str
 	if (result)
 		return result;
 	FUZZ_REQUIRE(key->family == 4 || key->family == 6);
-	/* An acceptor takes any port of its service. */
+	/* An listener takes any port of its service. */
 	FUZZ_REQUIRE(key->port || (key->service && !has_address(key)));
 	FUZZ_REQUIRE(key->service || has_address(key));
 	FUZZ_REQUIRE(sockets_cookie(fd));
@@ -249,42 +249,42 @@ int engine_count(struct engine *engine, uint32_t number, struct steer_count *cou
 	struct err err;
 
 	FUZZ_REQUIRE(number < engine->table.cells->header.route_count);
-	*count = (struct steer_count){.lookups = number, .unserved = 1};
+	*count = (struct steer_count){.lookups = number, .no_socket = 1};
 	return may_fail(engine, &err);
 }
 
 /* There is none to lift. */
-int fence_lift(struct fence *fence, int fd, struct err *err)
+int confinement_allow_connect(struct confinement *confinement, int fd, struct err *err)
 {
-	(void)fence;
+	(void)confinement;
 	(void)fd;
 	(void)err;
 	return 0;
 }
 
-void fence_configure(struct fence *fence, const struct config *config)
+void confinement_configure(struct confinement *confinement, const struct config *config)
 {
-	(void)fence;
+	(void)confinement;
 	(void)config;
 }
 
-int fence_assign(struct fence *fence, int fd, uint32_t service, struct err *err)
+int confinement_assign(struct confinement *confinement, int fd, uint32_t service, struct err *err)
 {
-	(void)fence;
+	(void)confinement;
 	(void)fd;
 	(void)service;
 	(void)err;
 	return 0;
 }
 
-void fence_recognise(struct fence *fence, int fd)
+void confinement_check_inherited(struct confinement *confinement, int fd)
 {
-	(void)fence;
+	(void)confinement;
 	(void)fd;
 }
 
-unsigned fence_strangers(const struct fence *fence)
+unsigned confinement_unconfined(const struct confinement *confinement)
 {
-	(void)fence;
+	(void)confinement;
 	return 0;
 }

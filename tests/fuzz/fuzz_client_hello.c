@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The first octets of a connection may be anything. What is read of them must not depend on how
-// they arrive: once there is an answer, more octets do not change it.
+// The first bytes of a connection may be anything. What is read of them must not depend on how
+// they arrive: once there is an answer, more bytes do not change it.
 #include <string.h>
 
 #include "daemon/listen/client_hello.h"

@@ -30,10 +30,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-static void check_complaints(const struct complaints *complaints)
+static void check_diagnostics(const struct diagnostics *diagnostics)
 {
-	for (size_t i = 0; i < complaints->count; i++) {
-		const char *line = complaints->lines[i];
+	for (size_t i = 0; i < diagnostics->count; i++) {
+		const char *line = diagnostics->lines[i];
 		unsigned row, column;
 
 		for (size_t c = 0; line[c]; c++)
@@ -75,7 +75,7 @@ static const char *delivery_of(const struct config_service *service)
 /* Each route's text, read again, is the same route. */
 static void check_texts(const struct config *config)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *again = NULL;
 	char *yaml = NULL;
 	size_t size;
@@ -90,12 +90,12 @@ static void check_texts(const struct config *config)
 	for (size_t r = 0; r < config->route_count; r++)
 		fprintf(out, "  - %s\n", config->routes[r].text);
 	fclose(out);
-	FUZZ_REQUIRE(!config_parse(NAME, yaml, size, &again, &complaints));
+	FUZZ_REQUIRE(!config_parse(NAME, yaml, size, &again, &diagnostics));
 	FUZZ_REQUIRE(again->route_count == config->route_count);
 	for (size_t r = 0; r < config->route_count; r++)
 		FUZZ_REQUIRE(!strcmp(again->routes[r].text, config->routes[r].text));
 	config_free(again);
-	complaints_fini(&complaints);
+	diagnostics_fini(&diagnostics);
 	free(yaml);
 }
 
@@ -137,13 +137,13 @@ static void check_table(const struct config *config)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config = NULL;
-	int result = config_parse(NAME, (const char *)data, size, &config, &complaints);
+	int result = config_parse(NAME, (const char *)data, size, &config, &diagnostics);
 	size_t combinations = 0;
 
-	check_complaints(&complaints);
-	FUZZ_REQUIRE(!result == !complaints.errors);
+	check_diagnostics(&diagnostics);
+	FUZZ_REQUIRE(!result == !diagnostics.errors);
 	FUZZ_REQUIRE(!result == (config != NULL));
 	if (config) {
 		for (size_t r = 0; r < config->route_count; r++) {
@@ -159,6 +159,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	config_free(config);
-	complaints_fini(&complaints);
+	diagnostics_fini(&diagnostics);
 	return 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Hostile and broken peers of the control socket. The input is a list of steps, each an octet and
+// Hostile and broken peers of the control socket. The input is a list of steps, each a byte and
 // what it needs: messages of four peers, descriptors with them, peers that leave, sockets that die,
 // configurations that change. Whatever comes, each message gets one well-formed answer or ends its
 // connection, and no descriptor is left behind.
@@ -83,7 +83,7 @@ static char config_paths[COUNT(configurations)][64];
 /* A daemon with the first configuration. */
 static void open_state(void)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 
 	state = (struct daemon_state){
 		.config_path = config_paths[0],
@@ -91,8 +91,8 @@ static void open_state(void)
 		.engine = fake_engine_new(),
 	};
 	FUZZ_REQUIRE(state.engine && !state_open(&state, base, NULL));
-	FUZZ_REQUIRE(!state_load(&state, &complaints));
-	complaints_fini(&complaints);
+	FUZZ_REQUIRE(!state_load(&state, &diagnostics));
+	diagnostics_fini(&diagnostics);
 	changed = false;
 }
 
@@ -109,10 +109,10 @@ static void restore_state(void)
 	grants_free(state.grants);
 	fake_engine_forget(state.engine);
 	state.config_path = config_paths[0];
-	state.claims = claims_new(base, state.engine, state.fence, state.drains, NULL);
+	state.claims = claims_new(base, state.engine, state.confinement, state.drains, NULL);
 	FUZZ_REQUIRE(state.claims);
 	state.getsocks = getsocks_new(base, state.claims);
-	state.grants = grants_new(state.engine, state.fence);
+	state.grants = grants_new(state.engine, state.confinement);
 	FUZZ_REQUIRE(state.getsocks && state.grants);
 	claims_configure(state.claims, state.config);
 	getsocks_configure(state.getsocks, state.config);
@@ -155,7 +155,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-static uint8_t take_octet(struct input *input)
+static uint8_t take_byte(struct input *input)
 {
 	if (!input->left)
 		return 0;
@@ -372,7 +372,7 @@ static size_t form_message(struct input *input, uint8_t *message)
 		[WIRE_RECEIVE] = sizeof(struct wire_receive),
 		[WIRE_DRAIN] = sizeof(struct wire_drain),
 	};
-	uint8_t type = (uint8_t)(1 + take_octet(input) % (COUNT(sizes) - 1));
+	uint8_t type = (uint8_t)(1 + take_byte(input) % (COUNT(sizes) - 1));
 	struct wire_header header = {WIRE_MAGIC, WIRE_VERSION, type, (uint32_t)sizes[type], 7};
 
 	memset(message, 0, sizes[type]);
@@ -383,7 +383,7 @@ static size_t form_message(struct input *input, uint8_t *message)
 
 static void talk(struct input *input, bool raw)
 {
-	uint8_t choice = take_octet(input);
+	uint8_t choice = take_byte(input);
 	unsigned number = choice % PEERS;
 	struct party *party = &parties[number];
 	uint8_t message[MAX_MESSAGE];
@@ -394,7 +394,7 @@ static void talk(struct input *input, bool raw)
 	if (!party->connected)
 		connect_party(party, number);
 	if (raw) {
-		length = take_octet(input) | (size_t)take_octet(input) << 8;
+		length = take_byte(input) | (size_t)take_byte(input) << 8;
 		length = take_bytes(input, message, length % (MAX_MESSAGE + 1));
 	} else {
 		length = form_message(input, message);
@@ -431,13 +431,13 @@ static void mistreat(struct party *party, uint8_t how)
 
 static void take_step(struct input *input)
 {
-	uint8_t step = take_octet(input) % STEP_KINDS, choice;
+	uint8_t step = take_byte(input) % STEP_KINDS, choice;
 
 	if (step == STEP_RAW || step == STEP_FORMED) {
 		talk(input, step == STEP_RAW);
 		return;
 	}
-	choice = take_octet(input);
+	choice = take_byte(input);
 	switch (step) {
 	case STEP_LEAVE:
 		disconnect_party(&parties[choice % PEERS]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Hostile clients of a `getsocks` socket. The input is a list of steps of one client, each an octet
+// Hostile clients of a `getsocks` socket. The input is a list of steps of one client, each a byte
 // and what it needs. Whatever it says and however it leaves, what it gets is whole, it gets nothing
 // twice, and no descriptor is left behind.
 #include <event2/event.h>
@@ -18,7 +18,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #define MOST_STEPS 32
-#define ABOUT_EACH 6 /* octets with each socket */
+#define ABOUT_EACH 6 /* bytes with each socket */
 
 enum step {
 	STEP_SAY, /* length, text */
@@ -33,7 +33,7 @@ enum step {
 
 struct client {
 	int fd;
-	size_t sockets, octets; /* that it got */
+	size_t sockets, bytes; /* that it got */
 };
 
 struct input {
@@ -43,7 +43,7 @@ struct input {
 
 static struct event_base *base;
 static int some_fd;
-static char folder[64], path[96];
+static char directory[64], path[96];
 static struct config *configs[2], *in_force;
 static struct engine *engine;
 static struct drains *drains;
@@ -52,17 +52,17 @@ static struct getsocks *getsocks;
 
 static struct config *load(const char *text)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config = NULL;
 	char file[96];
 	int fd;
 
-	snprintf(file, sizeof(file), "%s/config", folder);
+	snprintf(file, sizeof(file), "%s/config", directory);
 	fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	FUZZ_REQUIRE(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
 	close(fd);
-	FUZZ_REQUIRE(!config_load(file, &config, &complaints));
-	complaints_fini(&complaints);
+	FUZZ_REQUIRE(!config_load(file, &config, &diagnostics));
+	diagnostics_fini(&diagnostics);
 	unlink(file);
 	return config;
 }
@@ -77,7 +77,7 @@ static void configure(struct config *config)
 static void clean_up(void)
 {
 	unlink(path);
-	rmdir(folder);
+	rmdir(directory);
 }
 
 /* All sockets are bound in a network namespace of the fuzzer's own. */
@@ -92,11 +92,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		exit(77); /* meson: skipped */
 	}
 	/* Without a disk, if it can be had. */
-	snprintf(folder, sizeof(folder), "%s/socketbox-fuzz-XXXXXX",
+	snprintf(directory, sizeof(directory), "%s/socketbox-fuzz-XXXXXX",
 		access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-	FUZZ_REQUIRE(mkdtemp(folder));
+	FUZZ_REQUIRE(mkdtemp(directory));
 	atexit(clean_up);
-	snprintf(path, sizeof(path), "%s/getsocks", folder);
+	snprintf(path, sizeof(path), "%s/getsocks", directory);
 	snprintf(text, sizeof(text),
 		"services: {web: {hold: 0, getsocks: \"%s\"}}\n"
 		"routes: [{to: [\"192.0.2.1\", \"2001:db8::1\"], port: 443, service: web},\n"
@@ -136,7 +136,7 @@ static int lowest_free_fd(void)
 static void leave(struct client *client)
 {
 	cleanup_close_fd(&client->fd);
-	client->sockets = client->octets = 0;
+	client->sockets = client->bytes = 0;
 }
 
 static void arrive(struct client *client)
@@ -152,7 +152,7 @@ static void arrive(struct client *client)
 		cleanup_close_fd(&client->fd);
 }
 
-/* One octet at a time brings each descriptor by itself or not at all, so all is asked for. */
+/* One byte at a time brings each descriptor by itself or not at all, so all is asked for. */
 static void read_some(struct client *client, size_t most)
 {
 	char text[256];
@@ -169,7 +169,7 @@ static void read_some(struct client *client, size_t most)
 
 	if (got < 0)
 		return;
-	client->octets += (size_t)got;
+	client->bytes += (size_t)got;
 	for (struct cmsghdr *item = CMSG_FIRSTHDR(&message); item;
 		item = CMSG_NXTHDR(&message, item)) {
 		size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -187,7 +187,7 @@ static void read_some(struct client *client, size_t most)
 	}
 	/* Two addresses; the wildcard is nobody's to take. */
 	FUZZ_REQUIRE(client->sockets <= 2);
-	FUZZ_REQUIRE(client->octets <= sizeof(int32_t) + 2 * ABOUT_EACH);
+	FUZZ_REQUIRE(client->bytes <= sizeof(int32_t) + 2 * ABOUT_EACH);
 }
 
 static uint8_t next(struct input *input)

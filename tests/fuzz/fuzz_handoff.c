@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Hostile senders: whatever comes over a handoff socket, with whatever descriptors, a receiver
-// takes one of them or says why not, closes the rest, and keeps its own. The input's first octet
-// chooses the kind of socket; each message is an octet that says how long it is and how many
-// descriptors go with it, an octet that chooses those, and its text.
+// takes one of them or says why not, closes the rest, and keeps its own. The input's first byte
+// chooses the kind of socket; each message is a byte that says how long it is and how many
+// descriptors go with it, a byte that chooses those, and its text.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -80,7 +80,7 @@ static void send_anything(
 /* The receivers' way. False at the end of what there is. */
 static bool take_one(int channel)
 {
-	int fd = -1, result = handoff_take(channel, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, &fd);
+	int fd = -1, result = handoff_recv(channel, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, &fd);
 
 	FUZZ_REQUIRE((fd >= 0) == !result);
 	if (!result) {

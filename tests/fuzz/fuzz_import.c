@@ -32,12 +32,12 @@ static bool is_of_this_machine(const char *line)
 
 static void check_yaml(const char *yaml, size_t size)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config = NULL;
 
-	config_parse("out.yaml", yaml, size, &config, &complaints);
-	for (size_t i = 0; i < complaints.count && complaints.errors; i++) {
-		const char *line = complaints.lines[i];
+	config_parse("out.yaml", yaml, size, &config, &diagnostics);
+	for (size_t i = 0; i < diagnostics.count && diagnostics.errors; i++) {
+		const char *line = diagnostics.lines[i];
 
 		if (strstr(line, ": error: ") && !is_of_this_machine(line)) {
 			fprintf(stderr, "%s\n%s\n", yaml, line);
@@ -48,7 +48,7 @@ static void check_yaml(const char *yaml, size_t size)
 	for (size_t s = 0; config && s < config->service_count; s++)
 		FUZZ_REQUIRE(config->services[s].exec && config->services[s].exec->command.count);
 	config_free(config);
-	complaints_fini(&complaints);
+	diagnostics_fini(&diagnostics);
 }
 
 static int import(const char *text, FILE *out, FILE *warnings, struct err *err)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the preload library reads: SKBOX_ and SOCKETBOX_PRELOAD_ variables, addresses of binds,
 // records of directory files, bound names, options in socket filters. The input is a list of steps,
-// each an octet and what it needs. Whatever is there, a bind gets a path that can be used, stays
+// each a byte and what it needs. Whatever is there, a bind gets a path that can be used, stays
 // the program's own, or is refused.
 #include <errno.h>
 #include <linux/filter.h>
@@ -25,15 +25,15 @@
 #define WORDS_OF(entry) (1 + ((entry) % 256 + 3) / 4)
 
 enum step {
-	STEP_SET,     /* which variable, length (2 octets), text: "@" at its start is the folder */
-	STEP_READ,    /* the environment */
-	STEP_RECORD,  /* offset, length, octets */
-	STEP_VIRTUAL, /* kind, X, Y, port (2 octets each): bind fe8f::KIND:X:Y */
+	STEP_SET,    /* which variable, length (2 bytes), text: "@" at its start is the directory */
+	STEP_READ,   /* the environment */
+	STEP_RECORD, /* offset, length, bytes */
+	STEP_VIRTUAL, /* kind, X, Y, port (2 bytes each): bind fe8f::KIND:X:Y */
 	STEP_BIND,    /* family, address, port */
-	STEP_DECODE,  /* length, octets */
+	STEP_DECODE,  /* length, bytes */
 	STEP_ENCODE,  /* family, address, port, process and number, length, path */
 	STEP_FILTER,  /* count, words: a filter that somebody has attached */
-	STEP_OPTION,  /* level, name, length, octets: an option that the program sets */
+	STEP_OPTION,  /* level, name, length, bytes: an option that the program sets */
 	STEP_KINDS,
 };
 
@@ -58,7 +58,7 @@ struct input {
 	size_t left;
 };
 
-static char folder[] = "/tmp/socketbox-fuzz-XXXXXX";
+static char directory[] = "/tmp/socketbox-fuzz-XXXXXX";
 static char records_path[64], missing_path[64];
 static int records, receiver;
 static uint8_t written[RECORDS_SIZE]; /* what the records are */
@@ -69,7 +69,7 @@ static void clean_up(void)
 {
 	unlink(records_path);
 	unlink(missing_path);
-	rmdir(folder);
+	rmdir(directory);
 }
 
 /* X is 0 for the records, 1 for a file that cannot be read; there are no others. */
@@ -81,16 +81,16 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	records = memfd_create("records", MFD_CLOEXEC);
 	receiver = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	FUZZ_REQUIRE(records >= 0 && receiver >= 0 && mkdtemp(folder));
+	FUZZ_REQUIRE(records >= 0 && receiver >= 0 && mkdtemp(directory));
 	atexit(clean_up);
 	snprintf(target, sizeof(target), "/proc/self/fd/%d", records);
-	snprintf(records_path, sizeof(records_path), "%s/skbox_dir_00000", folder);
-	snprintf(missing_path, sizeof(missing_path), "%s/skbox_dir_00001", folder);
+	snprintf(records_path, sizeof(records_path), "%s/skbox_dir_00000", directory);
+	snprintf(missing_path, sizeof(missing_path), "%s/skbox_dir_00001", directory);
 	FUZZ_REQUIRE(!symlink(target, records_path) && !symlink("/", missing_path));
 	return 0;
 }
 
-static uint8_t take_octet(struct input *input)
+static uint8_t take_byte(struct input *input)
 {
 	if (!input->left)
 		return 0;
@@ -100,9 +100,9 @@ static uint8_t take_octet(struct input *input)
 
 static uint16_t take_number(struct input *input)
 {
-	uint16_t high = take_octet(input);
+	uint16_t high = take_byte(input);
 
-	return (uint16_t)(high * 256u + take_octet(input));
+	return (uint16_t)(high * 256u + take_byte(input));
 }
 
 static size_t take_bytes(struct input *input, void *out, size_t size)
@@ -131,16 +131,16 @@ static char *take_text(struct input *input, size_t length)
 
 static void set_variable(struct input *input)
 {
-	unsigned which = take_octet(input) % VARIABLES;
+	unsigned which = take_byte(input) % VARIABLES;
 	cleanup_free char *text = take_text(input, take_number(input));
 	bool inside = text[0] == '@';
 
 	free(environment[which]);
 	FUZZ_REQUIRE(asprintf(&environment[which], "%s=%s%s", variables[which],
-			     inside ? folder : "", text + inside) > 0);
+			     inside ? directory : "", text + inside) > 0);
 }
 
-/* Whether the variable begins with the text, or, a folder, is it. */
+/* Whether the variable begins with the text, or, a directory, is it. */
 static bool is_set(enum variable which, const char *text)
 {
 	const char *value = environment[which] ? strchr(environment[which], '=') + 1 : "";
@@ -161,12 +161,12 @@ static void read_environment(void)
 	settings_load();
 	environ = own;
 	FUZZ_REQUIRE(settings_stealth() == is_set(STEALTH, "1"));
-	records_lead = is_set(ROOT, folder) && !environment[SOCKET];
+	records_lead = is_set(ROOT, directory) && !environment[SOCKET];
 }
 
 static void write_records(struct input *input)
 {
-	size_t at = take_octet(input) * 4, length = take_octet(input);
+	size_t at = take_byte(input) * 4, length = take_byte(input);
 	uint8_t text[256];
 
 	length = take_bytes(input, text, length);
@@ -205,7 +205,8 @@ static void check_target(const struct settings_target *target)
 }
 
 /* True if the bind is taken over. */
-static bool judge(int family, const struct addr_endpoint *endpoint, struct settings_target *target)
+static bool dispatcher(
+	int family, const struct addr_endpoint *endpoint, struct settings_target *target)
 {
 	struct settings_target again;
 	int result = settings_match(family, endpoint, target);
@@ -222,14 +223,14 @@ static bool judge(int family, const struct addr_endpoint *endpoint, struct setti
 
 static void bind_virtual(struct input *input)
 {
-	unsigned kind = take_octet(input) % 5, x = take_number(input), y = take_number(input);
+	unsigned kind = take_byte(input) % 5, x = take_number(input), y = take_number(input);
 	struct addr_endpoint endpoint = {
 		.addr.bytes = {0xfe, 0x8f, [11] = (uint8_t)kind, [12] = (uint8_t)(x >> 8),
 			[13] = (uint8_t)x, [14] = (uint8_t)(y >> 8), [15] = (uint8_t)y},
 		.port = take_number(input)};
 	struct settings_target target;
 
-	if (judge(AF_INET6, &endpoint, &target) && records_lead) {
+	if (dispatcher(AF_INET6, &endpoint, &target) && records_lead) {
 		FUZZ_REQUIRE(kind < 4 && (kind > 1 || !x));
 		if (kind < 2)
 			check_record(&target, y, endpoint.port);
@@ -239,7 +240,7 @@ static void bind_virtual(struct input *input)
 static int take_bind(struct input *input, struct addr_endpoint *endpoint)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	int family = take_octet(input) % 2 ? AF_INET6 : AF_INET;
+	int family = take_byte(input) % 2 ? AF_INET6 : AF_INET;
 	size_t fixed = family == AF_INET ? sizeof(mapped) : 0;
 
 	*endpoint = (struct addr_endpoint){0};
@@ -255,13 +256,13 @@ static void bind_any(struct input *input)
 	struct addr_endpoint endpoint;
 	int family = take_bind(input, &endpoint);
 
-	judge(family, &endpoint, &target);
+	dispatcher(family, &endpoint, &target);
 }
 
 static void decode_name(struct input *input)
 {
 	struct sockaddr_un *address = malloc(sizeof(*address)), again;
-	size_t length = take_octet(input) % sizeof(address->sun_path);
+	size_t length = take_byte(input) % sizeof(address->sun_path);
 	struct name name, back;
 
 	FUZZ_REQUIRE(address);
@@ -290,7 +291,7 @@ static void encode_name(struct input *input)
 	name.fd = take_number(input);
 	name.v6only = name.fd & 1;
 	name.reuseport = name.fd & 2;
-	path = take_text(input, take_octet(input));
+	path = take_text(input, take_byte(input));
 	if (name_encode(&name, path, &address))
 		return;
 	FUZZ_REQUIRE(memchr(address.sun_path, '\0', sizeof(address.sun_path)));
@@ -315,7 +316,7 @@ static void check_state(const struct state *state)
 static void read_filter(struct input *input)
 {
 	struct sock_filter filter[STATE_MOST_WORDS + 4];
-	unsigned count = take_octet(input) % (STATE_MOST_WORDS + 3);
+	unsigned count = take_byte(input) % (STATE_MOST_WORDS + 3);
 	struct sock_fprog program = {.len = (unsigned short)(count + 1), .filter = filter};
 	struct state *state = malloc(sizeof(*state));
 	bool found;
@@ -340,9 +341,9 @@ static void read_filter(struct input *input)
 
 static void set_option(struct state *state, struct input *input)
 {
-	int level = (int)(int8_t)take_octet(input), name = take_number(input);
+	int level = (int)(int8_t)take_byte(input), name = take_number(input);
 	uint8_t value[STATE_MOST_DATA + 1];
-	size_t length = take_bytes(input, value, take_octet(input) % sizeof(value));
+	size_t length = take_bytes(input, value, take_byte(input) % sizeof(value));
 
 	state_set(state, level, name, value, (socklen_t)length);
 	check_state(state);
@@ -350,7 +351,7 @@ static void set_option(struct state *state, struct input *input)
 
 static void take_step(struct state *state, struct input *input)
 {
-	switch ((enum step)(take_octet(input) % STEP_KINDS)) {
+	switch ((enum step)(take_byte(input) % STEP_KINDS)) {
 	case STEP_SET:
 		set_variable(input);
 		break;

@@ -37,40 +37,40 @@ static void check_ended(const char *text, size_t size)
 	FUZZ_REQUIRE(memchr(text, '\0', size));
 }
 
-static void check_plan(const struct plan *plan)
+static void check_spec(const struct socket_spec *spec)
 {
-	check_ended(plan->scope, sizeof(plan->scope));
-	check_ended(plan->interface, sizeof(plan->interface));
-	check_ended(plan->owner, sizeof(plan->owner));
-	check_ended(plan->name, sizeof(plan->name));
-	check_ended(plan->place.netns, sizeof(plan->place.netns));
-	FUZZ_REQUIRE(plan->address_size <= sizeof(struct sockaddr_un));
-	FUZZ_REQUIRE(!plan->address_size || plan->address.ss_family == plan->domain);
-	FUZZ_REQUIRE(plan->domain != AF_INET || plan->address_size == sizeof(struct sockaddr_in) ||
-		     !plan->address_size);
-	FUZZ_REQUIRE(plan->v6only >= -1 && plan->v6only <= 1);
-	FUZZ_REQUIRE(plan->mode >= -1 && plan->mode <= 0777);
-	FUZZ_REQUIRE(plan->backlog >= 0 && plan->defer_accept_s >= 0);
+	check_ended(spec->scope, sizeof(spec->scope));
+	check_ended(spec->interface, sizeof(spec->interface));
+	check_ended(spec->owner, sizeof(spec->owner));
+	check_ended(spec->name, sizeof(spec->name));
+	check_ended(spec->place.netns, sizeof(spec->place.netns));
+	FUZZ_REQUIRE(spec->address_size <= sizeof(struct sockaddr_un));
+	FUZZ_REQUIRE(!spec->address_size || spec->address.ss_family == spec->domain);
+	FUZZ_REQUIRE(spec->domain != AF_INET || spec->address_size == sizeof(struct sockaddr_in) ||
+		     !spec->address_size);
+	FUZZ_REQUIRE(spec->v6only >= -1 && spec->v6only <= 1);
+	FUZZ_REQUIRE(spec->mode >= -1 && spec->mode <= 0777);
+	FUZZ_REQUIRE(spec->backlog >= 0 && spec->defer_accept_s >= 0);
 }
 
 static void fuzz_spec(const char *text)
 {
-	struct plan plan, untouched;
+	struct socket_spec spec, untouched;
 	struct err err = {0};
 
-	memset(&plan, 0xa5, sizeof(plan));
-	untouched = plan;
-	if (spec_parse(text, &plan, &err)) {
+	memset(&spec, 0xa5, sizeof(spec));
+	untouched = spec;
+	if (spec_parse(text, &spec, &err)) {
 		/* What it says ends with a caret below one of the characters that it shows. */
 		const char *caret = strrchr(err.text, '\n');
 
 		check_error(&err, 3);
 		FUZZ_REQUIRE(caret && caret[strlen(caret) - 1] == '^');
-		FUZZ_REQUIRE(!memcmp(&plan, &untouched, sizeof(plan)));
+		FUZZ_REQUIRE(!memcmp(&spec, &untouched, sizeof(spec)));
 		return;
 	}
-	check_plan(&plan);
-	FUZZ_REQUIRE(plan.address_size && plan.name[0] && !strchr(plan.name, ':'));
+	check_spec(&spec);
+	FUZZ_REQUIRE(spec.address_size && spec.name[0] && !strchr(spec.name, ':'));
 }
 
 static void fuzz_ctrtool(char *line)
@@ -85,12 +85,12 @@ static void fuzz_ctrtool(char *line)
 		argv[argc++] = word;
 	if (ctrtool_options_parse(argc, argv, &options, &err)) {
 		check_error(&err, 1);
-		FUZZ_REQUIRE(!options.plans);
+		FUZZ_REQUIRE(!options.specs);
 		return;
 	}
 	FUZZ_REQUIRE(options.command[0]);
 	for (size_t i = 0; i < options.count; i++)
-		check_plan(&options.plans[i]);
+		check_spec(&options.specs[i]);
 	ctrtool_options_fini(&options);
 }
 

@@ -11,12 +11,12 @@
 
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 
-static char root[] = "root", nobody[] = "nobody", nogroup[] = "nogroup", folder[] = "/root",
+static char root[] = "root", nobody[] = "nobody", nogroup[] = "nogroup", directory[] = "/root",
 	    none[] = "/nonexistent", shell[] = "/bin/sh", ssh[] = "ssh", tftp[] = "tftp",
 	    domain[] = "domain", tcp[] = "tcp", udp[] = "udp";
 
 static struct passwd users[] = {
-	{.pw_name = root, .pw_dir = folder, .pw_shell = shell},
+	{.pw_name = root, .pw_dir = directory, .pw_shell = shell},
 	{.pw_name = nobody, .pw_uid = 65534, .pw_gid = 65534, .pw_dir = none, .pw_shell = shell},
 };
 

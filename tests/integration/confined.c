@@ -62,7 +62,7 @@ static int read_file(void)
 	return open(file, O_RDONLY);
 }
 
-static int make_folder(void)
+static int make_directory(void)
 {
 	return mkdir("/tmp/socketbox-confined", 0700);
 }
@@ -140,7 +140,7 @@ static const struct {
 	{"execute", execute},
 	{"write-file", write_file},
 	{"make-file", make_file},
-	{"make-folder", make_folder},
+	{"make-directory", make_directory},
 	{"make-executable", make_executable},
 	{"map-executable", map_executable},
 	{"load-program", load_program},

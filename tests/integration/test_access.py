@@ -187,7 +187,7 @@ def test_answers_that_are_kept_hold_no_memory(world, daemon):
     with Floods(world, d, ["hoard"]) as floods:
         pass
     [result] = floods.results()
-    assert result["files"] > 50 and result["octets"] == 0, result
+    assert result["files"] > 50 and result["bytes"] == 0, result
 
 
 def test_many_users_share_what_silent_connections_there_may_be(world, daemon):

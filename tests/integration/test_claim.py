@@ -79,7 +79,7 @@ def test_nothing_is_held_longer_than_hold(world, daemon):
     check_hold(world, daemon, 0)
 
 
-@pytest.mark.kernel_engine("without steering there is no keeper: a group is as the kernel has it")
+@pytest.mark.kernel_engine("without steering there is no standby: a group is as the kernel has it")
 def test_no_group_is_held_longer_than_hold(world, daemon):
     check_hold(world, daemon, REUSEPORT)
 
@@ -137,7 +137,7 @@ def test_reuseport_sockets_share_connections(world, daemon):
     assert d.claims("a")[0]["sockets"] == 1
 
 
-@pytest.mark.kernel_engine("without steering there is no keeper: a group is as the kernel has it")
+@pytest.mark.kernel_engine("without steering there is no standby: a group is as the kernel has it")
 def test_the_backlog_of_a_closing_reuseport_socket_moves_to_the_others(world, daemon):
     d = daemon(config())
     stays, goes = Control(d, "a"), Control(d, "a")
@@ -148,7 +148,7 @@ def test_the_backlog_of_a_closing_reuseport_socket_moves_to_the_others(world, da
     assert len(drain(stays.socket)) == len(waiting)
 
 
-@pytest.mark.kernel_engine("without steering there is no keeper: a group is as the kernel has it")
+@pytest.mark.kernel_engine("without steering there is no standby: a group is as the kernel has it")
 def test_connections_wait_for_the_next_reuseport_claim(world, daemon):
     d = daemon(config())
     members = [Control(d, "a") for _ in range(2)]
@@ -165,29 +165,29 @@ def test_connections_wait_for_the_next_reuseport_claim(world, daemon):
     assert ask(world, V4) == "next"
 
 
-@pytest.mark.kernel_engine("without steering there is no keeper: a group is as the kernel has it")
-def test_reuseport_and_lone_sockets_do_not_mix(world, daemon):
+@pytest.mark.kernel_engine("without steering there is no standby: a group is as the kernel has it")
+def test_reuseport_and_single_sockets_do_not_mix(world, daemon):
     d = daemon(config())
-    lone = Control(d, "a")
-    lone.claim("::")
+    single = Control(d, "a")
+    single.claim("::")
     with pytest.raises(Refused, match="does not set SO_REUSEPORT") as info:
         Control(d, "a").claim("::", flags=REUSEPORT)
     assert info.value.errno == errno.EADDRINUSE
-    lone.close()
+    single.close()
     until(lambda: d.claims("a")[0]["hold_left_ms"] > 0)
     waiting = connect(world, V4)
     group = Control(d, "a")
-    assert len(drain(group.claim("::", flags=REUSEPORT))) == 1, "what waited for the lone socket"
+    assert len(drain(group.claim("::", flags=REUSEPORT))) == 1, "what waited for the single socket"
     with pytest.raises(Refused, match="sets SO_REUSEPORT"):
         Control(d, "a").claim("::")
     group.close()
     waiting.close()
     until(lambda: d.claims("a")[0]["sockets"] == 0)
     waiting = connect(world, V4)
-    lone = Control(d, "a")
-    assert len(drain(lone.claim("::"))) == 1, "what waited for the group"
-    Answers(lone.socket, "lone")
-    assert ask(world, V6) == "lone"
+    single = Control(d, "a")
+    assert len(drain(single.claim("::"))) == 1, "what waited for the group"
+    Answers(single.socket, "single")
+    assert ask(world, V6) == "single"
 
 
 def test_udp_is_claimed_and_held(world, daemon):
@@ -231,9 +231,9 @@ def test_what_no_route_covers_is_refused_with_the_line_that_would(world, daemon,
 def test_allow_decides_by_the_credentials_that_the_kernel_vouches_for(
         world, daemon, allow, uid, gid, groups, allowed):
     d = daemon(config(**({"allow": allow} if allow else {})))
-    for folder in [d.run_dir, *d.run_dir.parents]:
-        if folder.is_relative_to("/tmp/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
+    for directory in [d.run_dir, *d.run_dir.parents]:
+        if directory.is_relative_to("/tmp/"):
+            directory.chmod(directory.stat().st_mode | 0o055)
     with as_user(uid, gid, groups):
         control = Control(d)
     if allowed:
@@ -274,7 +274,7 @@ def test_claims_leave_no_descriptors_behind(world, daemon):
     until(lambda: open_fds(d.process.pid) == before, timeout=60)
 
 
-@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["lone", "reuseport"])
+@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["single", "reuseport"])
 def test_a_registered_claim_outlives_the_daemon(world, daemon, engine, flags):
     d = daemon(config())
     control = Control(d, "a")

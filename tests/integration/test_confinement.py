@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The fence: what a hostile service (programs/escape.c) can do with the sockets it is given, with the fence and, to
+"""The confinement: what a hostile service (programs/escape.c) can do with the sockets it is given, with the confinement and, to
 show that the attempts would succeed, without it."""
 import array
 import contextlib
@@ -31,7 +31,7 @@ USERS = {"root": (), "user": (*OWN_ROOT, *NOBODY)}
 each_family = pytest.mark.parametrize("address, family", [(V4, "4"), (V6, "6"), (V4, "6")], ids=["ipv4", "ipv6", "mapped"])
 
 # What an accepted connection, or a listener, is not good for.
-FENCED = dict.fromkeys(["connect", "bind", "shutdown-connect", "fast-open", "fast-open-connect", "uring-connect",
+CONFINED = dict.fromkeys(["connect", "bind", "shutdown-connect", "fast-open", "fast-open-connect", "uring-connect",
                         "uring-bind", "transparent-bind"], "EPERM")
 
 # Only a connection of an IPv6 socket's to an IPv4 client can become an IPv4 one.
@@ -41,8 +41,8 @@ CHANGES_FAMILY = {(V4, "4"): "EAFNOSUPPORT", (V6, "6"): "EADDRNOTAVAIL", (V4, "6
 class Outside:
     """A process in no namespace of the service's, to which it passes a socket: tries to connect with it."""
 
-    def __init__(self, folder, address):
-        self.path, self.address, self.result = folder / "outside", address, None
+    def __init__(self, directory, address):
+        self.path, self.address, self.result = directory / "outside", address, None
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(self.path))
         self.listener.listen(1)
@@ -138,12 +138,12 @@ def kept_in(world, address):
 @each_family
 def test_an_accepted_connection_is_good_for_nothing_else(world, daemon, address, family, user):
     secret, _ = kept_in(world, address)
-    d = daemon(CONFIG, options=["--fence", "required"])
+    d = daemon(CONFIG, options=["--confinement", "required"])
     open_to_all(d)
-    outside = Outside(world.folder, address)
+    outside = Outside(world.directory, address)
     escape = Escape(world, d, "accepted", address, family, USERS[user], outside.path)
     results = escape.run()
-    for name, result in FENCED.items():
+    for name, result in CONFINED.items():
         assert results[name] == result, (name, results)
     assert results["change-family"] == CHANGES_FAMILY[address, family], results
     assert results["other-interface"] == "EPERM", results
@@ -158,9 +158,9 @@ def test_an_accepted_connection_is_good_for_nothing_else(world, daemon, address,
 @each_family
 def test_a_listener_is_good_for_nothing_else(world, daemon, address, family, user):
     secret, _ = kept_in(world, address)
-    d = daemon(CONFIG, options=["--fence", "required"])
+    d = daemon(CONFIG, options=["--confinement", "required"])
     open_to_all(d)
-    outside = Outside(world.folder, address)
+    outside = Outside(world.directory, address)
     results = Escape(world, d, "listener", address, family, USERS[user], outside.path).run()
     for name in ("bind", "shutdown-connect", "shutdown-bind", "fast-open", "uring-connect", "transparent-bind"):
         assert results[name] == "EPERM", (name, results)
@@ -174,9 +174,9 @@ def test_a_listener_is_good_for_nothing_else(world, daemon, address, family, use
 @each_family
 def test_a_udp_socket_answers_and_does_nothing_else(world, daemon, address, family, user):
     _, secret = kept_in(world, address)
-    d = daemon(CONFIG, options=["--fence", "required"])
+    d = daemon(CONFIG, options=["--confinement", "required"])
     open_to_all(d)
-    outside = Outside(world.folder, address)
+    outside = Outside(world.directory, address)
     escape = Escape(world, d, "udp", address, family, USERS[user], outside.path)
     results = escape.run()
     assert results["answer"] == "ok"
@@ -189,14 +189,14 @@ def test_a_udp_socket_answers_and_does_nothing_else(world, daemon, address, fami
 
 
 @pytest.mark.parametrize("address, family", [(V6, "6"), (V4, "6")], ids=["ipv6", "mapped"])
-def test_without_the_fence_the_attempts_succeed(world, daemon, address, family):
+def test_without_the_confinement_the_attempts_succeed(world, daemon, address, family):
     secret, _ = kept_in(world, address)
-    d = daemon(CONFIG, options=["--fence", "off"])
-    outside = Outside(world.folder, address)
+    d = daemon(CONFIG, options=["--confinement", "off"])
+    outside = Outside(world.directory, address)
     escape = Escape(world, d, "accepted", address, family, pass_to=outside.path)
     results = escape.run()
     changes = ["change-family"] if address == V4 else []
-    for name in [*FENCED, *changes]:
+    for name in [*CONFINED, *changes]:
         assert results[name] == "ok", (name, results)
     assert escape.reached and results["listen"] == "ok"
     assert outside.result == "ok"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the fence leaves to services: what their grants say, and UDP peers that they have heard."""
+"""What the confinement leaves to services: what their grants say, and UDP peers that they have heard."""
 import errno
 import socket
 
@@ -60,10 +60,10 @@ def on_loopback(address):
     return ["127.0.0.1", "127.200.0.9", "0.0.0.0"]
 
 
-@pytest.mark.parametrize("fence, loopback", [("required", "EPERM"), ("off", "ok")])
+@pytest.mark.parametrize("confinement, loopback", [("required", "EPERM"), ("off", "ok")])
 @pytest.mark.parametrize("address, family", [(V4, 4), (V6, 6), (f"::ffff:{V4}", 6)], ids=["ipv4", "ipv6", "mapped"])
-def test_a_connect_grant_is_for_the_network_and_not_for_loopback(world, daemon, address, family, fence, loopback):
-    d = daemon(CONFIG, options=["--fence", fence])
+def test_a_connect_grant_is_for_the_network_and_not_for_loopback(world, daemon, address, family, confinement, loopback):
+    d = daemon(CONFIG, options=["--confinement", confinement])
     ftp, mapped = Control(d, "ftp"), "::ffff:" if "ffff" in address else ""
     plain = address.removeprefix("::ffff:")
     target = client_socket(world, plain, STREAM)
@@ -75,13 +75,13 @@ def test_a_connect_grant_is_for_the_network_and_not_for_loopback(world, daemon, 
         out = ftp.grant(address, 20, family=family)
         assert attempt(out.connect, (mapped + name, HOST_PORT)) == loopback, name
         out.close()
-    assert fence == "off" or attempt(ftp.grant(address, 20, family=family).bind, (address, 7777)) == "EPERM"
+    assert confinement == "off" or attempt(ftp.grant(address, 20, family=family).bind, (address, 7777)) == "EPERM"
     secret.stop()
 
 
 @BOTH
 def test_a_passive_grant_does_not_connect(world, daemon, address):
-    d = daemon(CONFIG, options=["--fence", "required"])
+    d = daemon(CONFIG, options=["--confinement", "required"])
     target = client_socket(world, address, STREAM)
     data = Control(d, "web").grant(address)
     assert attempt(data.connect, target.getsockname()[:2]) == "EPERM"
@@ -93,7 +93,7 @@ def test_a_passive_grant_does_not_connect(world, daemon, address):
 @BOTH
 def test_a_service_answers_its_udp_peers_from_each_of_its_sockets(world, daemon, address):
     """As TFTP servers do."""
-    d = daemon(CONFIG, options=["--fence", "required"])
+    d = daemon(CONFIG, options=["--confinement", "required"])
     tftp = Control(d, "tftp")
     listener, data, stranger = tftp.claim(address, 69, protocol=UDP), tftp.grant(address, protocol=UDP), \
         Control(d, "dns").grant(address, protocol=UDP)
@@ -113,7 +113,7 @@ def test_a_service_answers_its_udp_peers_from_each_of_its_sockets(world, daemon,
 @BOTH
 def test_sockets_of_a_group_answer_each_others_peers(world, daemon, address):
     """As QUIC servers do, which connect one to each client."""
-    d = daemon(CONFIG, options=["--fence", "required"])
+    d = daemon(CONFIG, options=["--confinement", "required"])
     one, other = (Control(d, "dns").claim(address, 53, protocol=UDP, flags=REUSEPORT) for _ in range(2))
     client = client_socket(world, address, DGRAM)
     heard = []
@@ -135,7 +135,7 @@ def test_sockets_of_a_group_answer_each_others_peers(world, daemon, address):
 
 @BOTH
 def test_a_claimed_udp_socket_sends_first_where_a_grant_says_so(world, daemon, address):
-    d = daemon(CONFIG, options=["--fence", "required"])
+    d = daemon(CONFIG, options=["--confinement", "required"])
     client = client_socket(world, address, DGRAM)
     granted = Control(d, "ntp").claim(address, 123, protocol=UDP)
     granted.sendto(b"time?", client.getsockname())
@@ -158,7 +158,7 @@ def test_a_client_on_loopback_is_answered_where_routes_lead_there(world, daemon,
     """Others may not send there, even if they have been asked from there."""
     loopback = "127.0.0.1" if address == V4 else "::1"
     there = {**CONFIG, "routes": [*CONFIG["routes"], {"to": loopback, "port": 53, "protocol": "udp", "service": "dns"}]}
-    d = daemon(there, options=["--fence", "required"])
+    d = daemon(there, options=["--confinement", "required"])
     on_network, on_it = (Control(d, "dns").claim(to, 53, protocol=UDP) for to in (address, loopback))
     other = Control(d, "tftp").claim(address, 69, protocol=UDP)
 
@@ -189,7 +189,7 @@ def test_a_client_on_loopback_is_answered_where_routes_lead_there(world, daemon,
 
 @BOTH
 def test_a_client_of_the_host_at_its_own_address_is_answered(world, daemon, address):
-    d = daemon(CONFIG, options=["--fence", "required"])
+    d = daemon(CONFIG, options=["--confinement", "required"])
     listener = Control(d, "dns").claim(address, 53, protocol=UDP)
     with host_client(world, address) as client:
         client.sendto(b"query", (address, 53))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The fence over time: crashes, restarts, removal, several daemons, machines that cannot have it, and its cost."""
+"""The confinement over time: crashes, restarts, removal, several daemons, machines that cannot have it, and its cost."""
 import ctypes
 import json
 import os
@@ -41,8 +41,8 @@ def escapes(world, listener):
 
 def pins(daemon):
     """The pinned links, by cgroup."""
-    folder = daemon.run_dir / "bpf" / "v1" / "fence"
-    return {each.name: sorted(link.name for link in each.iterdir()) for each in folder.iterdir()} if folder.exists() else {}
+    directory = daemon.run_dir / "bpf" / "v1" / "confinement"
+    return {each.name: sorted(link.name for link in each.iterdir()) for each in directory.iterdir()} if directory.exists() else {}
 
 
 def bpftool(*words):
@@ -55,20 +55,20 @@ def attached(cgroup):
 
 
 def maps(daemon):
-    """The numbers of the fence's maps."""
-    return {pin.name: bpftool("map", "show", "pinned", pin)["id"] for pin in (daemon.run_dir / "bpf" / "v1").glob("fence_*")}
+    """The numbers of the confinement's maps."""
+    return {pin.name: bpftool("map", "show", "pinned", pin)["id"] for pin in (daemon.run_dir / "bpf" / "v1").glob("confinement_*")}
 
 
 def programs(daemon):
-    """How many programs use the fence's maps, attached or not."""
+    """How many programs use the confinement's maps, attached or not."""
     known = set(maps(daemon).values())
     return sum(bool(known & set(program.get("map_ids", []))) for program in bpftool("prog"))
 
 
 def is_inside(daemon):
-    """Whether the daemon is in the cgroup of its fence."""
+    """Whether the daemon is in the cgroup of its confinement."""
     own = pathlib.Path(f"/proc/{daemon.process.pid}/cgroup").read_text().split("0::")[1].strip()
-    return daemon.status()["fence"]["cgroup"].endswith(own)
+    return daemon.status()["confinement"]["cgroup"].endswith(own)
 
 
 @pytest.fixture
@@ -78,24 +78,24 @@ def secret(world):
 
 def test_status_says_that_it_stands(world, daemon):
     d = daemon(CONFIG)
-    fence = d.status()["fence"]
-    assert (fence["stands"], fence["adopted"], fence["why"], fence["gap"], fence["loose"]) == (True, False, None, None, None)
-    assert "the fence stands" in d.cli("status").stdout
-    assert f"the fence stands: {fence['cgroup']}" in d.process.log()
+    confinement = d.status()["confinement"]
+    assert (confinement["active"], confinement["adopted"], confinement["why"], confinement["limitation"], confinement["unpinned"]) == (True, False, None, None, None)
+    assert "the confinement stands" in d.cli("status").stdout
+    assert f"the confinement stands: {confinement['cgroup']}" in d.process.log()
     assert is_inside(d)
 
 
 def test_it_stands_while_no_daemon_runs_and_is_adopted(world, daemon, secret):
     d = daemon(CONFIG)
     listener = Control(d, "a").claim(V4)
-    before, cgroup = pins(d), d.status()["fence"]["cgroup"]
+    before, cgroup = pins(d), d.status()["confinement"]["cgroup"]
     assert [len(links) for links in before.values()] == [PROGRAMS]
     there_is = maps(d), programs(d)
     for _ in range(8):
         d.kill()
         assert not escapes(world, listener)
         d.start()
-        assert d.status()["fence"]["adopted"] and is_inside(d)
+        assert d.status()["confinement"]["adopted"] and is_inside(d)
         assert not escapes(world, listener)
     assert (pins(d), attached(cgroup)) == (before, PROGRAMS)
     until(lambda: (maps(d), programs(d)) == there_is, what="earlier daemons' programs are gone")
@@ -109,43 +109,43 @@ def test_upgrades_take_it_over(world, daemon, secret):
     d = daemon(CONFIG)
     control = Control(d, "a")
     listener = control.claim(V4)
-    before, cgroup, there_is = pins(d), d.status()["fence"]["cgroup"], (maps(d), programs(d))
+    before, cgroup, there_is = pins(d), d.status()["confinement"]["cgroup"], (maps(d), programs(d))
     for i in range(8):
         d.process.send(signal.SIGUSR2)
-        until(lambda: d.process.log().count("the fence stands") == 2 + i and d.answers(), what="the next daemon")
-        assert d.status()["fence"]["adopted"] and is_inside(d)
+        until(lambda: d.process.log().count("the confinement stands") == 2 + i and d.answers(), what="the next daemon")
+        assert d.status()["confinement"]["adopted"] and is_inside(d)
         assert not escapes(world, listener)
-    assert (pins(d), attached(cgroup), d.status()["fence"]["cgroup"]) == (before, PROGRAMS, cgroup)
+    assert (pins(d), attached(cgroup), d.status()["confinement"]["cgroup"]) == (before, PROGRAMS, cgroup)
     until(lambda: (maps(d), programs(d)) == there_is, what="earlier daemons' programs are gone")
     assert not escapes(world, Control(d, "b").claim(V4, 81))
     assert secret.count == 0
 
 
 def test_upgrades_put_it_up_and_say_what_is_outside(world, daemon, secret):
-    d = daemon({"fence": "off", **CONFIG})
+    d = daemon({"confinement": "off", **CONFIG})
     listener = Control(d, "a").claim(V4)
     d.write(CONFIG)
     d.process.send(signal.SIGUSR2)
-    until(lambda: "the fence stands" in d.process.log() and d.answers(), what="the next daemon")
-    assert d.status()["fence"]["strangers"] == 1
-    assert "WARNING: 1 sockets that were made before the fence stood are outside of it" in d.cli("status").stdout
+    until(lambda: "the confinement stands" in d.process.log() and d.answers(), what="the next daemon")
+    assert d.status()["confinement"]["unconfined"] == 1
+    assert "WARNING: 1 sockets that were made before the confinement stood are outside of it" in d.cli("status").stdout
     assert "run socketboxd --detach" in d.process.log()
     assert escapes(world, listener)
     assert not escapes(world, Control(d, "b").claim(V4, 81))
 
 
-def test_sockets_of_a_removed_cgroup_stay_fenced(world, daemon, secret):
+def test_sockets_of_a_removed_cgroup_stay_confined(world, daemon, secret):
     """As systemd removes that of a service which it restarts."""
     d = daemon(CONFIG)
     control = Control(d, "a")
     listener = control.claim(V4)
-    [old], cgroup = pins(d), d.status()["fence"]["cgroup"]
+    [old], cgroup = pins(d), d.status()["confinement"]["cgroup"]
     d.kill()
     os.rmdir(cgroup)
     d.start()
     assert len(pins(d)) == 2
     assert not escapes(world, listener)
-    assert not d.status()["fence"]["adopted"]
+    assert not d.status()["confinement"]["adopted"]
     control.close()
 
     def cleared():
@@ -155,22 +155,22 @@ def test_sockets_of_a_removed_cgroup_stay_fenced(world, daemon, secret):
     assert [len(links) for links in pins(d).values()] == [PROGRAMS]
 
 
-def test_off_takes_an_earlier_fence_down(world, daemon, secret):
+def test_off_takes_an_earlier_confinement_down(world, daemon, secret):
     d = daemon(CONFIG)
     listener = Control(d, "a").claim(V4)
-    cgroup = d.status()["fence"]["cgroup"]
+    cgroup = d.status()["confinement"]["cgroup"]
     d.kill()
-    d.options = [*d.options, "--fence", "off"]
+    d.options = [*d.options, "--confinement", "off"]
     d.start()
     assert pins(d) == {} and not os.path.exists(cgroup)
     assert escapes(world, listener)
-    assert d.status()["fence"]["why"] == "the configuration or the command line says fence: off"
-    assert "WARNING: NO FENCE" in d.cli("status").stdout
+    assert d.status()["confinement"]["why"] == "the configuration or the command line says confinement: off"
+    assert "WARNING: NO CONFINEMENT" in d.cli("status").stdout
 
 
 def test_detach_leaves_nothing(world, daemon):
     d = daemon(CONFIG)
-    cgroup = d.status()["fence"]["cgroup"]
+    cgroup = d.status()["confinement"]["cgroup"]
     assert attached(cgroup) == PROGRAMS
     d.process.stop()
     assert os.path.isdir(cgroup)
@@ -178,9 +178,9 @@ def test_detach_leaves_nothing(world, daemon):
     assert not os.path.exists(cgroup) and not (d.run_dir / "cgroup").exists()
 
 
-def test_two_daemons_have_a_fence_each(world, daemon, secret):
+def test_two_daemons_have_a_confinement_each(world, daemon, secret):
     one, other = daemon(CONFIG), daemon(CONFIG, name="other")
-    assert one.status()["fence"]["cgroup"] != other.status()["fence"]["cgroup"]
+    assert one.status()["confinement"]["cgroup"] != other.status()["confinement"]["cgroup"]
     for d, address in ((one, V4), (other, V6)):
         Answers(Control(d, "b").claim(address, 81), "b")
         d.restart()
@@ -205,56 +205,56 @@ def test_cgroup_v2_is_found(world, daemon, secret, layout, tmp_path):
     mount = {"unified": ["/sys/fs/cgroup"], "hybrid": ["/sys/fs/cgroup/unified", "mount -t tmpfs none /sys/fs/cgroup"],
              "elsewhere": [tmp_path / "mount"]}[layout]
     d = daemon(CONFIG, prefix=cgroup2_at(*mount))
-    assert d.status()["fence"]["cgroup"].startswith(f"{mount[0]}/")
+    assert d.status()["confinement"]["cgroup"].startswith(f"{mount[0]}/")
     assert not escapes(world, Control(d, "a").claim(V4))
 
 
 def test_without_cgroup_v2_it_is_said(world, daemon):
     d = daemon(CONFIG, prefix=WITHOUT_CGROUP2)
-    assert not d.status()["fence"]["stands"]
-    assert "no cgroup v2 hierarchy is mounted" in d.status()["fence"]["why"]
-    assert "NO FENCE: whoever is given a socket" in d.process.log()
+    assert not d.status()["confinement"]["active"]
+    assert "no cgroup v2 hierarchy is mounted" in d.status()["confinement"]["why"]
+    assert "NO CONFINEMENT: whoever is given a socket" in d.process.log()
     Answers(Control(d, "a").claim("::"), "a")
     assert ask(world, V4) == "a"
 
 
 def test_required_means_not_to_start_without(world, daemon):
-    d = daemon({"fence": "required", **CONFIG}, prefix=WITHOUT_CGROUP2, wait=False)
+    d = daemon({"confinement": "required", **CONFIG}, prefix=WITHOUT_CGROUP2, wait=False)
     assert d.process.wait(30) == 1
-    assert "the fence is required, and cannot stand: no cgroup v2 hierarchy is mounted" in d.process.log()
+    assert "the confinement is required, and cannot stand: no cgroup v2 hierarchy is mounted" in d.process.log()
     check = world.run([*d.prefix, paths.DAEMON, "--check", "--config", d.config], netns=world.host, check=False)
     assert check.returncode == 1 and "no cgroup v2 hierarchy is mounted" in check.stderr
 
 
 def test_a_user_s_daemon_says_what_it_lacks(world, daemon):
-    folder = world.folder / "theirs"
-    folder.mkdir()
-    os.chown(folder, 65534, 65534)
-    open_to_all(type("Folder", (), {"run_dir": folder}))
-    d = daemon({"services": {"a": {}}, "routes": [{"to": V4, "port": 8080, "service": "a"}]}, run_dir=folder / "run",
+    directory = world.directory / "theirs"
+    directory.mkdir()
+    os.chown(directory, 65534, 65534)
+    open_to_all(type("Directory", (), {"run_dir": directory}))
+    d = daemon({"services": {"a": {}}, "routes": [{"to": V4, "port": 8080, "service": "a"}]}, run_dir=directory / "run",
                options=["--engine", "user"], prefix=NOBODY, wait=False)
     os.chmod(d.config, 0o644)
     until(d.answers, timeout=30)
-    assert not d.status()["fence"]["stands"]
-    assert "cannot make the cgroup" in d.status()["fence"]["why"]
-    assert "NO FENCE" in d.process.log()
-    d.write({"fence": "required", "services": {}, "routes": []})
+    assert not d.status()["confinement"]["active"]
+    assert "cannot make the cgroup" in d.status()["confinement"]["why"]
+    assert "NO CONFINEMENT" in d.process.log()
+    d.write({"confinement": "required", "services": {}, "routes": []})
     d.process.send(signal.SIGUSR2)
     until(lambda: "upgrade refused" in d.process.log(), what="the upgrade is refused")
-    assert "the fence is required, and cannot stand: cannot make a cgroup" in d.process.log()
+    assert "the confinement is required, and cannot stand: cannot make a cgroup" in d.process.log()
     assert d.answers()
 
 
 def test_the_user_engine_has_one_too(world, daemon, secret):
     d = daemon(CONFIG, options=["--engine", "user"])
-    assert d.status()["engine"]["name"] == "user" and d.status()["fence"]["stands"]
+    assert d.status()["engine"]["name"] == "user" and d.status()["confinement"]["active"]
     assert not escapes(world, Control(d, "a").claim(V4))
 
 
 def test_a_reload_does_not_change_it(world, daemon):
     d = daemon(CONFIG)
-    assert "'fence' has changed; restart socketboxd for that" in d.reload({"fence": "off", **CONFIG}).stderr
-    assert d.status()["fence"]["stands"]
+    assert "'confinement' has changed; restart socketboxd for that" in d.reload({"confinement": "off", **CONFIG}).stderr
+    assert d.status()["confinement"]["active"]
 
 
 def test_own_sockets_of_a_service_are_free(world, daemon, secret):
@@ -282,10 +282,10 @@ given.sendall(f'HTTP/1.0 200 OK\\r\\n\\r\\n{result} {cgroup}'.encode())
 def test_programs_that_the_daemon_starts_are_outside(world, daemon, secret, cgroup):
     program = {"command": ["/usr/bin/python3", "-c", USES_ITS_OWN], "cgroup": cgroup}
     d = daemon({"services": {"x": {"exec": program}}, "routes": [{"to": V4, "port": 80, "service": "x"}]},
-               options=["--fence", "required"])
+               options=["--confinement", "required"])
     result, _, name = ask(world, V4, timeout=20).partition(" ")
     assert result == "free"
-    assert "fence" not in name
+    assert "confinement" not in name
     assert name.startswith("socketbox-x") == (cgroup == "own")
 
 

@@ -94,7 +94,7 @@ def test_a_daemon_killed_at_any_moment_of_a_claim(world, daemon, service):
 
 def refuses_to_start(world, *words, prefix=()):
     """The log of a daemon that ends with status 1."""
-    log = world.folder / "refused.log"
+    log = world.directory / "refused.log"
     process = Process([*prefix, paths.DAEMON, *words], log, netns=world.host)
     assert process.wait(60) == 1
     return log.read_text()
@@ -104,9 +104,9 @@ def test_two_daemons_do_not_share(world, daemon):
     started = daemon(CONFIG)
     log = refuses_to_start(world, "--config", started.config, "--run-dir", started.run_dir)
     assert f"socketboxd runs on {started.run_dir} already (pid {started.process.pid})" in log
-    log = refuses_to_start(world, "--config", started.config, "--run-dir", world.folder / "other.run",
+    log = refuses_to_start(world, "--config", started.config, "--run-dir", world.directory / "other.run",
                            "--control", started.control)
-    world.run_dirs.append(world.folder / "other.run")
+    world.run_dirs.append(world.directory / "other.run")
     assert f"another socketboxd answers on {started.control}" in log
     assert started.status()["services"]
 
@@ -140,19 +140,19 @@ def test_no_room_for_the_pins_is_a_warning(world, daemon, tmp_path):
 
 
 def test_the_kernel_engine_is_not_quietly_replaced(world, tmp_path):
-    folder = f"/var/tmp/socketbox-test-daemon-{os.getpid()}"
-    subprocess.run(["install", "-d", "-o", "65534", "-g", "65534", folder], check=True)
+    directory = f"/var/tmp/socketbox-test-daemon-{os.getpid()}"
+    subprocess.run(["install", "-d", "-o", "65534", "-g", "65534", directory], check=True)
     try:
-        config = f"{folder}/socketbox.yaml"
+        config = f"{directory}/socketbox.yaml"
         with open(config, "w", encoding="ascii") as file:
             file.write("engine: kernel\n")
-        subprocess.run(["install", "-m", "0755", paths.DAEMON, f"{folder}/socketboxd"], check=True)
-        process = Process([*NOBODY, f"{folder}/socketboxd", "--config", config, "--run-dir", f"{folder}/run"],
+        subprocess.run(["install", "-m", "0755", paths.DAEMON, f"{directory}/socketboxd"], check=True)
+        process = Process([*NOBODY, f"{directory}/socketboxd", "--config", config, "--run-dir", f"{directory}/run"],
                           tmp_path / "log", netns=world.host)
         assert process.wait(60) == 1
         assert "run socketboxd as root, or with CAP_BPF" in process.log()
     finally:
-        subprocess.run(["rm", "-rf", folder], check=True)
+        subprocess.run(["rm", "-rf", directory], check=True)
 
 
 def test_reload_by_signal(world, daemon):

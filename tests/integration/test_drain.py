@@ -128,7 +128,7 @@ def test_a_server_is_replaced_meanwhile(world, daemon, engine):
 
 def test_under_load_nothing_is_cut_short(world, daemon, engine):
     """Clients of the claimed and of the handed service are answered or refused, those of others are answered."""
-    path = world.folder / "mail.sock"
+    path = world.directory / "mail.sock"
     world.start([paths.RECEIVER, path, "mail"], "receiver")
     d = daemon(config(a={}, mail={"handoff": {"path": str(path)}}, b={}))
     serve(d, "a", 80)
@@ -180,7 +180,7 @@ def test_a_reuseport_group(world, daemon, engine):
         server.stop()
 
 
-@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["lone", "reuseport"])
+@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["single", "reuseport"])
 def test_udp(world, daemon, engine, flags):
     d = daemon(config(a={}, b={}))
     a, b = Control(d, "a"), Control(d, "b")
@@ -209,7 +209,7 @@ def test_udp(world, daemon, engine, flags):
 
 
 def test_a_handoff_whose_receiver_pauses(world, daemon, engine):
-    path = world.folder / "a.sock"
+    path = world.directory / "a.sock"
     receiver = world.start([paths.RECEIVER, path, "a"], "receiver")
     d = daemon(config(a={"handoff": {"path": str(path)}}, b={}))
     serve(d, "b", 81)
@@ -217,8 +217,8 @@ def test_a_handoff_whose_receiver_pauses(world, daemon, engine):
     assert "a" in ask(world, V6)
     receiver.pause()
     load = Load(world, V6, count=50, concurrency=50, expect="a")
-    until(lambda: d.status()["services"][0]["handoff"]["destinations"][0]["untaken"] and
-          sum(d.status()["services"][0]["handoff"]["destinations"][0][key] for key in ("waiting", "untaken")) == 50,
+    until(lambda: d.status()["services"][0]["handoff"]["destinations"][0]["unacknowledged"] and
+          sum(d.status()["services"][0]["handoff"]["destinations"][0][key] for key in ("waiting", "unacknowledged")) == 50,
           what="all are in hand")
     drain = Draining(world, d)
     assert left(d)["waiting"] == 50
@@ -235,7 +235,7 @@ def test_a_handoff_whose_receiver_pauses(world, daemon, engine):
 
 def test_a_full_queue_and_its_backlog(world, daemon, engine):
     """What the daemon has not accepted yet, since the queue is full, is served, too."""
-    path = world.folder / "a.sock"
+    path = world.directory / "a.sock"
     receiver = world.start([paths.RECEIVER, path, "a"], "receiver")
     d = daemon(config(a={"handoff": {"path": str(path), "queue": 4}}))
     until(path.exists, what="the receiver binds")
@@ -246,7 +246,7 @@ def test_a_full_queue_and_its_backlog(world, daemon, engine):
     def known():
         status = d.status()
         [destination] = status["services"][0]["handoff"]["destinations"]
-        return destination["waiting"] + destination["untaken"] + sum(a["backlog"] for a in status["acceptors"])
+        return destination["waiting"] + destination["unacknowledged"] + sum(a["backlog"] for a in status["listeners"])
     until(lambda: known() == 80, what="all are here")
     drain = Draining(world, d)
     assert left(d)["backlog"] > 4
@@ -258,13 +258,13 @@ def test_a_full_queue_and_its_backlog(world, daemon, engine):
 
 
 def test_programs_and_who_waits_for_one(world, daemon, engine):
-    script = f"read -r gate <{world.folder}/gate; {PAGE}"
-    os.mkfifo(world.folder / "gate")
+    script = f"read -r gate <{world.directory}/gate; {PAGE}"
+    os.mkfifo(world.directory / "gate")
     d = daemon(config(a={"exec": {"command": ["/bin/sh", "-c", script], "instances": 2}}, b={}))
     serve(d, "b", 81)
     load = Load(world, V6, count=10, concurrency=10, expect="served")
     until(lambda: d.status()["services"][0]["exec"]["running"] == 2)
-    until(lambda: sum(a["backlog"] for a in d.status()["acceptors"]) + d.status()["services"][0]["exec"]["waiting"] == 8,
+    until(lambda: sum(a["backlog"] for a in d.status()["listeners"]) + d.status()["services"][0]["exec"]["waiting"] == 8,
           what="the others wait")
     drain = Draining(world, d)
     assert left(d)["running"] == 2
@@ -273,7 +273,7 @@ def test_programs_and_who_waits_for_one(world, daemon, engine):
         assert attempt(world, V4) == REFUSED
     assert ask(world, V6, 81) == "b"
     assert drain.waits()
-    gate = os.open(world.folder / "gate", os.O_RDWR)
+    gate = os.open(world.directory / "gate", os.O_RDWR)
     os.write(gate, b"go\n" * 20)
     assert lost(load.result()) == {}
     assert drain.end() == (0, "")
@@ -320,8 +320,8 @@ except TimeoutError:
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["tcp", "udp"])
 def test_a_program_that_has_the_socket(world, daemon, engine, kind):
-    started = world.folder / "started"
-    settings = {"command": ["/usr/bin/python3", "-c", LISTENER], "wait": True, "chdir": str(world.folder)}
+    started = world.directory / "started"
+    settings = {"command": ["/usr/bin/python3", "-c", LISTENER], "wait": True, "chdir": str(world.directory)}
     d = daemon({"services": {"a": {"exec": settings}},
                 "routes": [{"to": V6, "port": 80, "protocol": ["tcp", "udp"], "service": "a"}]})
     waiting = [connect(world, V6, kind=kind) for _ in range(3)]
@@ -336,7 +336,7 @@ def test_a_program_that_has_the_socket(world, daemon, engine, kind):
         assert left(d)["datagrams"] == 1
     assert attempt(world, V6, kind=kind) == CLAIMED[engine]
     assert drain.waits()
-    (world.folder / "go").touch()
+    (world.directory / "go").touch()
     for connection in waiting:
         connection.settimeout(10)
         assert b"served" in connection.recv(4096)
@@ -411,8 +411,8 @@ def test_only_the_names_of_the_service_are_refused(world, daemon):
     assert drain.end() == (0, "")
     explained = d.explain("tcp", V6, "443")
     assert "--end a" in explained["needs"] and "name" in explained["needs"]
-    [unserved] = [route["unserved"] for route in d.status()["routes"] if "a.example" in route["text"]]
-    assert unserved == 2
+    [no_socket] = [route["no_socket"] for route in d.status()["routes"] if "a.example" in route["text"]]
+    assert no_socket == 2
     d.cli("drain", "--end", "a")
     assert greeting(world, "a.example") == "a"
 
@@ -466,7 +466,7 @@ def test_what_is_said(world, daemon, engine):
     assert "service 'a' is being drained: new connections are refused" in d.process.log()
     if engine == "kernel":
         assert attempt(world, V6) == REFUSED
-        assert d.status()["routes"][0]["unserved"] == 1
+        assert d.status()["routes"][0]["no_socket"] == 1
     assert d.cli("drain", "--end", "a").stderr == ""
     assert "service 'a' is in use again" in d.process.log()
     assert "service 'a' is not being drained" in d.cli("drain", "--end", "a").stderr
@@ -528,9 +528,9 @@ def test_malformed_requests_change_nothing(world, daemon):
 
 
 @pytest.mark.user_engine("the kernel engine needs no filters")
-@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["lone", "reuseport"])
+@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["single", "reuseport"])
 def test_what_cannot_be_made_to_refuse_is_not_drained(world, daemon, flags):
-    failing = Faults(world.folder / "faults")
+    failing = Faults(world.directory / "faults")
     d = daemon(config(a={}, b={"exec": {"command": ["/bin/sh", "-c", PAGE], "wait": True}}), prefix=failing.prefix)
     control = Control(d, "a")
     Answers(control.claim("::", 80, flags=flags), "a")
@@ -572,7 +572,7 @@ def upgrade(daemon):
 @pytest.mark.parametrize("change", ["reload", "upgrade", "restart", "stop"])
 def test_it_outlives_the_daemon(world, engine, change):
     """And so does what waits; nobody else notices."""
-    path = world.folder / "mail.sock"
+    path = world.directory / "mail.sock"
     receiver = world.start([paths.RECEIVER, path, "mail"], "receiver")
     d = StoredDaemon(world, config(a={"hold": "30s"}, mail={"handoff": {"path": str(path), "hold": "30s"}}, b={"hold": "30s"}),
                      options=["--engine", engine])

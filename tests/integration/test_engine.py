@@ -66,7 +66,7 @@ def test_a_service_that_nobody_claims_is_refused_and_counted(world, daemon):
                       {"to": [V4, V6], "protocol": "udp", "port": 53, "service": "a"}))
     host_server(world, V4, 80, "host")
     assert [ask(world, V4), ask(world, V6), ask_udp(world, V4)] == [REFUSED] * 3
-    assert [(r["lookups"], r["unserved"]) for r in d.status()["routes"]] == [(2, 2), (1, 1)]
+    assert [(r["lookups"], r["no_socket"]) for r in d.status()["routes"]] == [(2, 2), (1, 1)]
 
 
 def test_routes_by_address_prefix_port_range_and_first_match(world, daemon):
@@ -142,7 +142,7 @@ def test_an_ipv6_only_claim_takes_no_ipv4(world, daemon):
     assert [ask(world, V4), ask(world, V6)] == ["four", "a"]
 
 
-@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["lone", "reuseport"])
+@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["single", "reuseport"])
 def test_udp_on_a_specific_address(world, daemon, flags):
     d = daemon(config({"to": [V4, V6], "protocol": "udp", "port": 53, "service": "a"}))
     for address in V4, V6:
@@ -191,7 +191,7 @@ def test_explain_says_what_the_engine_does(world, daemon):
     assert near["outcome"] == "refused: the service has no socket"
     far = d.explain("tcp", V4, "80")
     assert (far["route"]["service"], far["outcome"]) == ("far", "served")
-    assert (far["socket"]["kind"], far["socket"]["found_by"]) == ("lone", "wildcard")
+    assert (far["socket"]["kind"], far["socket"]["found_by"]) == ("single", "wildcard")
     assert far["socket"]["claim"]["address"] == "0.0.0.0:80"
     assert [d.explain("tcp", V4, port)["action"] for port in ("81", "82", "83")] == ["reset", "silent", "pass"]
     assert "route" not in d.explain("tcp", V4, "84")

@@ -61,7 +61,7 @@ class Subject:
         handed = next(service["handoff"]["destinations"] for service in status["services"]
                       if service["name"] == "handed")
         drained = [service["name"] for service in status["services"] if "draining" in service]
-        return json.dumps([claims, handed, [acceptor["paused"] for acceptor in status["acceptors"]], drained])
+        return json.dumps([claims, handed, [listener["paused"] for listener in status["listeners"]], drained])
 
     def holdings(self):
         """AddressSanitizer allocates by ways of its own, and looks for leaks itself at the end."""

@@ -112,14 +112,14 @@ def test_a_receiver_that_is_killed_leaves_its_queue_to_the_next(world, daemon, p
     assert ask(world, V6)
     receiver.process.pause()
     load = Load(world, V6, count=200, concurrency=200, expect="second")
-    until(lambda: handoff(started)["destinations"][0]["untaken"] > 5, what="the queue fills")
+    until(lambda: handoff(started)["destinations"][0]["unacknowledged"] > 5, what="the queue fills")
     receiver.stop()
     Receiver(world, path, text="second", name="second")
     result = load.result()
     assert (result["ok"], lost(result)) == (200, {})
     counts = handoff(started)
     assert counts["redelivered"] > 5 and counts["lost"] == 0
-    until(lambda: not handoff(started)["destinations"][0]["untaken"], what="all are taken")
+    until(lambda: not handoff(started)["destinations"][0]["unacknowledged"], what="all are taken")
 
 
 def test_a_receiver_is_replaced_by_rename(world, daemon, path):
@@ -210,7 +210,7 @@ def test_receivers_opened_over_the_control_socket(world, daemon, kind):
     controls = [Control(started, "mail") for _ in range(2)]
     first, second = [control.receive_connections(kind) for control in controls]
     load = Load(world, V6, count=40, concurrency=40, expect="second")
-    until(lambda: handoff(started)["destinations"][0]["untaken"] >= 20, what="both have some")
+    until(lambda: handoff(started)["destinations"][0]["unacknowledged"] >= 20, what="both have some")
     first.close()
     served = 0
     second.settimeout(5)
@@ -229,6 +229,6 @@ def test_receivers_opened_over_the_control_socket(world, daemon, kind):
 
 
 def ask_closed(world):
-    """A receiver without anything untaken is found out by the next connection."""
+    """A receiver without anything unacknowledged is found out by the next connection."""
     with contextlib.suppress(OSError):
         connect(world, V6).close()

@@ -16,22 +16,22 @@ def socketbox(*words):
     return subprocess.run([paths.CLI, *words], capture_output=True, text=True, timeout=30, check=False)
 
 
-def load(yaml, folder):
-    (folder / "out.yaml").write_text(yaml)
-    result = socketbox("check", folder / "out.yaml")
+def load(yaml, directory):
+    (directory / "out.yaml").write_text(yaml)
+    result = socketbox("check", directory / "out.yaml")
     assert result.returncode == 0, f"{yaml}\n{result.stderr}"
 
 
-def import_systemd(text, folder):
+def import_systemd(text, directory):
     socket, service = text.split("\n[Service]\n")
-    (folder / "unit.socket").write_text(socket)
-    (folder / "unit@.service").write_text("[Service]\n" + service)
-    return socketbox("import", "systemd", folder / "unit.socket")
+    (directory / "unit.socket").write_text(socket)
+    (directory / "unit@.service").write_text("[Service]\n" + service)
+    return socketbox("import", "systemd", directory / "unit.socket")
 
 
-def import_xinetd(text, folder):
-    (folder / "x.conf").write_text(text)
-    return socketbox("import", "xinetd", folder / "x.conf")
+def import_xinetd(text, directory):
+    (directory / "x.conf").write_text(text)
+    return socketbox("import", "xinetd", directory / "x.conf")
 
 
 @pytest.mark.parametrize("kind,run", [("xinetd", import_xinetd), ("systemd", import_systemd)])
@@ -54,18 +54,18 @@ def test_configurations_of_the_document_can_be_loaded(tmp_path):
 
 def test_files_of_the_xinetd_package(tmp_path):
     """Debian's xinetd.d: services of xinetd's own, disabled; and enabled, as far as that can be."""
-    folder = pathlib.Path("/etc/xinetd.d")
-    if not folder.exists():
+    directory = pathlib.Path("/etc/xinetd.d")
+    if not directory.exists():
         require.unmet("needs the package xinetd")
-    files = [pathlib.Path("/etc/xinetd.conf"), *sorted(folder.iterdir())]
+    files = [pathlib.Path("/etc/xinetd.conf"), *sorted(directory.iterdir())]
     assert len(files) > 5
     for file in files:
         result = socketbox("import", "xinetd", file)
         assert result.returncode == 0, result.stderr
         load(result.stdout, tmp_path)
-    result = import_xinetd((folder / "echo").read_text().replace("disable", "#"), tmp_path)
+    result = import_xinetd((directory / "echo").read_text().replace("disable", "#"), tmp_path)
     assert "# xinetd itself serves it" in result.stdout
-    result = import_xinetd((folder / "servers").read_text().replace("disable", "#"), tmp_path)
+    result = import_xinetd((directory / "servers").read_text().replace("disable", "#"), tmp_path)
     assert "servers: not translated" in result.stdout
 
 

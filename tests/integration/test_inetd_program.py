@@ -95,10 +95,10 @@ def test_program_may_open_its_stderr_again(inetd):
 def test_receiver_without_privileges(options, reason):
     """It becomes itself, and says what it may not do."""
     require.root()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="socketbox-inetd-", dir="/var/tmp"))
-    folder.chmod(0o777)
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="socketbox-inetd-", dir="/var/tmp"))
+    directory.chmod(0o777)
     with Copies(paths.CLI, SHOW) as (cli, show):
-        receiver = Inetd(folder, show, options=options, prefix=NOBODY, cli=cli)
+        receiver = Inetd(directory, show, options=options, prefix=NOBODY, cli=cli)
         try:
             if reason:
                 assert receiver.ask() == ""
@@ -107,7 +107,7 @@ def test_receiver_without_privileges(options, reason):
                 assert receiver.show()["uids"] == [pwd.getpwnam("nobody").pw_uid] * 3
         finally:
             receiver.stop()
-            shutil.rmtree(folder)
+            shutil.rmtree(directory)
 
 
 def test_limits_nice_umask_directory_and_environment(inetd, tmp_path):
@@ -144,11 +144,11 @@ def test_own_cgroup_that_goes_with_the_receiver(inetd):
     cgroup = receiver.show()["cgroup"]
     assert cgroup.endswith(f"/socketbox-inetd-{receiver.process.pid}")
     mounts = [line.split() for line in open("/proc/self/mounts", encoding="utf-8")]
-    folder = next(words[1] for words in mounts if words[2] == "cgroup2") + cgroup
-    assert os.path.isdir(folder)
+    directory = next(words[1] for words in mounts if words[2] == "cgroup2") + cgroup
+    assert os.path.isdir(directory)
     until(lambda: not receiver.children())
     assert receiver.stop() == 0
-    assert not os.path.exists(folder)
+    assert not os.path.exists(directory)
     assert inetd(SHOW, options=["--cgroup", "none"]).show()["cgroup"] == own_cgroup()
 
 
@@ -182,9 +182,9 @@ def test_cgroup_that_somebody_removed_is_made_anew(inetd):
         require.unmet("needs a cgroup v2 hierarchy")
     cgroup = receiver.show()["cgroup"]
     mounts = [line.split() for line in open("/proc/self/mounts", encoding="utf-8")]
-    folder = next(words[1] for words in mounts if words[2] == "cgroup2") + cgroup
+    directory = next(words[1] for words in mounts if words[2] == "cgroup2") + cgroup
     until(lambda: not receiver.children())
-    os.rmdir(folder)
+    os.rmdir(directory)
     receiver.show()
     receiver.says("is not in the service's cgroup")
     assert receiver.show()["cgroup"] == cgroup

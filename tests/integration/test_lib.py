@@ -11,7 +11,7 @@ import time
 import pytest
 
 from support import a_protocol, paths
-from support.preload import Folder, ask
+from support.preload import Directory, ask
 from support.process import Process, until
 from support.world import CLIENT_V4, CLIENT_V6, V4, V6
 
@@ -29,8 +29,8 @@ def library():
 
 
 @pytest.fixture
-def folder():
-    with Folder() as path:
+def directory():
+    with Directory() as path:
         yield path
 
 
@@ -56,12 +56,12 @@ def is_cloexec(fd):
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_receives_from_a_sender_of_the_protocol(library, folder, family):
-    receiver = library.socketbox_receiver_open(encoded(folder / "r"), 0o640)
+def test_receives_from_a_sender_of_the_protocol(library, directory, family):
+    receiver = library.socketbox_receiver_open(encoded(directory / "r"), 0o640)
     assert receiver >= 0 and is_cloexec(receiver)
-    assert (folder / "r").stat().st_mode & 0o777 == 0o640
+    assert (directory / "r").stat().st_mode & 0o777 == 0o640
     client, server = a_protocol.tcp_pair(family)
-    a_protocol.send(folder / "r", server)
+    a_protocol.send(directory / "r", server)
     connection = library.socketbox_receive(receiver, 0)
     assert is_cloexec(connection)
     with socket.socket(fileno=connection) as got:
@@ -69,20 +69,20 @@ def test_receives_from_a_sender_of_the_protocol(library, folder, family):
     os.close(receiver)
 
 
-def test_sends_to_a_receiver_of_the_protocol(library, folder):
-    receiver = a_protocol.Receiver(folder / "r")
+def test_sends_to_a_receiver_of_the_protocol(library, directory):
+    receiver = a_protocol.Receiver(directory / "r")
     client, server = a_protocol.tcp_pair()
-    assert library.socketbox_send(encoded(folder / "r"), server.fileno(), 1000) == 0
+    assert library.socketbox_send(encoded(directory / "r"), server.fileno(), 1000) == 0
     with receiver.receive() as got:
         assert got.getpeername() == client.getsockname()
 
 
-def test_other_messages(library, folder):
-    receiver = library.socketbox_receiver_open(encoded(folder / "r"), 0o600)
+def test_other_messages(library, directory):
+    receiver = library.socketbox_receiver_open(encoded(directory / "r"), 0o600)
     assert library.socketbox_receive(receiver, NONBLOCK) == -errno.EAGAIN
     assert library.socketbox_receive(receiver, 1) == -errno.EINVAL
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.connect(str(folder / "r"))
+        channel.connect(str(directory / "r"))
         channel.send(b"A")
         assert library.socketbox_receive(receiver, 0) == -errno.EBADMSG
         with open("/dev/null", "rb") as file:
@@ -110,59 +110,59 @@ def test_over_a_connection(library, kind):
     assert library.socketbox_receive(ours.fileno(), 0) == -errno.ENODATA
 
 
-def test_full_receiver_makes_the_sender_wait(library, folder):
+def test_full_receiver_makes_the_sender_wait(library, directory):
     """Nothing is dropped: what was sent arrives, what was not is told."""
-    receiver = a_protocol.Receiver(folder / "r")
+    receiver = a_protocol.Receiver(directory / "r")
     pairs = [a_protocol.tcp_pair() for _ in range(40)]
     sent = []
     for client, server in pairs:
-        result = library.socketbox_send(encoded(folder / "r"), server.fileno(), 0)
+        result = library.socketbox_send(encoded(directory / "r"), server.fileno(), 0)
         if result == -errno.ETIMEDOUT:
             break
         assert result == 0
         sent.append(client.getsockname())
     assert 0 < len(sent) < 40
     began = time.monotonic()
-    assert library.socketbox_send(encoded(folder / "r"), pairs[-1][1].fileno(), 200) == -errno.ETIMEDOUT
+    assert library.socketbox_send(encoded(directory / "r"), pairs[-1][1].fileno(), 200) == -errno.ETIMEDOUT
     assert time.monotonic() - began >= 0.2
     for name in sent:
         with receiver.receive() as got:
             assert got.getpeername() == name
-    assert library.socketbox_send(encoded(folder / "r"), pairs[-1][1].fileno(), 0) == 0
+    assert library.socketbox_send(encoded(directory / "r"), pairs[-1][1].fileno(), 0) == 0
 
 
-def test_errors_of_send(library, folder):
+def test_errors_of_send(library, directory):
     client, server = a_protocol.tcp_pair()
-    assert library.socketbox_send(encoded(folder / "none"), server.fileno(), 0) == -errno.ENOENT
-    receiver = a_protocol.Receiver(folder / "r")
+    assert library.socketbox_send(encoded(directory / "none"), server.fileno(), 0) == -errno.ENOENT
+    receiver = a_protocol.Receiver(directory / "r")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        assert library.socketbox_send(encoded(folder / "r"), udp.fileno(), 0) == -errno.EPROTOTYPE
+        assert library.socketbox_send(encoded(directory / "r"), udp.fileno(), 0) == -errno.EPROTOTYPE
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        assert library.socketbox_send(encoded(folder / "r"), listener.fileno(), 0) == -errno.EPROTOTYPE
+        assert library.socketbox_send(encoded(directory / "r"), listener.fileno(), 0) == -errno.EPROTOTYPE
     receiver.channel.close()
-    assert library.socketbox_send(encoded(folder / "r"), server.fileno(), 0) == -errno.ECONNREFUSED
+    assert library.socketbox_send(encoded(directory / "r"), server.fileno(), 0) == -errno.ECONNREFUSED
     assert library.socketbox_send(encoded("/" + "x" * 200), server.fileno(), 0) == -errno.ENAMETOOLONG
 
 
-def test_receiver_files(library, folder):
+def test_receiver_files(library, directory):
     """Live: refused. Stale: replaced in one step, so that the file is never missing. No socket: refused."""
-    first = library.socketbox_receiver_open(encoded(folder / "r"), 0o600)
-    assert library.socketbox_receiver_open(encoded(folder / "r"), 0o600) == -errno.EADDRINUSE
+    first = library.socketbox_receiver_open(encoded(directory / "r"), 0o600)
+    assert library.socketbox_receiver_open(encoded(directory / "r"), 0o600) == -errno.EADDRINUSE
     os.close(first)
-    second = library.socketbox_receiver_open(encoded(folder / "r"), 0o600)
+    second = library.socketbox_receiver_open(encoded(directory / "r"), 0o600)
     assert second >= 0
-    (folder / "file").write_text("precious")
-    assert library.socketbox_receiver_open(encoded(folder / "file"), 0o600) == -errno.EADDRINUSE
-    assert library.socketbox_receiver_open(encoded(folder / ("x" * 90)), 0o600) == -errno.ENAMETOOLONG
-    assert sorted(os.listdir(folder)) == ["file", "r"]
+    (directory / "file").write_text("precious")
+    assert library.socketbox_receiver_open(encoded(directory / "file"), 0o600) == -errno.EADDRINUSE
+    assert library.socketbox_receiver_open(encoded(directory / ("x" * 90)), 0o600) == -errno.ENAMETOOLONG
+    assert sorted(os.listdir(directory)) == ["file", "r"]
     os.close(second)
 
 
-def test_example_receivers(folder, run):
+def test_example_receivers(directory, run):
     for command in ([paths.EXAMPLES_BUILT / "receive"], ["/usr/bin/python3", paths.EXAMPLES / "receive.py"]):
-        process = run(*command, folder / "r")
-        until((folder / "r").exists)
-        until(lambda: answers(folder / "r"))
+        process = run(*command, directory / "r")
+        until((directory / "r").exists)
+        until(lambda: answers(directory / "r"))
         process.stop()
 
 
@@ -173,9 +173,9 @@ def answers(path):
         return False  # the file of the one before
 
 
-def test_example_sender_in_c(world, folder):
-    world.start([paths.EXAMPLES_BUILT / "receive", folder / "r"], "receive")
-    world.start([paths.EXAMPLES_BUILT / "send", "8080", folder / "r"], "send", netns=world.client)
+def test_example_sender_in_c(world, directory):
+    world.start([paths.EXAMPLES_BUILT / "receive", directory / "r"], "receive")
+    world.start([paths.EXAMPLES_BUILT / "send", "8080", directory / "r"], "send", netns=world.client)
     assert until(lambda: world.curl("http://127.0.0.1:8080/", check=False)) == "hello 127.0.0.1\n"
 
 

@@ -19,7 +19,7 @@ STREAM, DGRAM, SEQPACKET = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SE
 
 
 @pytest.fixture
-def folder(tmp_path_factory):
+def directory(tmp_path_factory):
     """One that every user may reach and write to, with a short path."""
     made = tmp_path_factory.mktemp("s")
     made.chmod(0o777)
@@ -164,8 +164,8 @@ def test_program_serves(world, tmp_path):
 # Unix sockets
 
 @pytest.mark.parametrize("kind", ["unix-stream", "unix-dgram", "unix-seqpacket", "sockpair"])
-def test_stale_file_is_replaced_and_a_live_one_is_not(folder, kind):
-    path, kinds = folder / "a", {"unix-stream": STREAM, "unix-seqpacket": SEQPACKET}
+def test_stale_file_is_replaced_and_a_live_one_is_not(directory, kind):
+    path, kinds = directory / "a", {"unix-stream": STREAM, "unix-seqpacket": SEQPACKET}
     for live_kind in (STREAM, DGRAM, SEQPACKET):
         with socket.socket(UNIX, live_kind) as live:
             live.bind(str(path))
@@ -183,79 +183,79 @@ def test_stale_file_is_replaced_and_a_live_one_is_not(folder, kind):
         path.unlink()
 
 
-def test_other_files_are_left_alone(folder):
-    path = folder / "a"
+def test_other_files_are_left_alone(directory):
+    path = directory / "a"
     path.write_text("precious")
     assert f"{path} exists and is no socket; remove it" in refused(f"unix-stream:{path}")
     assert path.read_text() == "precious"
-    assert "No such file or directory" in refused(f"unix-stream:{folder}/none/a")
-    (folder / "link").symlink_to(folder / "target")
-    assert f"{folder}/link exists and is no socket" in refused(f"unix-dgram:{folder}/link")
-    assert not (folder / "target").exists()
+    assert "No such file or directory" in refused(f"unix-stream:{directory}/none/a")
+    (directory / "link").symlink_to(directory / "target")
+    assert f"{directory}/link exists and is no socket" in refused(f"unix-dgram:{directory}/link")
+    assert not (directory / "target").exists()
 
 
 @pytest.mark.parametrize("options, mode, umask", [
     ("", 0o755, 0o022), ("", 0o700, 0o077), (",mode=0666", 0o666, 0o077), (",mode=0600", 0o600, 0o000),
     (",mode=0777", 0o777, 0o022)])
-def test_mode(folder, options, mode, umask):
-    result = run("open", f"unix-stream:{folder}/a{options}", "--", "sh", "-c", f"umask; stat -c %a {folder}/a",
+def test_mode(directory, options, mode, umask):
+    result = run("open", f"unix-stream:{directory}/a{options}", "--", "sh", "-c", f"umask; stat -c %a {directory}/a",
                  umask=umask)
     assert result.stdout.split() == [f"{umask:04o}", f"{mode:o}"]
 
 
-def test_handoff_destination_is_private(folder):
-    sockets(f"sockpair:{folder}/a", umask=0)
-    assert (folder / "a").stat().st_mode & 0o777 == 0o600
+def test_handoff_destination_is_private(directory):
+    sockets(f"sockpair:{directory}/a", umask=0)
+    assert (directory / "a").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("owner, uid, gid", [
     ("nobody:nogroup", 65534, 65534), ("nobody", 65534, 0), (":nogroup", 0, 65534), ("1234:5678", 1234, 5678),
     (":77", 0, 77)])
-def test_owner(folder, owner, uid, gid):
-    sockets(f"unix-dgram:{folder}/a,owner={owner},mode=0620")
-    file = (folder / "a").stat()
+def test_owner(directory, owner, uid, gid):
+    sockets(f"unix-dgram:{directory}/a,owner={owner},mode=0620")
+    file = (directory / "a").stat()
     assert (file.st_uid, file.st_gid, file.st_mode & 0o777) == (uid, gid, 0o620)
 
 
-def test_owner_that_does_not_exist(folder):
-    assert "there is no user 'sb-nobody' (of owner=sb-nobody:root)" in refused(f"unix-dgram:{folder}/a,owner=sb-nobody:root")
-    assert "there is no group 'sb-group'" in refused(f"unix-dgram:{folder}/a,owner=:sb-group")
-    assert not (folder / "a").exists()
+def test_owner_that_does_not_exist(directory):
+    assert "there is no user 'sb-nobody' (of owner=sb-nobody:root)" in refused(f"unix-dgram:{directory}/a,owner=sb-nobody:root")
+    assert "there is no group 'sb-group'" in refused(f"unix-dgram:{directory}/a,owner=:sb-group")
+    assert not (directory / "a").exists()
 
 
-def test_peers_see_the_program(world, folder):
+def test_peers_see_the_program(world, directory):
     """The listener's credentials are those of the program, not of a helper that is gone, in another namespace too."""
-    process = world.start([paths.CLI, "open", f"unix-stream:{folder}/a,netns={world.host}", "--", "sleep", "60"], "sleep")
+    process = world.start([paths.CLI, "open", f"unix-stream:{directory}/a,netns={world.host}", "--", "sleep", "60"], "sleep")
     with socket.socket(UNIX) as client:
-        until(lambda: client.connect_ex(str(folder / "a")) == 0, 60, "a connection")
+        until(lambda: client.connect_ex(str(directory / "a")) == 0, 60, "a connection")
         credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     assert int.from_bytes(credentials[:4], "little") == process.pid
 
 
 # Users
 
-def test_own_namespaces_of_an_ordinary_user(world, folder):
+def test_own_namespaces_of_an_ordinary_user(world, directory):
     """Needs no option: where the user may not enter the network namespace, its user namespace comes first."""
     own = OwnNamespaces(world)
     with Copies(paths.CLI, OBSERVE) as (cli, observer):
-        program = observed("--netns", own.pid, "tcp://[::]:80,transparent", "udp://[::]:53", f"unix-stream:{folder}/a,mode=0640",
+        program = observed("--netns", own.pid, "tcp://[::]:80,transparent", "udp://[::]:53", f"unix-stream:{directory}/a,mode=0640",
                            "unix-dgram:@a", observer=observer, cli=cli, prefix=NOBODY)
     assert [seen["netns"] for seen in program["fds"].values()] == [own.netns] * 4
     assert program["fds"]["3"]["transparent6"] == 1
     assert (program["uid"], program["userns"]) == (65534, os.stat("/proc/self/ns/user").st_ino)
     assert program["netns"] == os.stat("/proc/self/ns/net").st_ino
-    file = (folder / "a").stat()
+    file = (directory / "a").stat()
     assert (file.st_uid, file.st_mode & 0o777) == (65534, 0o640)
 
 
 @pytest.mark.parametrize("words", [["--userns"], []])
-def test_user_namespace_of_another_user(world, folder, words):
+def test_user_namespace_of_another_user(world, directory, words):
     """Root enters it if asked to, and otherwise need not; files belong to root all the same."""
     own = OwnNamespaces(world)
-    program = observed("--netns", own.pid, *words, "tcp://[::]:80", f"unix-stream:{folder}/a,owner=nobody")
+    program = observed("--netns", own.pid, *words, "tcp://[::]:80", f"unix-stream:{directory}/a,owner=nobody")
     assert [seen["netns"] for seen in program["fds"].values()] == [own.netns] * 2
     assert (program["uid"], program["userns"]) == (0, os.stat("/proc/self/ns/user").st_ino)
-    assert (folder / "a").stat().st_uid == 65534
+    assert (directory / "a").stat().st_uid == 65534
 
 
 def test_user_namespace_option_where_it_is_the_callers(world):
@@ -263,18 +263,18 @@ def test_user_namespace_option_where_it_is_the_callers(world):
     assert sockets(f"tcp://[::]:80,netns={world.host},userns")[0]["netns"] == netns_number(world.host)
 
 
-def test_ordinary_user_without_privileges(world, folder):
+def test_ordinary_user_without_privileges(world, directory):
     with Copies(paths.CLI, OBSERVE) as (cli, observer):
         as_nobody = {"cli": cli, "prefix": ["nsenter", f"--net=/run/netns/{world.host}", *NOBODY]}
-        seen = sockets("tcp://[::]:8080,freebind", "udp://0.0.0.0:5353", f"unix-dgram:{folder}/a", observer=observer, **as_nobody)
+        seen = sockets("tcp://[::]:8080,freebind", "udp://0.0.0.0:5353", f"unix-dgram:{directory}/a", observer=observer, **as_nobody)
         assert [one["domain"] for one in seen] == [INET6, INET, UNIX]
         assert "need CAP_NET_BIND_SERVICE" in refused("tcp://[::]:80", **as_nobody)
         assert "setting transparent (needs CAP_NET_ADMIN" in refused("tcp://[::]:8080,transparent", **as_nobody)
         said = refused("--netns", world.client, "tcp://[::]:8080", **as_nobody)
         assert f"entering network namespace '{world.client}' (needs CAP_SYS_ADMIN" in said
         assert "Operation not permitted" in said
-        assert f"giving {folder}/b to root" in refused(f"unix-dgram:{folder}/b,owner=root", **as_nobody)
-        assert not (folder / "b").exists()
+        assert f"giving {directory}/b to root" in refused(f"unix-dgram:{directory}/b,owner=root", **as_nobody)
+        assert not (directory / "b").exists()
 
 
 # What goes wrong
@@ -311,13 +311,13 @@ def test_misuse(words, said):
     assert "usage: socketbox open [--netns PATH|PID|NAME] [--userns] SPEC... -- PROGRAM" in result.stderr
 
 
-def test_bad_spec_shows_the_place_and_the_grammar(folder):
-    result = run("open", f"unix-stream:{folder}/a", "tcp://[::]:80,backlog=many", "--", "true")
+def test_bad_spec_shows_the_place_and_the_grammar(directory):
+    result = run("open", f"unix-stream:{directory}/a", "tcp://[::]:80,backlog=many", "--", "true")
     assert result.returncode == 2
     assert result.stderr.splitlines()[:3] == ["socketbox open: backlog is a number, not 'many'",
                                              "  tcp://[::]:80,backlog=many", "                ^"]
     assert "SPEC:  tcp://ADDRESS:PORT  udp://ADDRESS:PORT" in result.stderr
-    assert not (folder / "a").exists()  # nothing was made before all was understood
+    assert not (directory / "a").exists()  # nothing was made before all was understood
 
 
 def test_options_between_specs(world):

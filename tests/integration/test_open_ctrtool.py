@@ -91,13 +91,13 @@ def test_rootless_namespaces(world, tmp_path):
     own = OwnNamespaces(world)
     netns, userns = f"/proc/{own.pid}/ns/net", f"/proc/{own.pid}/ns/user"
     with Copies(paths.CLI, OBSERVE) as (cli, observer):
-        folder = tmp_path / "bin"
-        folder.mkdir()
-        for above in [folder, *folder.parents]:
+        directory = tmp_path / "bin"
+        directory.mkdir()
+        for above in [directory, *directory.parents]:
             if str(above).startswith("/tmp/") and above.stat().st_uid == os.getuid():
                 above.chmod(0o755)
-        (folder / "ctrtool").symlink_to(cli)
-        program = observed(folder / "ctrtool", "-nN", netns, "-U", "-6", "::,80,at", "-l1", "-nAN", netns,
+        (directory / "ctrtool").symlink_to(cli)
+        program = observed(directory / "ctrtool", "-nN", netns, "-U", "-6", "::,80,at", "-l1", "-nAN", netns,
                            "-nAUN", userns, observer=observer, prefix=NOBODY)
     first, second, third = (one["netns"] for one in program["fds"].values())
     assert first == own.netns and len({first, second, third, program["netns"]}) == 4

@@ -10,7 +10,7 @@ import pytest
 
 from support import a_protocol, paths
 from support.launch import program
-from support.preload import Folder, Program, ask, environment, virtual
+from support.preload import Directory, Program, ask, environment, virtual
 
 DESCRIBED = """name [fe8f::2:1:2]:80 length 28
 short: told 28, family 10
@@ -23,21 +23,21 @@ again Invalid argument
 
 
 @pytest.fixture
-def folder():
-    with Folder() as path:
+def directory():
+    with Directory() as path:
         yield path
 
 
 @pytest.fixture
-def start(folder):
+def start(directory):
     """Starts the test program: start(mode); its listener is at start.path."""
-    address, path = virtual(folder)
+    address, path = virtual(directory)
     started = []
 
     def run(mode, address=address, port=80, **env):
-        started.append(Program([program("preloaded"), mode, address, port], environment(folder, **env)))
+        started.append(Program([program("preloaded"), mode, address, port], environment(directory, **env)))
         return started[-1]
-    run.path, run.address, run.folder = path, address, folder
+    run.path, run.address, run.directory = path, address, directory
     yield run
     for each in started:
         each.__exit__()
@@ -157,7 +157,7 @@ def test_other_preload_library(start):
     """Before ours it sees what the program calls, after ours what we call."""
     for order, seen in ({"before": [program("libother_preload.so")]}, "1 binds, 2 accepts"), \
                        ({"after": [program("libother_preload.so")]}, "1 binds, 0 accepts"):
-        with Program([program("preloaded"), "dup", start.address, 80], environment(start.folder, **order)) as p:
+        with Program([program("preloaded"), "dup", start.address, 80], environment(start.directory, **order)) as p:
             p.ready()
             assert [ask(start.path)[0].split()[0] for _ in range(2)] == ["dup", "dup2"]
             assert p.rest() == f"other library: {seen}\n"
@@ -175,7 +175,7 @@ def test_stale_socket_file_is_replaced(start):
 
 def test_live_socket_file_is_in_use(start):
     start("every").ready()
-    second = subprocess.run([program("preloaded"), "every", start.address, "80"], env=environment(start.folder),
+    second = subprocess.run([program("preloaded"), "every", start.address, "80"], env=environment(start.directory),
                             capture_output=True, text=True, check=False)
     assert second.stderr == "bind: Address already in use\n"
     assert ask(start.path)[0] == "every"
@@ -184,7 +184,7 @@ def test_live_socket_file_is_in_use(start):
 
 def test_what_is_no_socket_is_never_replaced(start):
     start.path.write_text("precious")
-    result = subprocess.run([program("preloaded"), "every", start.address, "80"], env=environment(start.folder),
+    result = subprocess.run([program("preloaded"), "every", start.address, "80"], env=environment(start.directory),
                             capture_output=True, text=True, check=False)
     assert result.stderr == "bind: Address already in use\n"
     assert start.path.read_text() == "precious"
@@ -193,11 +193,11 @@ def test_what_is_no_socket_is_never_replaced(start):
 @pytest.mark.parametrize("kind", [0, 1])
 def test_records(start, kind):
     """fe8f::K:X:Y with K 0 or 1: record Y of 128 bytes in skbox_dir_X, with the port filled in."""
-    record = str(start.folder / "at-_@SB_").encode()
-    (start.folder / "skbox_dir_00007").write_bytes(bytes(128 * 3) + record.ljust(128, b"\0"))
-    p = start("every", f"fe8f::{kind}:7:3", 443, SKBOX_DIRECTORY_ROOT=str(start.folder))
+    record = str(start.directory / "at-_@SB_").encode()
+    (start.directory / "skbox_dir_00007").write_bytes(bytes(128 * 3) + record.ljust(128, b"\0"))
+    p = start("every", f"fe8f::{kind}:7:3", 443, SKBOX_DIRECTORY_ROOT=str(start.directory))
     p.ready()
-    path = start.folder / "at-00443"
+    path = start.directory / "at-00443"
     if kind == 0:
         assert ask(path)[0] == "every"
         return
@@ -209,27 +209,27 @@ def test_records(start, kind):
 
 
 def test_record_past_the_end_of_the_file(start):
-    (start.folder / "skbox_dir_00007").write_bytes(bytes(200))
+    (start.directory / "skbox_dir_00007").write_bytes(bytes(200))
     result = subprocess.run([program("preloaded"), "every", "fe8f::7:2", "80"], capture_output=True, text=True, check=False,
-                            env=environment(start.folder, SKBOX_DIRECTORY_ROOT=str(start.folder)))
+                            env=environment(start.directory, SKBOX_DIRECTORY_ROOT=str(start.directory)))
     assert result.stderr == "bind: Numerical result out of range\n"
 
 
 def test_record_without_an_end(start):
     """A path of 108 characters has no room for its NUL: nothing could find it."""
-    folder = str(start.folder).encode()
-    (start.folder / "skbox_dir_00007").write_bytes((folder + b"/" + b"x" * 128)[:128])
+    directory = str(start.directory).encode()
+    (start.directory / "skbox_dir_00007").write_bytes((directory + b"/" + b"x" * 128)[:128])
     result = subprocess.run([program("preloaded"), "every", "fe8f::7:0", "80"], capture_output=True, text=True, check=False,
-                            timeout=10, env=environment(start.folder, SKBOX_DIRECTORY_ROOT=str(start.folder)))
+                            timeout=10, env=environment(start.directory, SKBOX_DIRECTORY_ROOT=str(start.directory)))
     assert result.stderr == "bind: File name too long\n"
-    assert not [path for path in start.folder.iterdir() if path.is_socket()]
+    assert not [path for path in start.directory.iterdir() if path.is_socket()]
 
 
 def test_unix_stream_listener_and_stealth(start):
     """fe8f::3:X:Y is a Unix stream socket; its clients have no address, or ::1."""
-    path = start.folder / "00001" / "00002_00080"
+    path = start.directory / "00001" / "00002_00080"
     for env, peer in ({}, "none"), ({"SKBOX_STEALTH_MODE": "1"}, "[::1]:0"):
-        with Program([program("preloaded"), "dup", "fe8f::3:1:2", 80], environment(start.folder, **env)) as p:
+        with Program([program("preloaded"), "dup", "fe8f::3:1:2", 80], environment(start.directory, **env)) as p:
             p.ready()
             for word in ("dup", "dup2"):
                 with socket.socket(socket.AF_UNIX) as client:
@@ -254,22 +254,22 @@ def test_stealth_for_a_unix_connection_that_was_handed_over(start):
     ({"SKBOX_PORT_FILTER_IPV6": "80,8000-8100"}, 443, False)])
 def test_ports_of_virtual_addresses(start, env, port, taken):
     result = subprocess.run([program("preloaded"), "describe", start.address, str(port)],
-                            env=environment(start.folder, **env), capture_output=True, text=True, check=False)
+                            env=environment(start.directory, **env), capture_output=True, text=True, check=False)
     assert ("type 1 protocol 6" in result.stdout, "bind: Invalid argument" in result.stderr) == (taken, not taken)
 
 
 @pytest.mark.parametrize("address,variable", [("::", "SKBOX_PORT_FILTER_WILDCARD6"),
                                               ("0.0.0.0", "SKBOX_PORT_FILTER_WILDCARD4")])
 def test_wildcards_are_taken_over_on_request(start, address, variable):
-    virtual(start.folder, 0, 0)
+    virtual(start.directory, 0, 0)
     p = start("every", address, 7080, **{variable: "7080"})
     p.ready()
-    assert ask(start.folder / "00000" / "00000_07080")[0] == "every"
+    assert ask(start.directory / "00000" / "00000_07080")[0] == "every"
 
 
 def test_service_of_several_ports(start):
     """What `socketbox run --preload` sets: a path for each port, wildcards and the service's addresses."""
-    service = {"SOCKETBOX_PRELOAD_SOCKET": str(start.folder / "web-_@SB_.sock"),
+    service = {"SOCKETBOX_PRELOAD_SOCKET": str(start.directory / "web-_@SB_.sock"),
                "SOCKETBOX_PRELOAD_PORTS": "80,8443-8444", "SOCKETBOX_PRELOAD_ADDRESSES": "192.0.2.1,2001:db8::/64"}
     for address, port, name in (("::", 80, "[::]"), ("192.0.2.1", 8443, "192.0.2.1"),
                                 ("2001:db8::5", 8444, "[2001:db8::5]")):
@@ -277,12 +277,12 @@ def test_service_of_several_ports(start):
         assert f"name {name}:{port} length" in text
         assert "protocol 6 accepts 1" in text
         start("every", address, port, **service).ready()
-        assert ask(start.folder / f"web-{port:05}.sock")[0] == "every"
+        assert ask(start.directory / f"web-{port:05}.sock")[0] == "every"
     for address, port in (("192.0.2.2", 8443), ("::", 81), ("127.0.0.1", 80)):
         result = subprocess.run([program("preloaded"), "describe", address, str(port)], text=True,
-                                env=environment(start.folder, **service), capture_output=True, check=False)
+                                env=environment(start.directory, **service), capture_output=True, check=False)
         assert "again Invalid argument" in result.stdout or "Cannot assign" in result.stderr
-    assert sorted(os.listdir(start.folder)) == ["00001", "web-00080.sock", "web-08443.sock", "web-08444.sock"]
+    assert sorted(os.listdir(start.directory)) == ["00001", "web-00080.sock", "web-08443.sock", "web-08444.sock"]
 
 
 BOTH_FAMILIES = """
@@ -316,32 +316,32 @@ while True:
     (("6", "6", "reuseport"), "AF_INET6 127.0.0.1 True")])
 def test_two_listeners_of_one_port(start, order, expected):
     """Families bound apart, and SO_REUSEPORT: one of the two listeners gets all connections."""
-    env = environment(start.folder, SOCKETBOX_PRELOAD_SOCKET=str(start.folder / "s"), SOCKETBOX_PRELOAD_PORTS="80")
+    env = environment(start.directory, SOCKETBOX_PRELOAD_SOCKET=str(start.directory / "s"), SOCKETBOX_PRELOAD_PORTS="80")
     with Program(["/usr/bin/python3", "-c", BOTH_FAMILIES, *order], env) as p:
         p.ready()
-        assert ask(start.folder / "s")[0] == expected
-        assert sorted(os.listdir(start.folder)) == ["00001", "s"]
+        assert ask(start.directory / "s")[0] == expected
+        assert sorted(os.listdir(start.directory)) == ["00001", "s"]
 
 
 def test_sender_that_found_the_first_listener_of_two(start):
     """Its channel ends when the second takes over, so that nothing goes to the listener that is set aside."""
-    env = environment(start.folder, SOCKETBOX_PRELOAD_SOCKET=str(start.folder / "s"), SOCKETBOX_PRELOAD_PORTS="80")
+    env = environment(start.directory, SOCKETBOX_PRELOAD_SOCKET=str(start.directory / "s"), SOCKETBOX_PRELOAD_PORTS="80")
     with Program(["/usr/bin/python3", "-c", BOTH_FAMILIES, "4", "6", "slowly"], env, stdin=subprocess.PIPE) as p:
         p.ready()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-            channel.connect(str(start.folder / "s"))
+            channel.connect(str(start.directory / "s"))
             p.popen.stdin.write("on\n\n")
             p.popen.stdin.flush()
             p.ready()
             client, server = a_protocol.tcp_pair()
             with client, server, pytest.raises(ConnectionRefusedError):
                 socket.send_fds(channel, [b"A"], [server.fileno()])
-        assert ask(start.folder / "s")[0] == "AF_INET6 127.0.0.1 True"
+        assert ask(start.directory / "s")[0] == "AF_INET6 127.0.0.1 True"
         p.popen.stdin.close()
 
 
 def test_same_address_twice_is_in_use(start):
-    env = environment(start.folder, SOCKETBOX_PRELOAD_SOCKET=str(start.folder / "s"), SOCKETBOX_PRELOAD_PORTS="80")
+    env = environment(start.directory, SOCKETBOX_PRELOAD_SOCKET=str(start.directory / "s"), SOCKETBOX_PRELOAD_PORTS="80")
     result = subprocess.run(["/usr/bin/python3", "-c", BOTH_FAMILIES, "6", "6"], env=env, capture_output=True, text=True,
                             check=False)
     assert "Address already in use" in result.stderr
@@ -354,9 +354,9 @@ def test_python_accepts_on_a_bound_datagram_socket(start):
               "print('ready', flush=True)\n"
               "c, peer = s.accept()\n"
               "c.recv(4096); c.sendall(f'HTTP/1.0 200 OK\\r\\n\\r\\n{peer[0]}:{peer[1]}\\n'.encode())\n")
-    with Program(["/usr/bin/python3", "-c", script, start.folder / "own"], environment(start.folder)) as p:
+    with Program(["/usr/bin/python3", "-c", script, start.directory / "own"], environment(start.directory)) as p:
         p.ready()
-        answer, client = ask(start.folder / "own")
+        answer, client = ask(start.directory / "own")
         assert answer == client
         p.rest()
 
@@ -371,7 +371,7 @@ def test_programs_own_sockets_stay_what_they_are(start):
               "except OSError as e: print(e.strerror)\n"
               "try: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).accept()\n"
               "except OSError as e: print(e.strerror)\n")
-    result = subprocess.run(["/usr/bin/python3", "-c", script], env=environment(start.folder), capture_output=True,
+    result = subprocess.run(["/usr/bin/python3", "-c", script], env=environment(start.directory), capture_output=True,
                             text=True, check=True)
     assert result.stdout == ("1 True\nb'\\x00own' SOCK_DGRAM\n1\nOperation not supported\nOperation not supported\n")
 

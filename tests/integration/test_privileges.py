@@ -25,7 +25,7 @@ def answer_with(command):
 
 
 PRIVILEGES = answer_with("grep -E '^(Uid|Cap...|NoNewPrivs|Seccomp):' /proc/self/status")
-PLACE = answer_with("id -un; id -gn; nice; ulimit -n; readlink /proc/self/ns/net; echo complaint >/dev/stderr")
+PLACE = answer_with("id -un; id -gn; nice; ulimit -n; readlink /proc/self/ns/net; echo diagnostic >/dev/stderr")
 
 # As SECURITY.md has them.
 LOOP = {"bpf", "net_admin", "net_bind_service", "dac_override", "fowner", "kill", "sys_resource"}
@@ -49,8 +49,8 @@ def config(world):
     return {
         "services": {
             "claimed": {},
-            "handed": {"handoff": {"path": str(world.folder / "handed.sock")}},
-            "wide": {"handoff": {"path": str(world.folder / "wide.sock")}},
+            "handed": {"handoff": {"path": str(world.directory / "handed.sock")}},
+            "wide": {"handoff": {"path": str(world.directory / "wide.sock")}},
             "relayed": {"relay": {"to": "127.0.0.1:7001"}},
             "root": {"exec": {"command": ["/bin/sh", "-c", PRIVILEGES]}},
             "nobody": {"exec": {"command": ["/bin/sh", "-c", PLACE], "stderr": "log", **nobody}},
@@ -58,7 +58,7 @@ def config(world):
                                 "netns": str(neighbour.pid)}},
             "ended": {"exec": {"command": ["/bin/sh", "-c", "trap 'printf ended; exit' TERM; sleep 100 & wait"],
                                "user": "nobody", "max-time": "1s"}},
-            "haproxy": {"getsocks": str(world.folder / "getsocks")},
+            "haproxy": {"getsocks": str(world.directory / "getsocks")},
         },
         "routes": [{"to": [V4, V6], "port": port, "service": service} for port, service in
                    ((80, "claimed"), (81, "handed"), (82, "relayed"), (83, "root"), (84, "nobody"), (85, "ended"),
@@ -146,7 +146,7 @@ def tour(world, daemon, getsocks_path=None):
         nobody = ask(world, V6, 84, timeout=10).split()
         namespace = f"net:[{os.stat(f'/run/netns/{world.client}').st_ino}]"
         expect("a user's programs", nobody, ["nobody", "daemon", "-5", MORE, namespace])
-        until(lambda: "complaint" in daemon.process.log(), timeout=3, what="what they complain of is logged")
+        until(lambda: "diagnostic" in daemon.process.log(), timeout=3, what="what they complain of is logged")
 
     def start_beside():
         expect("programs beside others", ask(world, V6, 87, timeout=10), f"net:[{os.stat(f'/run/netns/{world.client}').st_ino}]")
@@ -158,7 +158,7 @@ def tour(world, daemon, getsocks_path=None):
     def getsocks():
         with socket.socket(socket.AF_UNIX) as haproxy:
             haproxy.settimeout(5)
-            haproxy.connect(str(getsocks_path or world.folder / "getsocks"))
+            haproxy.connect(str(getsocks_path or world.directory / "getsocks"))
             haproxy.send(b"_getsocks\n")
             expect("haproxy -x", len(haproxy.recv(4)), 4)
 
@@ -167,8 +167,8 @@ def tour(world, daemon, getsocks_path=None):
         claim()
         expect("explain", daemon.explain("tcp", V6, "83")["action"], "service")
 
-    receiver = HandedTo(world.folder / "handed.sock", 0o600)
-    wide = HandedTo(world.folder / "wide.sock", 0o777)
+    receiver = HandedTo(world.directory / "handed.sock", 0o600)
+    wide = HandedTo(world.directory / "wide.sock", 0o777)
     behind = host_server(world, "127.0.0.1", 7001, "relayed")
     for what in claim, hand, narrow, start_root, start_nobody, start_beside, end, getsocks, reload:
         attempt(what.__name__, what)
@@ -208,7 +208,7 @@ def test_what_the_filter_refuses(world, tmp_path):
 def test_all_works_without_any_other_capability(world, daemon):
     d = daemon(config(world), prefix=bounded(LOOP | AGENT | START))
     assert tour(world, d) == []
-    assert d.status()["fence"]["stands"] and not d.status()["engine"].get("pins_fault")
+    assert d.status()["confinement"]["active"] and not d.status()["engine"].get("pins_fault")
 
 
 def test_what_it_becomes_has_root_s_rights_again(world, daemon):
@@ -218,7 +218,7 @@ def test_what_it_becomes_has_root_s_rights_again(world, daemon):
         loop, agent = threads(d)
         assert (int(loop["CapPrm"], 16), int(agent["CapPrm"], 16)) == (mask(LOOP) & own_bounding(), mask(AGENT) & own_bounding())
     assert tour(world, d) == []
-    assert d.status()["fence"]["stands"] and d.status()["engine"]["adopted"]
+    assert d.status()["confinement"]["active"] and d.status()["engine"]["adopted"]
     assert d.process.stop() == 0  # its signals are as at the first start
 
 
@@ -245,7 +245,7 @@ def test_each_capability_is_needed(world, daemon, name):
 def test_it_writes_no_file_outside_its_run_directory(world, daemon):
     """Landlock refuses it all other writing; what it does all the time works all the same. What it is told to write to
     is a cgroup's, and the programs' errors go to /dev/null."""
-    run_dir = world.folder / "confined.run"
+    run_dir = world.directory / "confined.run"
     (run_dir / "bpf").mkdir(parents=True)
     run(["mount", "-t", "bpf", "bpf", run_dir / "bpf"], check=True)  # which Landlock would refuse, too
     [cgroups] = [line.split()[1] for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()
@@ -254,7 +254,7 @@ def test_it_writes_no_file_outside_its_run_directory(world, daemon):
     told["services"]["haproxy"]["getsocks"] = str(run_dir / "getsocks")
     d = daemon(told, run_dir=run_dir, prefix=("/usr/bin/python3", paths.SOURCE / "tests" / "support" / "confine.py", run_dir,
                                               cgroups, "/dev/null", "--"))
-    assert d.status()["fence"]["stands"] and d.status()["engine"]["pins"]
+    assert d.status()["confinement"]["active"] and d.status()["engine"]["pins"]
     amiss = tour(world, d, run_dir / "getsocks")
     assert [each for each in amiss if not each.startswith("start_beside")] == []  # it may not look at processes outside, either
     d.upgrade()

@@ -38,7 +38,7 @@ def test_random_data_with_half_closes_and_resets(world, prefix):
 
 
 def test_end_and_answer_over_a_unix_socket(world):
-    path = world.folder / "backend.sock"
+    path = world.directory / "backend.sock"
     backend = listener(world, 0, str(path))
     Relay(world, *LISTEN, f"unix:{path}")
     data = os.urandom(3_000_000)
@@ -190,7 +190,7 @@ def send(channel, message, *fds):
 def test_received_connections(world):
     """"A" messages; others are refused, said, and do no harm."""
     Named(world, "backend", 7001)
-    path = str(world.folder / "receive.sock")
+    path = str(world.directory / "receive.sock")
     relay = Relay(world, "--receive", path, "--proxy-protocol", "v1", BACKEND, ready=False)
     until(lambda: os.path.exists(path))
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -215,7 +215,7 @@ def test_received_connections(world):
     assert "a message without a descriptor" in log
     assert log.count("a message whose descriptor is not a stream connection") == 2
     assert "a message whose socket is not connected" in log
-    assert "a message that is not of one octet" in log
+    assert "a message that is not of one byte" in log
     before = relay.descriptors()
     assert before < 24
     second = world.start([paths.CLI, "relay", "--receive", path, BACKEND], "second", netns=world.host)
@@ -306,7 +306,7 @@ def through_proxy(world, *pieces):
 
 
 def test_accepted_proxy_header(world):
-    """It is taken off, in whatever pieces it comes, and no octet more."""
+    """It is taken off, in whatever pieces it comes, and no byte more."""
     Named(world, "backend", 7001)
     relay = Relay(world, *LISTEN, "--accept-proxy", "127.0.0.0/8", "--accept-proxy-timeout", "3s",
                   "--proxy-protocol", "v1", BACKEND)
@@ -330,14 +330,14 @@ def test_proxy_header_from_elsewhere_is_not_believed(world, others):
     Named(world, "backend", 7001)
     relay = Relay(world, *LISTEN, "--accept-proxy", "192.0.2.0/24", "--accept-proxy-others", others, BACKEND)
     if others == "plain":
-        assert through_proxy(world, HEADER).encode() == HEADER  # these are the client's own octets
+        assert through_proxy(world, HEADER).encode() == HEADER  # these are the client's own bytes
     else:
         with pytest.raises((ConnectionResetError, BrokenPipeError, json.JSONDecodeError)):
             through_proxy(world, HEADER)
         until(lambda: "refused 127.0.0.1:" in relay.log())
 
 
-@pytest.mark.parametrize("words,complaint", [
+@pytest.mark.parametrize("words,diagnostic", [
     ([], "a relay needs a backend"),
     (["nowhere"], "'nowhere' is not a backend"),
     (["-N", "192.0.2.0/24"], "cannot hold IPv4 addresses"),
@@ -346,14 +346,14 @@ def test_proxy_header_from_elsewhere_is_not_believed(world, others):
     (["--proxy-protocol", "v3", "192.0.2.1:80"], "'v3' is not a version"),
     (["--listen", "here", "192.0.2.1:80"], "'here' is no place to listen at"),
 ])
-def test_misuse(world, words, complaint):
+def test_misuse(world, words, diagnostic):
     result = world.run([paths.CLI, "relay", *LISTEN, *words], check=False)
     assert result.returncode in (1, 2)
-    assert complaint in result.stderr
+    assert diagnostic in result.stderr
 
 
 def test_link(world):
-    link = world.folder / "socketbox-relay"
+    link = world.directory / "socketbox-relay"
     link.symlink_to(paths.CLI)
     result = world.run([link], check=False)
     assert result.returncode == 2

@@ -64,7 +64,7 @@ def test_thread_binds(world, daemon, service):
     assert world.curl(URL4) == "thread\n"
 
 
-@pytest.mark.kernel_engine("tells claimed sockets by their anchors")
+@pytest.mark.kernel_engine("tells claimed sockets by their placeholders")
 def test_nested_namespace_keeps_its_own_sockets(world, daemon, service):
     serve(world, daemon, service, "nested_namespace")
     assert world.curl(URL6) == "inner own outer claimed\n"
@@ -90,7 +90,7 @@ def test_binds_that_stay_the_programs_own(world, daemon):
         "netlink": "ok",
         "unix": "ok",
         "unspecified": "ok",
-        "second bind": "Operation not permitted",  # the fence's answer, where the kernel's would be EINVAL
+        "second bind": "Operation not permitted",  # the confinement's answer, where the kernel's would be EINVAL
         "siocgskns": "Operation not permitted",
     }
     warning = "no route of service 'a' covers tcp [::]:9999; to serve it, add the route " \

@@ -45,7 +45,7 @@ def test_it_ends_with_everything_under_way(world, daemon, tmp_path):
 def busy(daemon):
     status = {service["name"]: service for service in daemon.status()["services"]}
     return (status["handed"]["handoff"]["destinations"][0]["waiting"] == 2 and
-            status["opened"]["handoff"]["destinations"][0]["untaken"] == 1 and
+            status["opened"]["handoff"]["destinations"][0]["unacknowledged"] == 1 and
             status["started"]["exec"]["running"] == 1 and status["waits"]["exec"]["running"] == 1 and
             status["by-name"]["relay"]["established"] == 1 and
             status["idle"]["claims"][0]["state"] == "held")

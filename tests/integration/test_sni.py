@@ -20,12 +20,12 @@ pytestmark = pytest.mark.both_engines
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """A certificate for each receiver, which is how clients tell them apart."""
-    folder = tmp_path_factory.mktemp("certificates")
+    directory = tmp_path_factory.mktemp("certificates")
     for name in "one", "many", "rest":
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                        "-subj", f"/CN={name}", "-days", "2", "-keyout", folder / f"{name}.key",
-                        "-out", folder / f"{name}.crt"], check=True, capture_output=True)
-    return folder
+                        "-subj", f"/CN={name}", "-days", "2", "-keyout", directory / f"{name}.key",
+                        "-out", directory / f"{name}.crt"], check=True, capture_output=True)
+    return directory
 
 
 class TlsReceiver:
@@ -116,12 +116,12 @@ def finish_handshake(connection, tls, incoming, outgoing):
             incoming.write(connection.recv(65536))
 
 
-def test_a_hello_octet_by_octet(world, served):
+def test_a_hello_byte_by_byte(world, served):
     tls, incoming, outgoing, hello = hello_of("one.example")
     with connect(world, V6, 443, timeout=10) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for octet in hello:
-            connection.send(bytes([octet]))
+        for byte in hello:
+            connection.send(bytes([byte]))
             time.sleep(0.001)
         assert finish_handshake(connection, tls, incoming, outgoing) == "one"
 

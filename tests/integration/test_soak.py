@@ -39,8 +39,8 @@ def hello():
 class Soak:
     """A host with a service of each kind, and what may happen to it."""
 
-    def __init__(self, world, service, folder):
-        self.world, self.paths = world, {name: folder / f"{name}.sock" for name in ("mail", "named")}
+    def __init__(self, world, service, directory):
+        self.world, self.paths = world, {name: directory / f"{name}.sock" for name in ("mail", "named")}
         self.receivers = {name: self.receive(name) for name in self.paths}
         self.killed = 0  # receivers, each with at most one connection in hand
         self.changes = 0

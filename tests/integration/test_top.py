@@ -28,7 +28,7 @@ def config(path, more=()):
 
 @pytest.fixture
 def served(world, daemon):
-    path = world.folder / "a.sock"
+    path = world.directory / "a.sock"
     world.start([paths.RECEIVER, path, "a"], "receiver")
     started = daemon(config(path))
     until(path.exists, what="the receiver binds")
@@ -61,9 +61,9 @@ def services(page):
 
 
 def routes(page):
-    """Rates, unserved and text of each route."""
+    """Rates, no_socket and text of each route."""
     rows = page.split("\n\n")[2].splitlines()[1:]
-    return [(float(decided), float(unserved), text) for decided, unserved, _, text in (row.split(None, 3) for row in rows)]
+    return [(float(decided), float(no_socket), text) for decided, no_socket, _, text in (row.split(None, 3) for row in rows)]
 
 
 def decided(daemon):
@@ -90,7 +90,7 @@ def test_batch_shows_the_rate_of_a_load(world, served):
     assert sum(rates) / 3 == pytest.approx(rate, rel=0.3), (rates, rate)
 
 
-def test_unserved_connections(world, served, engine):
+def test_no_socket_connections(world, served, engine):
     port = 82 if engine == "kernel" else 80  # nobody has claimed it; without BPF only what is accepted is seen
     if engine == "user":
         served.cli("drain", "a")
@@ -100,8 +100,8 @@ def test_unserved_connections(world, served, engine):
     load.stop()
     load.result()
     row = services(page)["c" if engine == "kernel" else "a"]
-    assert float(row["UNSERVED/S"]) == float(row["NEW/S"]) > 5
-    assert f"{float(row['UNSERVED/S'])} unserved/s" in page
+    assert float(row["NO_SOCKET/S"]) == float(row["NEW/S"]) > 5
+    assert f"{float(row['NO_SOCKET/S'])} no_socket/s" in page
     assert ("1 being drained" in page) == ("(being drained)" in page) == (engine == "user")
 
 
@@ -117,7 +117,7 @@ def test_what_waits_and_what_runs(world, served):
     rows = page()
     assert (rows["c"]["BACKLOG"], rows["c"]["CLAIMANTS"], rows["c"]["DELIVERY"]) == ("3", "1", "claim")
     assert int(rows["b"]["BACKLOG"]) + int(rows["b"]["IN_HAND"]) == 3
-    assert rows["a"] == {"NEW/S": "0.0", "UNSERVED/S": "0.0", "BACKLOG": "0", "IN_HAND": "0", "PROGRAMS": "0",
+    assert rows["a"] == {"NEW/S": "0.0", "NO_SOCKET/S": "0.0", "BACKLOG": "0", "IN_HAND": "0", "PROGRAMS": "0",
                          "CLAIMANTS": "0", "DELIVERY": "handoff", "SERVICE": "a"}
     for connection in waiting:
         connection.close()
@@ -152,7 +152,7 @@ def test_wrong_usage(served, words, text):
 
 
 def test_without_a_daemon(world, engine):
-    result = run([paths.CLI, "top", "--once", "--control", world.folder / "none.sock"])
+    result = run([paths.CLI, "top", "--once", "--control", world.directory / "none.sock"])
     assert result.returncode == 1 and "socketboxd does not answer" in result.stderr
 
 
@@ -206,7 +206,7 @@ def test_it_stops_and_goes_on(served):
 
 def test_it_fits_into_the_window(world, served, terminal):
     more = [{"to": V6, "port": 1000 + i, "service": "a"} for i in range(50)]
-    served.reload(config(world.folder / "a.sock", more))
+    served.reload(config(world.directory / "a.sock", more))
     shown = terminal(served, width=100, height=30)
 
     def fits(width, height):

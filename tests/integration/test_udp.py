@@ -97,7 +97,7 @@ def test_explain_cannot_see_the_options_of_reuseport_sockets(world, daemon):
     assert "if the program does not set it" in d.explain("udp", IN_PREFIX_V6, "53", CLIENT_V6)["needs"]
 
 
-@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["lone", "reuseport"])
+@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["single", "reuseport"])
 def test_a_route_that_goes_takes_its_packets_from_the_socket(world, daemon, flags):
     d = daemon(CONFIG)
     for address in V4, V6:
@@ -111,7 +111,7 @@ def test_a_route_that_goes_takes_its_packets_from_the_socket(world, daemon, flag
     assert [ask_udp(world, V4), ask_udp(world, V6)] == ["a", "a"]
 
 
-@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["lone", "reuseport"])
+@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["single", "reuseport"])
 @pytest.mark.parametrize("address", [V6, "::"])
 def test_queries_wait_while_the_service_restarts(world, daemon, flags, address):
     d = daemon(CONFIG)
@@ -125,7 +125,7 @@ def test_queries_wait_while_the_service_restarts(world, daemon, flags, address):
     assert ask_udp(world, V6) == "b"
 
 
-@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["lone", "reuseport"])
+@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["single", "reuseport"])
 def test_queries_are_refused_once_the_hold_time_is_over(world, daemon, flags):
     d = daemon({**CONFIG, "services": {"a": {"hold": "100ms"}}})
     end(serve(d, V6, flags=flags))
@@ -158,7 +158,7 @@ def connect_to_client(world, server):
         server.connect(server.recvfrom(100)[1])
 
 
-def test_a_lone_socket_that_was_connected_is_replaced(world, daemon):
+def test_a_single_socket_that_was_connected_is_replaced(world, daemon):
     d = daemon(CONFIG)
     first = Control(d, "a")
     connect_to_client(world, first.claim(V6, 53, protocol=UDP))
@@ -198,7 +198,7 @@ print(bind(made(socket.SO_REUSEADDR)), bind(made(socket.SO_REUSEADDR)))
 
 
 def test_an_address_that_a_process_of_the_service_has_is_in_use(world, daemon):
-    d = daemon(CONFIG, options=["--fence", "off"])  # the program connects to whom it has not heard
+    d = daemon(CONFIG, options=["--confinement", "off"])  # the program connects to whom it has not heard
     result = run_once(world, d, "/usr/bin/python3", "-uc", ONE_AFTER_ANOTHER, options=["--isolate"])
     assert result.stdout.split() == ["bound", "EADDRINUSE", "EADDRINUSE", "bound", "ENOTCONN", "bound", "bound"]
     assert result.stderr == ""

@@ -88,7 +88,7 @@ def bpf_objects(daemon, routes):
 
     [pins] = (daemon.run_dir / "bpf").glob("v*")
     pinned = {ask_bpftool("map", "show", "pinned", str(pin))["id"] for pin in pins.iterdir()
-              if pin.name not in ("link", "fence")}
+              if pin.name not in ("link", "confinement")}
     programs = [program for program in ask_bpftool("prog") if pinned & set(program.get("map_ids", []))]
     links = [link for link in ask_bpftool("link") if link["prog_id"] in {program["id"] for program in programs}]
     maps = set().union(pinned, *(program["map_ids"] for program in programs))
@@ -118,7 +118,7 @@ def test_killed_200_times_under_load(world, daemon, service, engine, path):
     until(lambda: started.claims("a") and started.claims("a")[0]["claimants"], timeout=60,
           what="the launcher is back")
     if engine == "kernel":
-        assert before["links"] == 1 + 9  # the engine's, and the fence's
+        assert before["links"] == 1 + 9  # the engine's, and the confinement's
         until(lambda: bpf_objects(started, number) == before, timeout=30,
               what=f"{bpf_objects(started, number)} become {before}")
 
@@ -159,7 +159,7 @@ def test_what_waits_outlives_an_orderly_restart(world, stored, path):
 
     def in_hand():
         [destination] = next(s for s in started.status()["services"] if s["name"] == "mail")["handoff"]["destinations"]
-        return destination["waiting"] + destination["untaken"]
+        return destination["waiting"] + destination["unacknowledged"]
     until(lambda: in_hand() == 60, what="all are in hand")
     for _ in range(3):
         stop_orderly(started)
@@ -187,7 +187,7 @@ def test_a_client_hello_is_waited_for_across_restarts(world, stored, path):
         assert b"client=" in client.recv(4096)
 
 
-@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["lone", "reuseport"])
+@pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["single", "reuseport"])
 def test_a_held_socket_outlives_a_kill(world, stored, engine, path, flags):
     """Nobody claims it at that moment, so the daemon had the only copy."""
     if flags and engine == "user":
@@ -210,10 +210,10 @@ def test_a_held_socket_outlives_a_kill(world, stored, engine, path, flags):
         assert b"second" in connection.recv(100)
 
 
-def test_a_lone_socket_that_joins_a_group_leaves_the_store(world, stored, path):
+def test_a_single_socket_that_joins_a_group_leaves_the_store(world, stored, path):
     started = stored(config(path, hold=0))
-    lone = Control(started, "a")
-    lone.claim("::", CLAIMED).setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    single = Control(started, "a")
+    single.claim("::", CLAIMED).setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     until(lambda: len(started.store.names("claim.")) == 1)
     udp = Control(started, "a")
     udp.claim("::", 53, protocol=UDP)
@@ -221,7 +221,7 @@ def test_a_lone_socket_that_joins_a_group_leaves_the_store(world, stored, path):
     group = Control(started, "a")
     with contextlib.suppress(OSError):
         group.claim("::", CLAIMED, flags=REUSEPORT)
-    for control in lone, udp, group:
+    for control in single, udp, group:
         control.close()
     until(lambda: not started.claims("a"))
     until(lambda: not started.store.names("claim."), what="the store is empty")
@@ -236,7 +236,7 @@ def test_what_leaves_the_store_is_not_in_the_way(world, stored, path):
         until(lambda: not started.claims("a"))
 
 
-def test_an_acceptor_that_no_route_needs_leaves_the_store(world, stored, path):
+def test_an_listener_that_no_route_needs_leaves_the_store(world, stored, path):
     started = stored(config(path))
     assert started.store.names("accept.")
     started.write({"services": {"a": {}}, "routes": []})

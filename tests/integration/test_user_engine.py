@@ -113,26 +113,26 @@ def test_the_hosts_own_servers_stay(world, daemon):
 
 
 def test_everything_as_an_ordinary_user(world, tmp_path):
-    """Daemon, launcher and server, in the user's own folder and on a high port."""
-    folder = f"/var/tmp/socketbox-test-rootless-{os.getpid()}"
-    subprocess.run(["install", "-d", "-o", "65534", "-g", "65534", "-m", "0700", folder], check=True)
+    """Daemon, launcher and server, in the user's own directory and on a high port."""
+    directory = f"/var/tmp/socketbox-test-rootless-{os.getpid()}"
+    subprocess.run(["install", "-d", "-o", "65534", "-g", "65534", "-m", "0700", directory], check=True)
     try:
-        check_rootless(world, tmp_path, folder)
+        check_rootless(world, tmp_path, directory)
     finally:
-        subprocess.run(["rm", "-rf", folder], check=True)
+        subprocess.run(["rm", "-rf", directory], check=True)
 
 
-def check_rootless(world, tmp_path, folder):
-    config = f"{folder}/socketbox.yaml"
+def check_rootless(world, tmp_path, directory):
+    config = f"{directory}/socketbox.yaml"
     with open(config, "w", encoding="ascii") as file:
         json.dump({"services": {"a": {}}, "routes": [{"to": [V4, V6], "port": 8080, "service": "a"}]}, file)
     copies = {}
     for source in paths.DAEMON, paths.CLI, program("v6only"):
-        copies[source.name] = f"{folder}/{source.name}"
+        copies[source.name] = f"{directory}/{source.name}"
         subprocess.run(["install", "-m", "0755", source, copies[source.name]], check=True)
-    world.start([*NOBODY, copies["socketboxd"], "--config", config, "--run-dir", f"{folder}/run"], "daemon",
+    world.start([*NOBODY, copies["socketboxd"], "--config", config, "--run-dir", f"{directory}/run"], "daemon",
                 netns=world.host)
-    control = f"{folder}/run/control.sock"
+    control = f"{directory}/run/control.sock"
     until(lambda: os.path.exists(control), 60, "the daemon is there")
     status = subprocess.run([*NOBODY, copies["socketbox"], "status", "--json", "--control", control],
                             capture_output=True, text=True, check=True)

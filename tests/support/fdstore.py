@@ -16,8 +16,8 @@ Kept = collections.namedtuple("Kept", "name fd")
 
 
 class FdStore:
-    def __init__(self, folder):
-        self.path = folder / "notify.sock"
+    def __init__(self, directory):
+        self.path = directory / "notify.sock"
         self.kept, self.states = [], []
         self.lock, self.synced = threading.Lock(), threading.Semaphore(0)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -77,7 +77,7 @@ class StoredDaemon(Daemon):
     """socketboxd as under systemd."""
 
     def __init__(self, world, config, **more):
-        self.store = FdStore(world.folder)
+        self.store = FdStore(world.directory)
         super().__init__(world, config, **more)
 
     def start(self, wait=True):

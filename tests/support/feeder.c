@@ -84,7 +84,7 @@ static bool feed_on(struct feed *feed)
 			find_receiver(feed);
 		if (feed->channel < 0)
 			return true;
-		result = handoff_give(feed->channel, feed->connection, MSG_DONTWAIT);
+		result = handoff_send(feed->channel, feed->connection, MSG_DONTWAIT);
 		if (result == -EAGAIN)
 			return false;
 		if (result) {

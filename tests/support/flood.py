@@ -93,7 +93,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
     flood = Flood(path, float(seconds))
     getattr(flood, kind)()
-    print(json.dumps({"connections": flood.made, "answers": flood.answers, "files": len(flood.kept), "octets": flood.sizes()}))
+    print(json.dumps({"connections": flood.made, "answers": flood.answers, "files": len(flood.kept), "bytes": flood.sizes()}))
 
 
 main()

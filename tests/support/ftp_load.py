@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """ftp_load.py ADDRESS USER PASSWORD COUNT THREADS FILE UPLOADS: COUNT logins, some at once, each of which downloads FILE,
-uploads it into the folder UPLOADS and lists that, by turns in passive and active mode. Prints what went wrong as JSON."""
+uploads it into the directory UPLOADS and lists that, by turns in passive and active mode. Prints what went wrong as JSON."""
 import concurrent.futures
 import ftplib
 import hashlib

@@ -13,10 +13,10 @@ from .process import Process, until
 class Inetd:
     """`socketbox inetd OPTIONS SOCKET COMMAND`; the socket is at .path."""
 
-    def __init__(self, folder, *command, options=(), name="inetd", prefix=(), env=None, cli=paths.CLI, **more):
-        self.path = pathlib.Path(folder) / f"{name}.sock"
+    def __init__(self, directory, *command, options=(), name="inetd", prefix=(), env=None, cli=paths.CLI, **more):
+        self.path = pathlib.Path(directory) / f"{name}.sock"
         self.process = Process([*prefix, cli, "inetd", *options, self.path, *command],
-                               pathlib.Path(folder) / f"{name}.log", env=dict(os.environ, **(env or {})), **more)
+                               pathlib.Path(directory) / f"{name}.log", env=dict(os.environ, **(env or {})), **more)
         until(self.listens, what="socketbox inetd listens")
         self.sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sender.connect(str(self.path))
@@ -71,9 +71,9 @@ class Inetd:
 
 def remove_cgroup(pid):
     """Removes a receiver's cgroup, which is left behind where programs outlived it; false while they live."""
-    for folder in pathlib.Path("/sys/fs/cgroup").glob(f"**/socketbox-inetd-{pid}"):
+    for directory in pathlib.Path("/sys/fs/cgroup").glob(f"**/socketbox-inetd-{pid}"):
         try:
-            folder.rmdir()
+            directory.rmdir()
         except OSError:
             return False
     return True

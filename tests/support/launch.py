@@ -23,10 +23,10 @@ def run_once(world, daemon, *words, options=(), env=None, prefix=(), cli=paths.C
 
 
 def open_to_all(daemon):
-    """Lets every user reach the control socket, which is in a folder of pytest's."""
-    for folder in [daemon.run_dir, *daemon.run_dir.parents]:
-        if folder.stat().st_uid == os.getuid() and str(folder).startswith("/tmp/"):
-            os.chmod(folder, folder.stat().st_mode | 0o011)
+    """Lets every user reach the control socket, which is in a directory of pytest's."""
+    for directory in [daemon.run_dir, *daemon.run_dir.parents]:
+        if directory.stat().st_uid == os.getuid() and str(directory).startswith("/tmp/"):
+            os.chmod(directory, directory.stat().st_mode | 0o011)
 
 
 class Copies:

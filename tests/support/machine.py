@@ -20,11 +20,11 @@ SECRET = ("./shadow*", "./gshadow*", "./ssh", "./ssl/private")
 
 
 class Machine:
-    """Its folder holds what the service sees: folder/etc is /etc, and so on. With unpacked=True, the
+    """Its directory holds what the service sees: directory/etc is /etc, and so on. With unpacked=True, the
     packages of tools/install-deps' lines "# Unpacked:" look installed."""
 
-    def __init__(self, folder, unpacked=False, private=()):
-        self.folder = pathlib.Path(folder)
+    def __init__(self, directory, unpacked=False, private=()):
+        self.directory = pathlib.Path(directory)
         self.unpacked = unpacked
         self.private = [*PRIVATE, *private]
         for path in self.private:
@@ -35,18 +35,18 @@ class Machine:
         self.path("/run/lock").mkdir()
         os.chown(self.path("/var/mail"), 0, 8)  # mail
         self.path("/var/mail").chmod(0o2775)
-        self.syslog = Syslog(self.folder)
+        self.syslog = Syslog(self.directory)
         self.prefix = [*OWN_ROOT, "unshare", "--mount", "--propagation", "private", self._write_enter()]
 
     def path(self, path):
         """Where a file of the service's is for everyone else."""
-        return self.folder / path.lstrip("/")
+        return self.directory / path.lstrip("/")
 
     def _open(self):
         """Lets the service's users reach their files."""
-        for folder in [self.folder, *self.folder.parents]:
-            if folder.stat().st_uid == os.getuid() and str(folder).startswith(tempfile.gettempdir() + "/"):
-                folder.chmod(folder.stat().st_mode | 0o011)
+        for directory in [self.directory, *self.directory.parents]:
+            if directory.stat().st_uid == os.getuid() and str(directory).startswith(tempfile.gettempdir() + "/"):
+                directory.chmod(directory.stat().st_mode | 0o011)
 
     def _fill_etc(self):
         sources = ["/etc", *([str(paths.UNPACKED / "etc")] if self.unpacked else [])]
@@ -110,7 +110,7 @@ class Machine:
         for path in self.private:
             bind(self.path(path), path)
         lines.append('exec "$@"')
-        enter = self.folder / "enter"
+        enter = self.directory / "enter"
         enter.write_text("\n".join(lines) + "\n")
         enter.chmod(0o755)
         return enter
@@ -138,8 +138,8 @@ class Machine:
 class Syslog:
     """The machine's /dev/log; writes what comes to mail.log."""
 
-    def __init__(self, folder):
-        self.path, self.log_path = folder / "syslog", folder / "mail.log"
+    def __init__(self, directory):
+        self.path, self.log_path = directory / "syslog", directory / "mail.log"
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(self.path))
         self.path.chmod(0o666)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where the programs under test are: $SOCKETBOX_BUILD, by default the build folder of this tree."""
+"""Where the programs under test are: $SOCKETBOX_BUILD, by default the build directory of this tree."""
 import os
 import pathlib
 

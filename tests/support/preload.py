@@ -11,8 +11,8 @@ import threading
 from . import a_protocol, paths
 
 
-class Folder:
-    """A folder with a short name, for sockets; a context."""
+class Directory:
+    """A directory with a short name, for sockets; a context."""
 
     def __enter__(self):
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="sb", dir="/tmp"))
@@ -23,16 +23,16 @@ class Folder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def environment(folder, before=(), after=(), **more):
-    """LD_PRELOAD and the original's variables: fe8f::2:X:Y, port P is folder/X/Y_P (five digits each)."""
+def environment(directory, before=(), after=(), **more):
+    """LD_PRELOAD and the original's variables: fe8f::2:X:Y, port P is directory/X/Y_P (five digits each)."""
     libraries = ":".join(map(str, [*before, paths.PRELOAD, *after]))
-    return dict(os.environ, LD_PRELOAD=libraries, SKBOX_DIRECTORY_ROOT2=str(folder), **more)
+    return dict(os.environ, LD_PRELOAD=libraries, SKBOX_DIRECTORY_ROOT2=str(directory), **more)
 
 
-def virtual(folder, x=1, y=2, port=80):
+def virtual(directory, x=1, y=2, port=80):
     """The address and the path of a datagram listener."""
-    (folder / f"{x:05}").mkdir(exist_ok=True)
-    return f"fe8f::2:{x:x}:{y:x}", folder / f"{x:05}" / f"{y:05}_{port:05}"
+    (directory / f"{x:05}").mkdir(exist_ok=True)
+    return f"fe8f::2:{x:x}:{y:x}", directory / f"{x:05}" / f"{y:05}_{port:05}"
 
 
 class Program:

@@ -85,6 +85,6 @@ int main(int argc, char **argv)
 		if (length == 1 && fd >= 0)
 			answer(fd, text);
 		else
-			fprintf(stderr, "a message of %zd octets with descriptor %d\n", length, fd);
+			fprintf(stderr, "a message of %zd bytes with descriptor %d\n", length, fd);
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Both ends of a relay: many connections at once to an address, and the server behind it. Each end
-// sends random octets; each connection ends in one of the ways below; every octet is compared.
+// sends random bytes; each connection ends in one of the ways below; every byte is compared.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
@@ -27,7 +27,7 @@
  */
 enum way { BOTH_SEND, CLIENT_FIRST, SERVER_FIRST, CLIENT_RESETS, SERVER_RESETS, WAYS };
 
-/* The first octets of a client's stream: which connection it is. */
+/* The first bytes of a client's stream: which connection it is. */
 struct hello {
 	uint32_t number;
 };
@@ -38,9 +38,9 @@ struct end {
 	struct connection *connection;
 	uint64_t out, in; /* states of the generators */
 	size_t to_send, sent, to_receive, received;
-	size_t hello_left; /* octets of a hello to send or receive */
+	size_t hello_left; /* bytes of a hello to send or receive */
 	bool sent_end, got_end, was_reset, resets;
-	size_t reset_at; /* received octets after which it resets */
+	size_t reset_at; /* received bytes after which it resets */
 };
 
 struct connection {
@@ -53,7 +53,7 @@ struct connection {
 static struct {
 	int epoll, listener;
 	unsigned count, at_once, started, ended, bad, resets_seen, ends_seen, half_closed;
-	uint64_t octets;
+	uint64_t bytes;
 	char example[256];
 } run;
 
@@ -68,7 +68,7 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* xorshift64; the stream of octets that an end sends, which the other makes too. */
+/* xorshift64; the stream of bytes that an end sends, which the other makes too. */
 static void generate(uint64_t *state, uint8_t *data, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
@@ -130,7 +130,7 @@ static void on_end(struct end *end)
 	if (other_of(end)->resets)
 		complain(end, "an orderly end where there was a reset");
 	else if (end->received != end->to_receive)
-		complain(end, "an end before all octets");
+		complain(end, "an end before all bytes");
 }
 
 static bool may_send(const struct end *end)
@@ -183,7 +183,7 @@ static void send_some(struct end *end)
 	}
 	generate(&end->out, data, (size_t)sent);
 	end->sent += (size_t)sent;
-	run.octets += (uint64_t)sent;
+	run.bytes += (uint64_t)sent;
 }
 
 static void receive_some(struct end *end)
@@ -203,7 +203,7 @@ static void receive_some(struct end *end)
 	}
 	generate(&end->in, expected, (size_t)got);
 	if (memcmp(data, expected, (size_t)got) != 0) {
-		complain(end, "other octets than were sent");
+		complain(end, "other bytes than were sent");
 		finish(end);
 		return;
 	}
@@ -212,7 +212,7 @@ static void receive_some(struct end *end)
 		reset(end);
 }
 
-/* An accepted connection's first octets say which one it is. */
+/* An accepted connection's first bytes say which one it is. */
 static void hear(struct end *orphan)
 {
 	struct hello hello;
@@ -385,8 +385,8 @@ int main(int argc, char **argv)
 	epoll_ctl(run.epoll, EPOLL_CTL_ADD, run.listener,
 		&(struct epoll_event){.events = EPOLLIN, .data.ptr = NULL});
 	go(&to, to_length);
-	printf("{\"ended\": %u, \"bad\": %u, \"resets\": %u, \"ends\": %u, \"half_closed\": %u, \"octets\": %llu, \"example\": \"%s\"}\n",
+	printf("{\"ended\": %u, \"bad\": %u, \"resets\": %u, \"ends\": %u, \"half_closed\": %u, \"bytes\": %llu, \"example\": \"%s\"}\n",
 		run.ended, run.bad, run.resets_seen, run.ends_seen, run.half_closed,
-		(unsigned long long)run.octets, run.example);
+		(unsigned long long)run.bytes, run.example);
 	return 0;
 }

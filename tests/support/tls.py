@@ -14,9 +14,9 @@ TIMEOUT = 60
 HANDSHAKES = 30  # at once: a client that takes long to send its ClientHello is taken for one that has none
 
 
-def certificate(folder, name):
+def certificate(directory, name):
     """A self-signed certificate for a DNS name; the paths of it and of its key."""
-    paths = folder / f"{name}.crt", folder / f"{name}.key"
+    paths = directory / f"{name}.crt", directory / f"{name}.key"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                     "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-days", "2",
                     "-out", paths[0], "-keyout", paths[1]], check=True, capture_output=True)

@@ -41,8 +41,8 @@ def remove_cgroup(run_dir):
 
 
 class World:
-    def __init__(self, folder):
-        self.folder = pathlib.Path(folder)
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
         name = f"sb{os.getpid()}x{next(_numbers)}"
         self.host, self.client = f"{name}h", f"{name}c"
         self.processes = []
@@ -67,7 +67,7 @@ class World:
 
     def start(self, command, name, **options):
         """A process that ends with the world. Options are those of Process."""
-        process = Process(command, self.folder / f"{name}.log", **options)
+        process = Process(command, self.directory / f"{name}.log", **options)
         self.processes.append(process)
         return process
 
@@ -89,7 +89,7 @@ class World:
             crashes = "socketboxd" in str(process.command) and not paths.SANITIZED
             process.stop(signal.SIGKILL if crashes else signal.SIGTERM)
 
-    def complaints(self):
+    def diagnostics(self):
         """What sanitizers have found in the processes that have ended."""
         return [log[log.find(mark) - 200:][:8000] for log in (process.log() for process in self.processes)
                 for mark in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:") if mark in log]
@@ -111,8 +111,8 @@ class Daemon:
     def __init__(self, world, config, name="daemon", run_dir=None, wait=True, options=(), prefix=(),
                  program=paths.DAEMON):
         self.world, self.name, self.program = world, name, program
-        self.run_dir = pathlib.Path(run_dir or world.folder / f"{name}.run")
-        self.config = world.folder / f"{name}.yaml"
+        self.run_dir = pathlib.Path(run_dir or world.directory / f"{name}.run")
+        self.config = world.directory / f"{name}.yaml"
         self.control = self.run_dir / "control.sock"
         self.options, self.prefix = options, prefix
         world.run_dirs.append(self.run_dir)

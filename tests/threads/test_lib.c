@@ -18,7 +18,7 @@
 
 #define EACH 50
 
-static char folder[] = "/tmp/socketbox-threads-XXXXXX";
+static char directory[] = "/tmp/socketbox-threads-XXXXXX";
 static int receiver, sender;
 static atomic_uint received;
 
@@ -55,7 +55,7 @@ static void test_one_channel_of_many_threads(void **state)
 	char path[64];
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/shared", folder);
+	snprintf(path, sizeof(path), "%s/shared", directory);
 	receiver = socketbox_receiver_open(path, 0600);
 	assert_true(receiver >= 0);
 	sender = socketbox_sender_open(path);
@@ -73,7 +73,7 @@ static void open_same(unsigned number)
 	char path[64];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/contended", folder);
+	snprintf(path, sizeof(path), "%s/contended", directory);
 	fd = socketbox_receiver_open(path, 0600);
 	REQUIRE(fd >= 0 || fd == -EADDRINUSE);
 	if (fd < 0)
@@ -88,7 +88,7 @@ static void open_own(unsigned number)
 		char path[64];
 		int pair[2], fd, connection;
 
-		snprintf(path, sizeof(path), "%s/own%u", folder, number);
+		snprintf(path, sizeof(path), "%s/own%u", directory, number);
 		fd = socketbox_receiver_open(path, 0600);
 		REQUIRE(fd >= 0 && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
 		REQUIRE(!socketbox_send(path, pair[1], 1000));
@@ -111,7 +111,7 @@ static void test_receivers_of_many_threads(void **state)
 	received = 0;
 	crowd_run(functions, 2);
 	assert_int_equal(received, 1);
-	snprintf(path, sizeof(path), "%s/contended", folder);
+	snprintf(path, sizeof(path), "%s/contended", directory);
 	unlink(path);
 }
 
@@ -144,8 +144,8 @@ int main(void)
 	};
 	int failed;
 
-	REQUIRE(mkdtemp(folder) && !setenv("SOCKETBOX_CONTROL", "/nonexistent/other", 1));
+	REQUIRE(mkdtemp(directory) && !setenv("SOCKETBOX_CONTROL", "/nonexistent/other", 1));
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	rmdir(folder);
+	rmdir(directory);
 	return failed;
 }

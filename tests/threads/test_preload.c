@@ -24,7 +24,7 @@
 
 #define EACH 50
 
-static char folder[] = "/tmp/socketbox-threads-XXXXXX";
+static char directory[] = "/tmp/socketbox-threads-XXXXXX";
 static struct sockaddr_in6 shared_address;
 static int listener;
 static atomic_uint accepted;
@@ -54,7 +54,7 @@ static int open_listener(unsigned number)
 static void file_of(unsigned number, struct sockaddr_un *address)
 {
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	snprintf(address->sun_path, sizeof(address->sun_path), "%s/00000/%05u_00080", folder,
+	snprintf(address->sun_path, sizeof(address->sun_path), "%s/00000/%05u_00080", directory,
 		number);
 }
 
@@ -66,7 +66,7 @@ static void send_one(unsigned number)
 	file_of(number, &address);
 	REQUIRE(channel >= 0 && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
 	REQUIRE(!connect(channel, (struct sockaddr *)&address, sizeof(address)));
-	REQUIRE(!handoff_give(channel, pair[1], 0));
+	REQUIRE(!handoff_send(channel, pair[1], 0));
 	close(channel);
 	close(pair[0]);
 	close(pair[1]);
@@ -169,12 +169,12 @@ int main(void)
 	char inner[64];
 	int failed;
 
-	REQUIRE(mkdtemp(folder) && !setenv("SKBOX_DIRECTORY_ROOT2", folder, 1));
-	snprintf(inner, sizeof(inner), "%s/00000", folder);
+	REQUIRE(mkdtemp(directory) && !setenv("SKBOX_DIRECTORY_ROOT2", directory, 1));
+	snprintf(inner, sizeof(inner), "%s/00000", directory);
 	REQUIRE(!mkdir(inner, 0700));
 	settings_load();
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	rmdir(inner);
-	rmdir(folder);
+	rmdir(directory);
 	return failed;
 }

@@ -324,7 +324,7 @@ static void sockaddrs_convert_both_ways(void **state)
 		assert_int_equal(addr_from_sockaddr(&made, cases[i].length, &back), 0);
 		assert_true(addr_equal(&back.addr, &endpoint.addr));
 		assert_int_equal(back.port, 0x1234);
-		/* Neither flow label nor scope is left over from what was there before. */
+		/* Neither direction label nor scope is left over from what was there before. */
 		if (cases[i].domain == AF_INET6) {
 			assert_int_equal(((struct sockaddr_in6 *)&made)->sin6_scope_id, 0);
 			assert_int_equal(((struct sockaddr_in6 *)&made)->sin6_flowinfo, 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Server names in ClientHellos: whole, octet by octet, in many records, broken.
+// Server names in ClientHellos: whole, byte by byte, in many records, broken.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,10 +16,10 @@ struct buffer {
 	size_t length;
 };
 
-static void put(struct buffer *buffer, int octets, size_t number)
+static void put(struct buffer *buffer, int bytes, size_t number)
 {
-	while (octets--)
-		buffer->data[buffer->length++] = (uint8_t)(number >> (8 * octets));
+	while (bytes--)
+		buffer->data[buffer->length++] = (uint8_t)(number >> (8 * bytes));
 }
 
 static void put_zeros(struct buffer *buffer, size_t count)
@@ -41,7 +41,7 @@ static void put_name(struct buffer *buffer, const char *name)
 	buffer->length += length;
 }
 
-/* A handshake message; `padding` octets of another extension stand before the name, if there is
+/* A handshake message; `padding` bytes of another extension stand before the name, if there is
  * one. */
 static void make_message(struct buffer *out, const char *name, size_t padding)
 {
@@ -67,7 +67,7 @@ static void make_message(struct buffer *out, const char *name, size_t padding)
 	free(extensions);
 }
 
-/* The message in records of `size` octets each. */
+/* The message in records of `size` bytes each. */
 static void make_records(struct buffer *out, const struct buffer *message, size_t size)
 {
 	out->length = 0;
@@ -129,7 +129,7 @@ static void names(void **state)
 }
 
 /* Nothing is decided before it is known, and then it stays. */
-static void octet_by_octet(void **state)
+static void byte_by_byte(void **state)
 {
 	struct buffer *message = calloc(1, sizeof(*message)), *sent = calloc(1, sizeof(*sent));
 	size_t decided = 0;
@@ -183,7 +183,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names),
-		cmocka_unit_test(octet_by_octet),
+		cmocka_unit_test(byte_by_byte),
 		cmocka_unit_test(what_is_no_hello),
 	};
 

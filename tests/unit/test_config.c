@@ -18,11 +18,11 @@
 
 #define MAIN_FILE "socketbox.yaml"
 
-static char folder[] = "/tmp/socketbox-config-XXXXXX";
+static char directory[] = "/tmp/socketbox-config-XXXXXX";
 
 static void path_of(const char *name, char *path)
 {
-	snprintf(path, PATH_MAX, "%s/%s", folder, name);
+	snprintf(path, PATH_MAX, "%s/%s", directory, name);
 }
 
 static void write_file(const char *name, const char *text)
@@ -45,7 +45,7 @@ static void remove_file(const char *name)
 	assert_int_equal(remove(path), 0);
 }
 
-static void make_folder(const char *name)
+static void make_directory(const char *name)
 {
 	char path[PATH_MAX];
 
@@ -53,69 +53,69 @@ static void make_folder(const char *name)
 	assert_int_equal(mkdir(path, 0755), 0);
 }
 
-static int load(struct config **config, struct complaints *complaints)
+static int load(struct config **config, struct diagnostics *diagnostics)
 {
 	char path[PATH_MAX];
 
 	path_of(MAIN_FILE, path);
 	*config = NULL;
-	return config_load(path, config, complaints);
+	return config_load(path, config, diagnostics);
 }
 
-/* Complaints name files by the path that was given: here, all in the test's folder. */
-static const char *without_folder(const char *line)
+/* Diagnostics name files by the path that was given: here, all in the test's directory. */
+static const char *without_directory(const char *line)
 {
-	if (strncmp(line, folder, strlen(folder)) != 0)
-		fail_msg("'%s' does not begin with a file of %s", line, folder);
-	return line + strlen(folder) + 1;
+	if (strncmp(line, directory, strlen(directory)) != 0)
+		fail_msg("'%s' does not begin with a file of %s", line, directory);
+	return line + strlen(directory) + 1;
 }
 
-/* Every expected text is the beginning of a complaint, in order, and there are no others. */
-static void expect_complaints(
-	const char *yaml, const struct complaints *complaints, const char *const *expected)
+/* Every expected text is the beginning of a diagnostic, in order, and there are no others. */
+static void expect_diagnostics(
+	const char *yaml, const struct diagnostics *diagnostics, const char *const *expected)
 {
 	size_t count = 0;
 
 	for (; expected[count]; count++) {
-		const char *line = count < complaints->count
-					   ? without_folder(complaints->lines[count])
+		const char *line = count < diagnostics->count
+					   ? without_directory(diagnostics->lines[count])
 					   : "nothing";
 
 		if (strncmp(line, expected[count], strlen(expected[count])) != 0)
 			fail_msg("of\n%s\nexpected: %s\ngot:      %s", yaml, expected[count], line);
 	}
-	if (count < complaints->count)
-		fail_msg("of\n%s\nunexpected: %s", yaml, complaints->lines[count]);
+	if (count < diagnostics->count)
+		fail_msg("of\n%s\nunexpected: %s", yaml, diagnostics->lines[count]);
 }
 
 /* Loads a main file that must be right, but for these warnings. */
 static struct config *load_good(const char *yaml, const char *const *warnings)
 {
 	static const char *const none[] = {NULL};
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config;
 
 	write_file(MAIN_FILE, yaml);
-	load(&config, &complaints);
-	expect_complaints(yaml, &complaints, warnings ? warnings : none);
-	assert_int_equal(complaints.errors, 0);
+	load(&config, &diagnostics);
+	expect_diagnostics(yaml, &diagnostics, warnings ? warnings : none);
+	assert_int_equal(diagnostics.errors, 0);
 	assert_non_null(config);
-	complaints_fini(&complaints);
+	diagnostics_fini(&diagnostics);
 	return config;
 }
 
 #define MAX_EXPECTED 12
 
-struct complaint_case {
+struct diagnostic_case {
 	const char *yaml;
 	const char *expected[MAX_EXPECTED]; /* without "socketbox.yaml:" */
 };
 
-static void expect_refusal(const struct complaint_case *item)
+static void expect_refusal(const struct diagnostic_case *item)
 {
 	char lines[MAX_EXPECTED][2048];
 	const char *expected[MAX_EXPECTED] = {0};
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config;
 
 	for (size_t i = 0; item->expected[i]; i++) {
@@ -123,14 +123,14 @@ static void expect_refusal(const struct complaint_case *item)
 		expected[i] = lines[i];
 	}
 	write_file(MAIN_FILE, item->yaml);
-	if (load(&config, &complaints) != -EINVAL)
+	if (load(&config, &diagnostics) != -EINVAL)
 		fail_msg("not refused:\n%s", item->yaml);
 	assert_null(config);
-	expect_complaints(item->yaml, &complaints, expected);
-	complaints_fini(&complaints);
+	expect_diagnostics(item->yaml, &diagnostics, expected);
+	diagnostics_fini(&diagnostics);
 }
 
-static void expect_refusals(const struct complaint_case *list, size_t count)
+static void expect_refusals(const struct diagnostic_case *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		expect_refusal(&list[i]);
@@ -191,13 +191,13 @@ static void route_faults_are_told_with_place_and_remedy(void **state)
 
 		snprintf(line, sizeof(line), "%s: error: %s%s", ports_and_addresses[i].place,
 			ports_and_addresses[i].value, ports_and_addresses[i].rest);
-		expect_refusal(&(struct complaint_case){ports_and_addresses[i].yaml, {line}});
+		expect_refusal(&(struct diagnostic_case){ports_and_addresses[i].yaml, {line}});
 	}
 }
 
 static void prefixes_and_combinations_that_cannot_be_meant(void **state)
 {
-	static const struct complaint_case cases[] = {
+	static const struct diagnostic_case cases[] = {
 		{ROUTE("{to: \"192.0.2.1/24\", pass: true}"),
 			{"3:10: error: '192.0.2.1/24' has bits set past its prefix length; did you mean 192.0.2.0/24?"}},
 		{ROUTE("{to: \"2001:db8::1/64\", pass: true}"),
@@ -238,7 +238,7 @@ static void prefixes_and_combinations_that_cannot_be_meant(void **state)
 
 static void route_keys_and_types(void **state)
 {
-	static const struct complaint_case cases[] = {
+	static const struct diagnostic_case cases[] = {
 		{ROUTE("{prot: 80, pass: true}"),
 			{"3:6: error: unknown key 'prot' in a route; did you mean 'port'?",
 				"3:5: error: this route would take every packet"}},
@@ -292,7 +292,7 @@ static void route_keys_and_types(void **state)
 
 static void service_faults(void **state)
 {
-	static const struct complaint_case cases[] = {
+	static const struct diagnostic_case cases[] = {
 		{"services: [blog]",
 			{"1:11: error: 'services' must be a mapping of names, such as 'blog: {}'"}},
 		{"services: blog", {"1:11: error: 'services' must be a mapping"}},
@@ -346,11 +346,11 @@ static void service_faults(void **state)
 
 static void file_faults(void **state)
 {
-	static const struct complaint_case cases[] = {
+	static const struct diagnostic_case cases[] = {
 		{"servces: {}",
 			{"1:1: error: unknown key 'servces' in the configuration; did you mean 'services'?"}},
 		{"listen: 80",
-			{"1:1: error: unknown key 'listen' in the configuration; it may have: services, routes, engine, fence, tproxy-port"}},
+			{"1:1: error: unknown key 'listen' in the configuration; it may have: services, routes, engine, confinement, tproxy-port"}},
 		{"services: {}\nservices: {}",
 			{"2:1: error: 'services' stands here for the second time; the first is in line 1"}},
 		{"- services",
@@ -358,7 +358,8 @@ static void file_faults(void **state)
 		{"hello", {"1:1: error: the configuration must be a mapping"}},
 		{"engine: users",
 			{"1:9: error: 'users' is not an engine; write auto, kernel or user"}},
-		{"fence: on", {"1:8: error: 'on' is not a fence; write auto, required or off"}},
+		{"confinement: on",
+			{"1:14: error: 'on' is not a confinement; write auto, required or off"}},
 		{"engine: [kernel]", {"1:9: error: 'engine' must be a single value"}},
 		{"routes: {to: 1}",
 			{"1:9: error: 'routes' must be a list, each route in a line with '- ' before it"}},
@@ -377,16 +378,16 @@ static void file_faults(void **state)
 			{"1:19: error: lists and mappings are nested too deeply"}},
 		{"engine: \"ker\\0nel\"", {"1:9: error: a NUL character cannot stand in a value"}},
 		{"engine: \xff",
-			{"1:9: error: this is not UTF-8 (octet 0xff); save the file as UTF-8"}},
+			{"1:9: error: this is not UTF-8 (byte 0xff); save the file as UTF-8"}},
 		{"\xff\xfe"
 		 "e",
-			{"1:1: error: this is not UTF-8 (octet 0xff)"}},
-		{"# ü\n# \xc3(", {"2:3: error: this is not UTF-8 (octet 0xc3)"}},
-		{"# \xc0\x80", {"1:3: error: this is not UTF-8 (octet 0xc0)"}},
-		{"# \xed\xa0\x80", {"1:3: error: this is not UTF-8 (octet 0xed)"}},
-		{"# \xf4\x90\x80\x80", {"1:3: error: this is not UTF-8 (octet 0xf4)"}},
-		{"# \xe2\x82", {"1:3: error: this is not UTF-8 (octet 0xe2)"}},
-		{"routes:\n% - {prot\xff: 1}\n", {"2:10: error: this is not UTF-8 (octet 0xff)"}},
+			{"1:1: error: this is not UTF-8 (byte 0xff)"}},
+		{"# ü\n# \xc3(", {"2:3: error: this is not UTF-8 (byte 0xc3)"}},
+		{"# \xc0\x80", {"1:3: error: this is not UTF-8 (byte 0xc0)"}},
+		{"# \xed\xa0\x80", {"1:3: error: this is not UTF-8 (byte 0xed)"}},
+		{"# \xf4\x90\x80\x80", {"1:3: error: this is not UTF-8 (byte 0xf4)"}},
+		{"# \xe2\x82", {"1:3: error: this is not UTF-8 (byte 0xe2)"}},
+		{"routes:\n% - {prot\xff: 1}\n", {"2:10: error: this is not UTF-8 (byte 0xff)"}},
 		{"# \x1b[31m",
 			{"1:3: error: a control character (0x1b) cannot stand in a configuration"}},
 		{"# \x7f",
@@ -405,28 +406,28 @@ static void file_faults(void **state)
 }
 
 /* A value must not forge further lines of the log, nor reach a terminal. */
-static void complaints_are_one_printable_line(void **state)
+static void diagnostics_are_one_printable_line(void **state)
 {
-	static const struct complaint_case escapes = {
+	static const struct diagnostic_case escapes = {
 		"\"a\\nb\\e[31mc\\x7f\": 1", {"1:1: error: unknown key 'a?b?[31mc?' in the"}};
 	char yaml[8192] = "engine: ";
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config;
 
 	(void)state;
 	expect_refusal(&escapes);
 	memset(yaml + strlen(yaml), 'k', 5000);
 	write_file(MAIN_FILE, yaml);
-	assert_int_equal(load(&config, &complaints), -EINVAL);
-	assert_int_equal(complaints.count, 1);
-	assert_true(strlen(complaints.lines[0]) < 1200);
-	assert_non_null(strstr(complaints.lines[0], "error: 'kkk"));
-	complaints_fini(&complaints);
+	assert_int_equal(load(&config, &diagnostics), -EINVAL);
+	assert_int_equal(diagnostics.count, 1);
+	assert_true(strlen(diagnostics.lines[0]) < 1200);
+	assert_non_null(strstr(diagnostics.lines[0], "error: 'kkk"));
+	diagnostics_fini(&diagnostics);
 }
 
 static void all_faults_of_a_file_are_told_at_once(void **state)
 {
-	static const struct complaint_case several = {
+	static const struct diagnostic_case several = {
 		"services:\n"
 		"  blog: {hold: soon}\n"
 		"  shop: {alow: {}}\n"
@@ -447,7 +448,7 @@ static void all_faults_of_a_file_are_told_at_once(void **state)
 			"8:5: error: there is no service 'stop'; did you mean 'shop'?",
 			"2:3: warning: no route leads to service 'blog'",
 		}};
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config;
 	char *yaml = NULL;
 	size_t size;
@@ -463,16 +464,16 @@ static void all_faults_of_a_file_are_told_at_once(void **state)
 	fclose(text);
 	write_file(MAIN_FILE, yaml);
 	free(yaml);
-	assert_int_equal(load(&config, &complaints), -EINVAL);
-	assert_int_equal(complaints.errors, 300);
-	assert_int_equal(complaints.count, 101);
-	assert_string_equal(complaints.lines[100], "... and more; mend these first");
-	complaints_fini(&complaints);
+	assert_int_equal(load(&config, &diagnostics), -EINVAL);
+	assert_int_equal(diagnostics.errors, 300);
+	assert_int_equal(diagnostics.count, 101);
+	assert_string_equal(diagnostics.lines[100], "... and more; mend these first");
+	diagnostics_fini(&diagnostics);
 }
 
 static void repeated_routes(void **state)
 {
-	static const struct complaint_case cases[] = {
+	static const struct diagnostic_case cases[] = {
 		{"routes:\n  - {port: 80, pass: true}\n  - {port: 80, refuse: true}\n",
 			{"3:5: error: this route can never match: the one in "}},
 		{"routes:\n  - {port: 1-65535, pass: true}\n  - {port: 1-65535, pass: true}\n",
@@ -513,15 +514,15 @@ static void warnings_do_not_stop_a_configuration(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct complaints complaints = {0};
+		struct diagnostics diagnostics = {0};
 		struct config *config;
 
 		write_file(MAIN_FILE, cases[i].yaml);
-		assert_int_equal(load(&config, &complaints), 0);
-		assert_int_equal(complaints.errors, 0);
-		assert_int_equal(complaints.count, 1);
-		assert_non_null(strstr(complaints.lines[0], cases[i].expected));
-		complaints_fini(&complaints);
+		assert_int_equal(load(&config, &diagnostics), 0);
+		assert_int_equal(diagnostics.errors, 0);
+		assert_int_equal(diagnostics.count, 1);
+		assert_non_null(strstr(diagnostics.lines[0], cases[i].expected));
+		diagnostics_fini(&diagnostics);
 		config_free(config);
 	}
 }
@@ -592,7 +593,7 @@ static void a_route_is_stored_as_written(void **state)
 {
 	struct config *config = load_good("services: {blog: {}}\n"
 					  "engine: kernel\n"
-					  "fence: required\n"
+					  "confinement: required\n"
 					  "routes:\n"
 					  "  - to: [192.0.2.0/24, \"2001:db8::1\"]\n"
 					  "    port: [80, 8000-8099]\n"
@@ -608,7 +609,7 @@ static void a_route_is_stored_as_written(void **state)
 
 	(void)state;
 	assert_int_equal(config->engine, CONFIG_ENGINE_KERNEL);
-	assert_int_equal(config->fence, CONFIG_FENCE_REQUIRED);
+	assert_int_equal(config->confinement, CONFIG_CONFINEMENT_REQUIRED);
 	assert_int_equal(config->route_count, 4);
 	assert_int_equal(route->to_count, 2);
 	assert_string_equal(addr_prefix_format(&route->to[0], text), "192.0.2.0/24");
@@ -712,7 +713,7 @@ static void services_d_adds_files_by_name(void **state)
 	struct config *config;
 
 	(void)state;
-	make_folder("services.d");
+	make_directory("services.d");
 	write_file("services.d/20-shop.yaml",
 		"services: {shop: {}}\nroutes: [{to: \"192.0.2.2\", service: shop}]\n");
 	write_file("services.d/10-blog.yaml", "services: {blog: {}}\n");
@@ -721,14 +722,14 @@ static void services_d_adds_files_by_name(void **state)
 	write_file("services.d/30-old.yaml~", "not: read\n");
 	config = load_good("routes: [{to: \"192.0.2.1\", service: blog}]\n", NULL);
 	assert_int_equal(config->file_count, 3);
-	assert_string_equal(without_folder(config->files[0]), MAIN_FILE);
-	assert_string_equal(without_folder(config->files[1]), "services.d/10-blog.yaml");
-	assert_string_equal(without_folder(config->files[2]), "services.d/20-shop.yaml");
+	assert_string_equal(without_directory(config->files[0]), MAIN_FILE);
+	assert_string_equal(without_directory(config->files[1]), "services.d/10-blog.yaml");
+	assert_string_equal(without_directory(config->files[2]), "services.d/20-shop.yaml");
 	assert_int_equal(config->route_count, 2);
 	assert_string_equal(config->routes[0].service->name, "blog");
 	assert_string_equal(config->routes[1].service->name, "shop");
 	assert_string_equal(
-		without_folder(config->routes[1].place.file), "services.d/20-shop.yaml");
+		without_directory(config->routes[1].place.file), "services.d/20-shop.yaml");
 	assert_int_equal(config->routes[1].place.line, 2);
 	config_free(config);
 	remove_file("services.d/10-blog.yaml");
@@ -739,7 +740,7 @@ static void services_d_adds_files_by_name(void **state)
 	remove_file("services.d");
 }
 
-static void complaints_name_the_file_of_services_d(void **state)
+static void diagnostics_name_the_file_of_services_d(void **state)
 {
 	static const char *const expected[] = {
 		"services.d/a.yaml:1:17: error: '0' is not a port",
@@ -750,24 +751,24 @@ static void complaints_name_the_file_of_services_d(void **state)
 		"services.d/e.yaml: error: there is no such file; create it, or name another",
 		NULL,
 	};
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config;
 	char path[PATH_MAX];
 
 	(void)state;
-	make_folder("services.d");
+	make_directory("services.d");
 	write_file(MAIN_FILE,
 		"services: {blog: {}}\nroutes: [{port: 80, service: blog}]\nengine: auto\n");
 	write_file("services.d/a.yaml", "routes: [{port: 0, pass: true}]\n");
 	write_file("services.d/b.yaml", "services: {blog: {}}\nroutes: [{port: 80, pass: true}]\n");
 	write_file("services.d/c.yaml", "@\n");
-	make_folder("services.d/d.yaml");
+	make_directory("services.d/d.yaml");
 	path_of("services.d/e.yaml", path);
 	assert_int_equal(symlink("nowhere", path), 0);
-	assert_int_equal(load(&config, &complaints), -EISDIR);
+	assert_int_equal(load(&config, &diagnostics), -EISDIR);
 	assert_null(config);
-	expect_complaints("services.d", &complaints, expected);
-	complaints_fini(&complaints);
+	expect_diagnostics("services.d", &diagnostics, expected);
+	diagnostics_fini(&diagnostics);
 	for (const char *name = "abcde"; *name; name++) {
 		snprintf(path, sizeof(path), "services.d/%c.yaml", *name);
 		remove_file(path);
@@ -802,19 +803,19 @@ static void files_that_cannot_be_read(void **state)
 	path_of("forbidden", path);
 	assert_int_equal(chmod(path, 0), 0);
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct complaints complaints = {0};
+		struct diagnostics diagnostics = {0};
 		struct config *config = NULL;
 
 		/* Root may read everything. */
 		if (cases[i].code == -EACCES && !geteuid())
 			continue;
 		path_of(cases[i].name, path);
-		assert_int_equal(config_load(path, &config, &complaints), cases[i].code);
+		assert_int_equal(config_load(path, &config, &diagnostics), cases[i].code);
 		assert_null(config);
-		assert_int_equal(complaints.count, 1);
-		assert_int_equal(strncmp(complaints.lines[0], path, strlen(path)), 0);
-		assert_string_equal(complaints.lines[0] + strlen(path), cases[i].text);
-		complaints_fini(&complaints);
+		assert_int_equal(diagnostics.count, 1);
+		assert_int_equal(strncmp(diagnostics.lines[0], path, strlen(path)), 0);
+		assert_string_equal(diagnostics.lines[0] + strlen(path), cases[i].text);
+		diagnostics_fini(&diagnostics);
 	}
 	remove_file("fifo");
 	remove_file("large");
@@ -824,7 +825,7 @@ static void files_that_cannot_be_read(void **state)
 /* Three lists of a thousand are a thousand million combinations. */
 static void lists_that_multiply_are_refused_quickly(void **state)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config;
 	char *yaml = NULL;
 	size_t size;
@@ -844,27 +845,27 @@ static void lists_that_multiply_are_refused_quickly(void **state)
 	fclose(text);
 	write_file(MAIN_FILE, yaml);
 	free(yaml);
-	assert_int_equal(load(&config, &complaints), -EINVAL);
-	assert_int_equal(complaints.count, 1);
-	assert_non_null(strstr(complaints.lines[0],
+	assert_int_equal(load(&config, &diagnostics), -EINVAL);
+	assert_int_equal(diagnostics.count, 1);
+	assert_non_null(strstr(diagnostics.lines[0],
 		":2:5: error: with this route there are more than 1048576 combinations of 'to', 'from', 'port' and 'protocol'; use prefixes and port ranges in place of long lists"));
-	complaints_fini(&complaints);
+	diagnostics_fini(&diagnostics);
 }
 
-static int make_test_folder(void **state)
+static int make_test_directory(void **state)
 {
 	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
+	return mkdtemp(directory) ? 0 : -1;
 }
 
-static int remove_test_folder(void **state)
+static int remove_test_directory(void **state)
 {
 	char path[PATH_MAX];
 
 	(void)state;
 	path_of(MAIN_FILE, path);
 	unlink(path);
-	return rmdir(folder);
+	return rmdir(directory);
 }
 
 int main(void)
@@ -881,13 +882,13 @@ int main(void)
 		cmocka_unit_test(route_keys_and_types),
 		cmocka_unit_test(service_faults),
 		cmocka_unit_test(file_faults),
-		cmocka_unit_test(complaints_are_one_printable_line),
+		cmocka_unit_test(diagnostics_are_one_printable_line),
 		cmocka_unit_test(all_faults_of_a_file_are_told_at_once),
 		cmocka_unit_test(repeated_routes),
-		cmocka_unit_test(complaints_name_the_file_of_services_d),
+		cmocka_unit_test(diagnostics_name_the_file_of_services_d),
 		cmocka_unit_test(files_that_cannot_be_read),
 		cmocka_unit_test(lists_that_multiply_are_refused_quickly),
 	};
 
-	return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
+	return cmocka_run_group_tests(tests, make_test_directory, remove_test_directory);
 }

@@ -15,38 +15,38 @@
 #include "exec/exec_settings.h"
 
 /* The configuration of one service s with this value of exec:, which is in line 2. */
-static struct config *parse(const char *value, struct complaints *complaints)
+static struct config *parse(const char *value, struct diagnostics *diagnostics)
 {
 	struct config *config = NULL;
 	char text[2048];
 
 	snprintf(text, sizeof(text),
 		"services:\n  s: {exec: %s}\nroutes: [{port: 1, service: s}]\n", value);
-	config_parse("t.yaml", text, strlen(text), &config, complaints);
+	config_parse("t.yaml", text, strlen(text), &config, diagnostics);
 	return config;
 }
 
 static void expect_error(const char *value, const char *error)
 {
-	struct complaints complaints = {0};
-	struct config *config = parse(value, &complaints);
+	struct diagnostics diagnostics = {0};
+	struct config *config = parse(value, &diagnostics);
 
-	if (config || !complaints.count || !strstr(complaints.lines[0], error))
+	if (config || !diagnostics.count || !strstr(diagnostics.lines[0], error))
 		fail_msg("%s\nexpected: %s\ngot:      %s", value, error,
-			complaints.count ? complaints.lines[0] : "nothing");
+			diagnostics.count ? diagnostics.lines[0] : "nothing");
 	config_free(config);
-	complaints_fini(&complaints);
+	diagnostics_fini(&diagnostics);
 }
 
 static struct config *expect_good(const char *value)
 {
-	struct complaints complaints = {0};
-	struct config *config = parse(value, &complaints);
+	struct diagnostics diagnostics = {0};
+	struct config *config = parse(value, &diagnostics);
 
 	if (!config)
-		fail_msg("%s: %s", value, complaints.lines[0]);
-	assert_int_equal(complaints.count, 0);
-	complaints_fini(&complaints);
+		fail_msg("%s: %s", value, diagnostics.lines[0]);
+	assert_int_equal(diagnostics.count, 0);
+	diagnostics_fini(&diagnostics);
 	return config;
 }
 
@@ -119,12 +119,12 @@ static void defaults_are_those_of_the_man_page(void **state)
 
 static void services_without_exec_have_none(void **state)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config = NULL;
 	const char *text = "services: {s: {}}\nroutes: [{port: 1, service: s}]\n";
 
 	(void)state;
-	assert_int_equal(config_parse("t.yaml", text, strlen(text), &config, &complaints), 0);
+	assert_int_equal(config_parse("t.yaml", text, strlen(text), &config, &diagnostics), 0);
 	assert_null(config->services[0].exec);
 	config_free(config);
 }
@@ -165,11 +165,11 @@ static void faults_are_told_with_their_remedy(void **state)
 		expect_error(cases[c].value, cases[c].error);
 }
 
-static bool is_told(const struct complaints *complaints, const char *text)
+static bool is_told(const struct diagnostics *diagnostics, const char *text)
 {
-	for (size_t i = 0; i < complaints->count; i++) {
-		if (strstr(complaints->lines[i], text))
-			return complaints->errors;
+	for (size_t i = 0; i < diagnostics->count; i++) {
+		if (strstr(diagnostics->lines[i], text))
+			return diagnostics->errors;
 	}
 	return false;
 }
@@ -191,19 +191,19 @@ static void routes_fit_the_program(void **state)
 
 	(void)state;
 	for (size_t c = 0; c < sizeof(cases) / sizeof(*cases); c++) {
-		struct complaints complaints = {0};
+		struct diagnostics diagnostics = {0};
 		struct config *config = NULL;
 		char text[512];
 
 		snprintf(text, sizeof(text), "services:\n  s: {exec: %s}\nroutes: [%s]\n",
 			cases[c].exec, cases[c].route);
-		config_parse("t.yaml", text, strlen(text), &config, &complaints);
+		config_parse("t.yaml", text, strlen(text), &config, &diagnostics);
 		if (!cases[c].error && !config)
-			fail_msg("%s: %s", text, complaints.lines[0]);
-		if (cases[c].error && !is_told(&complaints, cases[c].error))
+			fail_msg("%s: %s", text, diagnostics.lines[0]);
+		if (cases[c].error && !is_told(&diagnostics, cases[c].error))
 			fail_msg("%s: not told: %s", text, cases[c].error);
 		config_free(config);
-		complaints_fini(&complaints);
+		diagnostics_fini(&diagnostics);
 	}
 }
 

@@ -16,25 +16,25 @@
 /* The grants' value begins at line 1, column 26. */
 #define YAML "services: {ftp: {grants: %s}}\nroutes: [{port: 21, service: ftp}]\n"
 
-static struct config *parse(const char *grants, struct complaints *complaints)
+static struct config *parse(const char *grants, struct diagnostics *diagnostics)
 {
 	struct config *config = NULL;
 	char yaml[1024];
 
-	*complaints = (struct complaints){0};
+	*diagnostics = (struct diagnostics){0};
 	snprintf(yaml, sizeof(yaml), YAML, grants);
-	config_parse("grants.yaml", yaml, strlen(yaml), &config, complaints);
+	config_parse("grants.yaml", yaml, strlen(yaml), &config, diagnostics);
 	return config;
 }
 
 static struct config *parse_good(const char *grants)
 {
-	struct complaints complaints;
-	struct config *config = parse(grants, &complaints);
+	struct diagnostics diagnostics;
+	struct config *config = parse(grants, &diagnostics);
 
-	if (!config || complaints.count)
-		fail_msg("%s: %s", grants, complaints.count ? complaints.lines[0] : "refused");
-	complaints_fini(&complaints);
+	if (!config || diagnostics.count)
+		fail_msg("%s: %s", grants, diagnostics.count ? diagnostics.lines[0] : "refused");
+	diagnostics_fini(&diagnostics);
 	return config;
 }
 
@@ -92,12 +92,12 @@ static void stored_as_written(void **state)
 
 static void no_grants(void **state)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config = NULL;
 	const char *yaml = "services: {ftp: {}}\nroutes: [{port: 21, service: ftp}]\n";
 
 	(void)state;
-	assert_int_equal(config_parse("a.yaml", yaml, strlen(yaml), &config, &complaints), 0);
+	assert_int_equal(config_parse("a.yaml", yaml, strlen(yaml), &config, &diagnostics), 0);
 	assert_null(config->services[0].grants.text);
 	assert_false(config->services[0].grants.tcp || config->services[0].grants.udp);
 	config_free(config);
@@ -140,31 +140,31 @@ static void faults(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct complaints complaints;
-		struct config *config = parse(cases[i].grants, &complaints);
+		struct diagnostics diagnostics;
+		struct config *config = parse(cases[i].grants, &diagnostics);
 		char line[512];
 
 		snprintf(line, sizeof(line), "grants.yaml:%s: error: %s%s", cases[i].place,
 			cases[i].text, cases[i].rest);
-		if (config || complaints.count != 1 ||
-			strncmp(complaints.lines[0], line, strlen(line)) != 0)
+		if (config || diagnostics.count != 1 ||
+			strncmp(diagnostics.lines[0], line, strlen(line)) != 0)
 			fail_msg("%s\nexpected: %s\ngot %zu:    %s", cases[i].grants, line,
-				complaints.count, complaints.count ? complaints.lines[0] : "");
-		complaints_fini(&complaints);
+				diagnostics.count, diagnostics.count ? diagnostics.lines[0] : "");
+		diagnostics_fini(&diagnostics);
 	}
 }
 
 static void ports_that_stand_there_twice(void **state)
 {
-	struct complaints complaints;
-	struct config *config = parse("{passive: [50000-50100, 50100-50200]}", &complaints);
+	struct diagnostics diagnostics;
+	struct config *config = parse("{passive: [50000-50100, 50100-50200]}", &diagnostics);
 
 	(void)state;
 	assert_non_null(config);
-	assert_int_equal(complaints.count, 1);
-	assert_string_equal(complaints.lines[0],
+	assert_int_equal(diagnostics.count, 1);
+	assert_string_equal(diagnostics.lines[0],
 		"grants.yaml:1:50: warning: '50100-50200' is in this list already, in whole or in part");
-	complaints_fini(&complaints);
+	diagnostics_fini(&diagnostics);
 	config_free(config);
 }
 

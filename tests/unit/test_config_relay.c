@@ -16,24 +16,24 @@
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 
 /* A configuration of one service with these keys, from line 1, column 16 on. */
-static int parse(const char *keys, struct config **config, struct complaints *complaints)
+static int parse(const char *keys, struct config **config, struct diagnostics *diagnostics)
 {
 	char yaml[2048];
 
 	snprintf(yaml, sizeof(yaml), "services: {web: {%s}}\nroutes: [{port: 80, service: web}]\n",
 		keys);
 	*config = NULL;
-	return config_parse("c.yaml", yaml, strlen(yaml), config, complaints);
+	return config_parse("c.yaml", yaml, strlen(yaml), config, diagnostics);
 }
 
 static struct config *parse_good(const char *keys)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config;
 
-	if (parse(keys, &config, &complaints) || complaints.count)
-		fail_msg("%s: %s", keys, complaints.lines[0]);
-	complaints_fini(&complaints);
+	if (parse(keys, &config, &diagnostics) || diagnostics.count)
+		fail_msg("%s: %s", keys, diagnostics.lines[0]);
+	diagnostics_fini(&diagnostics);
 	return config;
 }
 
@@ -112,21 +112,22 @@ static void test_accept_proxy_excludes_names(void **state)
 	static const char yaml[] =
 		"services: {web: {relay: {to: \"1.2.3.4:5\"}, accept-proxy: {from: \"::1\"}}}\n"
 		"routes: [{port: 443, sni: example.org, service: web}]\n";
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config = NULL;
 
 	(void)state;
-	assert_int_equal(config_parse("c.yaml", yaml, strlen(yaml), &config, &complaints), -EINVAL);
-	assert_int_equal(complaints.count, 1);
-	assert_non_null(strstr(complaints.lines[0],
+	assert_int_equal(
+		config_parse("c.yaml", yaml, strlen(yaml), &config, &diagnostics), -EINVAL);
+	assert_int_equal(diagnostics.count, 1);
+	assert_non_null(strstr(diagnostics.lines[0],
 		"c.yaml:2:10: error: service 'web' has 'accept-proxy', and a PROXY header comes"));
-	complaints_fini(&complaints);
+	diagnostics_fini(&diagnostics);
 }
 
 static void test_faults(void **state)
 {
 	static const struct {
-		const char *keys, *complaint;
+		const char *keys, *diagnostic;
 	} cases[] = {
 		{"relay: ", "c.yaml:1:18: error: a relay needs a backend"},
 		{"relay: {}", "c.yaml:1:25: error: a relay needs a backend"},
@@ -163,17 +164,17 @@ static void test_faults(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct complaints complaints = {0};
+		struct diagnostics diagnostics = {0};
 		struct config *config;
 
-		if (parse(cases[i].keys, &config, &complaints) != -EINVAL)
+		if (parse(cases[i].keys, &config, &diagnostics) != -EINVAL)
 			fail_msg("not refused: %s", cases[i].keys);
 		assert_null(config);
-		if (complaints.count != 1 || strncmp(complaints.lines[0], cases[i].complaint,
-						     strlen(cases[i].complaint)) != 0)
+		if (diagnostics.count != 1 || strncmp(diagnostics.lines[0], cases[i].diagnostic,
+						      strlen(cases[i].diagnostic)) != 0)
 			fail_msg("of %s\nexpected: %s\ngot:      %s", cases[i].keys,
-				cases[i].complaint, complaints.lines[0]);
-		complaints_fini(&complaints);
+				cases[i].diagnostic, diagnostics.lines[0]);
+		diagnostics_fini(&diagnostics);
 	}
 }
 

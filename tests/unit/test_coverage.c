@@ -20,14 +20,14 @@
 
 static struct config *parse(const char *routes)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config = NULL;
 	char yaml[2048];
 
 	snprintf(yaml, sizeof(yaml), SERVICES "routes: [%s]\n", routes);
-	if (config_parse("coverage.yaml", yaml, strlen(yaml), &config, &complaints))
-		fail_msg("%s", complaints.lines[0]);
-	complaints_fini(&complaints);
+	if (config_parse("coverage.yaml", yaml, strlen(yaml), &config, &diagnostics))
+		fail_msg("%s", diagnostics.lines[0]);
+	diagnostics_fini(&diagnostics);
 	return config;
 }
 
@@ -294,7 +294,7 @@ static void grants_are_for_addresses_of_routes(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct coverage_bind bind = parse_bind(cases[i].bind);
-		struct complaints complaints = {0};
+		struct diagnostics diagnostics = {0};
 		struct config *config = NULL;
 		char yaml[1024];
 
@@ -304,7 +304,7 @@ static void grants_are_for_addresses_of_routes(void **state)
 			" {to: \"192.0.2.2\", port: 22, service: other}]\n",
 			cases[i].grants);
 		assert_int_equal(
-			config_parse("grants.yaml", yaml, strlen(yaml), &config, &complaints), 0);
+			config_parse("grants.yaml", yaml, strlen(yaml), &config, &diagnostics), 0);
 		if (coverage_grants(config, config_service_find(config, "ftp"), &bind) !=
 			cases[i].expected)
 			fail_msg("%s and %s: not %u", cases[i].grants, cases[i].bind,

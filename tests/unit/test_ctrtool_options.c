@@ -50,29 +50,29 @@ static void a_recipe_with_three_sockets(void **state)
 	struct ctrtool_options options = parsed(
 		"-o10 -n -d inet -4 127.0.0.10,81,a -l4096 -n -6 ::1,82,at -l4096 -nN /run/netns/x "
 		"-U -6 2001:db8::1,82,a env A=b -n node");
-	const struct plan *plan = options.plans;
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&plan[0].address;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&plan[1].address;
+	const struct socket_spec *spec = options.specs;
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&spec[0].address;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&spec[1].address;
 
 	(void)state;
 	assert_int_equal(options.offset, 10);
 	assert_int_equal(options.count, 3);
 	assert_string_equal(options.command[0], "env");
 	assert_string_equal(options.command[2], "-n");
-	assert_int_equal(plan[0].domain, AF_INET);
-	assert_int_equal(plan[0].type, SOCK_STREAM);
-	assert_int_equal(plan[0].protocol, 0);
-	assert_int_equal(plan[0].address_size, sizeof(*v4));
+	assert_int_equal(spec[0].domain, AF_INET);
+	assert_int_equal(spec[0].type, SOCK_STREAM);
+	assert_int_equal(spec[0].protocol, 0);
+	assert_int_equal(spec[0].address_size, sizeof(*v4));
 	assert_int_equal(ntohs(v4->sin_port), 81);
 	assert_int_equal(ntohl(v4->sin_addr.s_addr), 0x7f00000a);
-	assert_true(plan[0].reuseaddr && plan[0].listen && !plan[0].transparent);
-	assert_int_equal(plan[0].backlog, 4096);
-	assert_int_equal(plan[1].domain, AF_INET6);
+	assert_true(spec[0].reuseaddr && spec[0].listen && !spec[0].transparent);
+	assert_int_equal(spec[0].backlog, 4096);
+	assert_int_equal(spec[1].domain, AF_INET6);
 	assert_int_equal(ntohs(v6->sin6_port), 82);
-	assert_true(plan[1].reuseaddr && plan[1].transparent);
-	assert_false(plan[1].place.userns);
-	assert_true(plan[2].place.userns && !plan[2].listen);
-	assert_string_equal(plan[2].place.netns, "/run/netns/x");
+	assert_true(spec[1].reuseaddr && spec[1].transparent);
+	assert_false(spec[1].place.userns);
+	assert_true(spec[2].place.userns && !spec[2].listen);
+	assert_string_equal(spec[2].place.netns, "/run/netns/x");
 	ctrtool_options_fini(&options);
 }
 
@@ -80,19 +80,19 @@ static void all_flags(void **state)
 {
 	struct ctrtool_options options = parsed("-n -6 ::,1,apftdoe -n -6 ::,1,O -n -6 ::,1,: "
 						"-n -6 fe80::1,1,:,eth0 -n -6 fe80::1,1,I,0x7 x");
-	const struct plan *plan = options.plans;
+	const struct socket_spec *spec = options.specs;
 
 	(void)state;
-	assert_true(plan[0].reuseaddr && plan[0].reuseport && plan[0].freebind);
-	assert_true(plan[0].transparent && plan[0].nodelay);
-	assert_int_equal(plan[0].defer_accept_s, 1);
-	assert_int_equal(plan[0].v6only, 1);
-	assert_int_equal(plan[1].v6only, 0);
-	assert_int_equal(plan[2].v6only, -1);
-	assert_false(plan[2].reuseaddr || plan[2].reuseport);
-	assert_string_equal(plan[3].scope, "eth0");
-	assert_string_equal(plan[4].scope, "");
-	assert_int_equal(((const struct sockaddr_in6 *)&plan[4].address)->sin6_scope_id, 7);
+	assert_true(spec[0].reuseaddr && spec[0].reuseport && spec[0].freebind);
+	assert_true(spec[0].transparent && spec[0].nodelay);
+	assert_int_equal(spec[0].defer_accept_s, 1);
+	assert_int_equal(spec[0].v6only, 1);
+	assert_int_equal(spec[1].v6only, 0);
+	assert_int_equal(spec[2].v6only, -1);
+	assert_false(spec[2].reuseaddr || spec[2].reuseport);
+	assert_string_equal(spec[3].scope, "eth0");
+	assert_string_equal(spec[4].scope, "");
+	assert_int_equal(((const struct sockaddr_in6 *)&spec[4].address)->sin6_scope_id, 7);
 	ctrtool_options_fini(&options);
 }
 
@@ -117,10 +117,10 @@ static void names_and_numbers(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct ctrtool_options options = parsed(cases[i].line);
 
-		assert_int_equal(options.plans[0].domain, cases[i].domain);
-		assert_int_equal(options.plans[0].type, cases[i].type);
-		assert_int_equal(options.plans[0].protocol, cases[i].protocol);
-		assert_int_equal(options.plans[0].address_size, 0);
+		assert_int_equal(options.specs[0].domain, cases[i].domain);
+		assert_int_equal(options.specs[0].type, cases[i].type);
+		assert_int_equal(options.specs[0].protocol, cases[i].protocol);
+		assert_int_equal(options.specs[0].address_size, 0);
 		ctrtool_options_fini(&options);
 	}
 }
@@ -129,20 +129,20 @@ static void paths_and_places(void **state)
 {
 	struct ctrtool_options options = parsed(
 		"-n -d unix -P /run/a.sock -l0 -n -d unix -P @web -n -A -n -AN ns -n -AUN ns -n -U x");
-	const struct plan *plan = options.plans;
+	const struct socket_spec *spec = options.specs;
 
 	(void)state;
 	assert_string_equal(
-		((const struct sockaddr_un *)&plan[0].address)->sun_path, "/run/a.sock");
-	assert_int_equal(plan[0].address_size, offsetof(struct sockaddr_un, sun_path) + 11);
-	assert_false(plan[0].listen || plan[0].place.anonymous);
-	assert_memory_equal(((const struct sockaddr_un *)&plan[1].address)->sun_path, "\0web", 4);
-	assert_int_equal(plan[1].address_size, offsetof(struct sockaddr_un, sun_path) + 4);
-	assert_true(plan[2].place.anonymous && !plan[2].place.netns[0]);
-	assert_string_equal(plan[3].place.netns, "./ns");
-	assert_true(plan[3].place.anonymous && !plan[3].place.netns_is_userns);
-	assert_true(plan[4].place.anonymous && plan[4].place.netns_is_userns);
-	assert_false(plan[5].place.userns);
+		((const struct sockaddr_un *)&spec[0].address)->sun_path, "/run/a.sock");
+	assert_int_equal(spec[0].address_size, offsetof(struct sockaddr_un, sun_path) + 11);
+	assert_false(spec[0].listen || spec[0].place.anonymous);
+	assert_memory_equal(((const struct sockaddr_un *)&spec[1].address)->sun_path, "\0web", 4);
+	assert_int_equal(spec[1].address_size, offsetof(struct sockaddr_un, sun_path) + 4);
+	assert_true(spec[2].place.anonymous && !spec[2].place.netns[0]);
+	assert_string_equal(spec[3].place.netns, "./ns");
+	assert_true(spec[3].place.anonymous && !spec[3].place.netns_is_userns);
+	assert_true(spec[4].place.anonymous && spec[4].place.netns_is_userns);
+	assert_false(spec[5].place.userns);
 	ctrtool_options_fini(&options);
 }
 

@@ -60,7 +60,7 @@ static enum exec_reason judge(const struct quota *quota, const char *address)
 {
 	struct quota_source source = source_of(address);
 
-	return quota_judge(quota, &source);
+	return quota_check(quota, &source);
 }
 
 static void instances_count_what_runs(void **state)
@@ -132,10 +132,10 @@ static void sources_are_counted_apart(void **state)
 	assert_int_equal(judge(&quota, "192.0.2.2"), EXEC_ALLOWED);
 	assert_int_equal(judge(&quota, "2001:db8::ffff:1"), EXEC_BY_SOURCE);
 	assert_int_equal(judge(&quota, "2001:db8:0:1::1"), EXEC_ALLOWED);
-	assert_int_equal(quota_judge(&quota, &user), EXEC_ALLOWED);
+	assert_int_equal(quota_check(&quota, &user), EXEC_ALLOWED);
 	assert_int_equal(quota_enter(&quota, &user, 0, &local), 0);
-	assert_int_equal(quota_judge(&quota, &user), EXEC_BY_SOURCE);
-	assert_int_equal(quota_judge(&quota, &other), EXEC_ALLOWED);
+	assert_int_equal(quota_check(&quota, &user), EXEC_BY_SOURCE);
+	assert_int_equal(quota_check(&quota, &other), EXEC_ALLOWED);
 	quota_leave(&quota, v4);
 	assert_int_equal(judge(&quota, "192.0.2.1"), EXEC_ALLOWED);
 	quota_leave(&quota, v6);
@@ -214,11 +214,11 @@ static void the_longest_prefix_decides(void **state)
 	assert_int_equal(judge(&quota, "192.0.2.201"), EXEC_ALLOWED);
 	assert_int_equal(judge(&quota, "192.0.3.1"), EXEC_BY_ADDRESS);
 	assert_int_equal(judge(&quota, "2001:db8::1"), EXEC_BY_ADDRESS);
-	assert_int_equal(quota_judge(&quota, &user), EXEC_BY_ADDRESS);
+	assert_int_equal(quota_check(&quota, &user), EXEC_BY_ADDRESS);
 	quota_set(&quota, &denying->bounds);
 	assert_int_equal(judge(&quota, "2001:db8::1"), EXEC_BY_ADDRESS);
 	assert_int_equal(judge(&quota, "192.0.2.1"), EXEC_ALLOWED);
-	assert_int_equal(quota_judge(&quota, &user), EXEC_ALLOWED);
+	assert_int_equal(quota_check(&quota, &user), EXEC_ALLOWED);
 	quota_fini(&quota);
 	exec_settings_free(settings);
 	exec_settings_free(denying);

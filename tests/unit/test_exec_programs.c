@@ -31,7 +31,7 @@ static void on_log(void *context, int priority, const char *text)
 	snprintf(log_text + used, sizeof(log_text) - used, "%s\n", text);
 }
 
-static void on_room(void *context)
+static void on_ready(void *context)
 {
 	(void)context;
 	rooms++;
@@ -64,7 +64,7 @@ static struct exec *new_exec(const struct exec_settings *settings)
 		.base = base,
 		.name = "test",
 		.log = on_log,
-		.room = on_room,
+		.ready = on_ready,
 		.ended = on_ended,
 	};
 	struct exec *exec = NULL;

@@ -44,13 +44,13 @@ static void result_free(struct result *result)
 
 static void expect_loads(const struct result *result)
 {
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config = NULL;
 
-	if (config_parse("out.yaml", result->yaml, strlen(result->yaml), &config, &complaints))
-		fail_msg("%s\n%s", result->yaml, complaints.lines[0]);
+	if (config_parse("out.yaml", result->yaml, strlen(result->yaml), &config, &diagnostics))
+		fail_msg("%s\n%s", result->yaml, diagnostics.lines[0]);
 	config_free(config);
-	complaints_fini(&complaints);
+	diagnostics_fini(&diagnostics);
 }
 
 /* The output is these lines, in this order, with others between them; the list ends with NULL. */

@@ -77,13 +77,13 @@ static void routes_by_name(void **state)
 		{"late.example", 4}, /* the first that matches, not the most specific */
 		{NULL, 4},
 	};
-	struct complaints complaints = {0};
+	struct diagnostics diagnostics = {0};
 	struct config *config;
 	struct table packets, named;
 	struct table_packet packet = {.protocol = IPPROTO_TCP, .local.port = 443};
 
 	(void)state;
-	assert_int_equal(config_parse("names.yaml", yaml, strlen(yaml), &config, &complaints), 0);
+	assert_int_equal(config_parse("names.yaml", yaml, strlen(yaml), &config, &diagnostics), 0);
 	assert_int_equal(table_build(config, TABLE_OF_PACKETS, &packets, NULL), 0);
 	assert_int_equal(table_build(config, TABLE_OF_NAMES, &named, NULL), 0);
 	assert_int_equal(addr_parse("192.0.2.1", &packet.local.addr, NULL), 0);
@@ -96,7 +96,7 @@ static void routes_by_name(void **state)
 	table_fini(&packets);
 	table_fini(&named);
 	config_free(config);
-	complaints_fini(&complaints);
+	diagnostics_fini(&diagnostics);
 }
 
 int main(void)

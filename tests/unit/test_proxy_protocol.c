@@ -42,13 +42,13 @@ static struct proxy_header parse_good(const void *data, size_t length)
 	for (size_t piece = 0; piece < length; piece++) {
 		needed = 0;
 		if (proxy_parse(data, piece, &header, &needed, &err))
-			fail_msg("%zu octets of %zu: %s", piece, length, err.text);
+			fail_msg("%zu bytes of %zu: %s", piece, length, err.text);
 		assert_true(needed > piece && needed <= length);
 	}
 	memcpy(longer, data, length);
 	memcpy(longer + length, "PROXY \r\n", 8);
 	if (proxy_parse(longer, length + 8, &header, &needed, &err) != (ssize_t)length)
-		fail_msg("%zu octets: %s", length, err.text);
+		fail_msg("%zu bytes: %s", length, err.text);
 	return header;
 }
 
@@ -137,9 +137,9 @@ static void test_malformed(void **state)
 		CASE(SIGNATURE "\x22\x11\x00\x0c", "a PROXY v2 header whose version and command"),
 		CASE(SIGNATURE "\x21\x41\x00\x0c", "a PROXY v2 header whose family and protocol"),
 		CASE(SIGNATURE "\x21\x13\x00\x0c", "a PROXY v2 header whose family and protocol"),
-		CASE(SIGNATURE "\x21\x21\x00\x0c", "a PROXY v2 header of 28 octets, too short"),
-		CASE(SIGNATURE "\x21\x11\x0f\xf1", "a PROXY v2 header of 4097 octets"),
-		CASE(SIGNATURE "\x21\x11\xff\xff", "a PROXY v2 header of 65551 octets"),
+		CASE(SIGNATURE "\x21\x21\x00\x0c", "a PROXY v2 header of 28 bytes, too short"),
+		CASE(SIGNATURE "\x21\x11\x0f\xf1", "a PROXY v2 header of 4097 bytes"),
+		CASE(SIGNATURE "\x21\x11\xff\xff", "a PROXY v2 header of 65551 bytes"),
 		CASE(SIGNATURE "\x21\x11\x00\x0e" V4_BODY "\x04\x00",
 			"a PROXY v2 header with a TLV"),
 		CASE(SIGNATURE "\x21\x11\x00\x10" V4_BODY "\x04\x00\x02z",
@@ -147,7 +147,7 @@ static void test_malformed(void **state)
 		CASE(SIGNATURE "\x21\x11\x00\x13" V4_BODY "\x03\x00\x04zzzz",
 			"a PROXY v2 header with a wrong checksum"),
 		CASE(SIGNATURE "\x21\x11\x00\x11" V4_BODY "\x03\x00\x02zz",
-			"a PROXY v2 header with a checksum of 2 octets"),
+			"a PROXY v2 header with a checksum of 2 bytes"),
 #undef CASE
 	};
 

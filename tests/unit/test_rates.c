@@ -9,30 +9,31 @@
 
 #include "cli/top/rates.h"
 
-static struct view_service services[] = {
+static struct status_model_service services[] = {
 	{.name = "web", .backlog = 1},
 	{.name = "mail", .in_hand = 5},
 	{.name = "idle"},
 };
 
-static struct view_route earlier[] = {
-	{.text = "{port: 25}", .service = "mail", .lookups = 100, .unserved = 50},
+static struct status_model_route earlier[] = {
+	{.text = "{port: 25}", .service = "mail", .lookups = 100, .no_socket = 50},
 	{.text = "{port: 80}", .service = "web", .lookups = 1000},
 };
 
 /* A reload has put a route in front, taken one away, and added one for the same service. */
-static struct view_route later[] = {
+static struct status_model_route later[] = {
 	{.text = "{port: 443}", .service = "web", .lookups = 6},
 	{.text = "{port: 80}", .service = "web", .lookups = 1040},
 	{.text = "{port: 22}", .lookups = 2},
 };
 
-static const struct view before = {
+static const struct status_model before = {
 	.services = services, .service_count = 3, .routes = earlier, .route_count = 2};
-static const struct view now = {
+static const struct status_model now = {
 	.services = services, .service_count = 3, .routes = later, .route_count = 3};
 
-static const struct rates_row *find(const struct rates *rates, const struct view_service *service)
+static const struct rates_row *find(
+	const struct rates *rates, const struct status_model_service *service)
 {
 	for (size_t s = 0; s < rates->service_count; s++) {
 		if (rates->services[s].service == service)
@@ -63,11 +64,11 @@ static void test_routes_are_known_by_their_text(void **state)
 
 static void test_counts_that_began_anew(void **state)
 {
-	struct view_route restarted[] = {
-		{.text = "{port: 25}", .service = "mail", .lookups = 10, .unserved = 4},
+	struct status_model_route restarted[] = {
+		{.text = "{port: 25}", .service = "mail", .lookups = 10, .no_socket = 4},
 		{.text = "{port: 80}", .service = "web", .lookups = 1000},
 	};
-	struct view after = now;
+	struct status_model after = now;
 	struct rates rates;
 
 	(void)state;
@@ -75,7 +76,7 @@ static void test_counts_that_began_anew(void **state)
 	after.route_count = 2;
 	assert_int_equal(rates_compute(&before, &after, 0.5, &rates), 0);
 	assert_rate(rates.routes[0].decided, 20);
-	assert_rate(rates.routes[0].unserved, 8);
+	assert_rate(rates.routes[0].no_socket, 8);
 	assert_rate(rates.routes[1].decided, 0);
 	rates_fini(&rates);
 }
@@ -108,12 +109,12 @@ static void test_orders(void **state)
 
 static void test_nothing(void **state)
 {
-	const struct view none = {0};
+	const struct status_model none = {0};
 	struct rates rates;
 
 	(void)state;
 	assert_int_equal(rates_compute(&none, &none, 1, &rates), 0);
-	rates_sort(&rates, RATES_BY_UNSERVED);
+	rates_sort(&rates, RATES_BY_NO_SOCKET);
 	assert_int_equal(rates.service_count + rates.route_count, 0);
 	rates_fini(&rates);
 }

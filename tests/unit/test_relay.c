@@ -18,7 +18,7 @@
 #include "relay/health.h"
 #include "relay/relay.h"
 
-static char folder[] = "/tmp/socketbox-relay-XXXXXX";
+static char directory[] = "/tmp/socketbox-relay-XXXXXX";
 
 static struct relay_settings settings_of(const char *const *backends)
 {
@@ -32,96 +32,99 @@ static struct relay_settings settings_of(const char *const *backends)
 	return settings;
 }
 
-static struct plan *plan_of(const char *const *backends, const struct plan *former)
+static struct backend_set *backend_set_of(
+	const char *const *backends, const struct backend_set *former)
 {
 	struct relay_settings settings = settings_of(backends);
-	struct plan *plan = plan_new(&settings, former);
+	struct backend_set *set = backend_set_new(&settings, former);
 
-	assert_non_null(plan);
+	assert_non_null(set);
 	relay_settings_fini(&settings);
-	return plan;
+	return set;
 }
 
 static const char *const three[] = {"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1", NULL};
 
 /* What one new connection tries first. */
-static int first(struct plan *plan, int64_t now_ms)
+static int first(struct backend_set *backends, int64_t now_ms)
 {
 	struct tried tried = {0};
 
-	return plan_choose(plan, &tried, now_ms);
+	return backend_set_choose(backends, &tried, now_ms);
 }
 
 static void test_turns(void **state)
 {
-	struct plan *plan = plan_of(three, NULL);
+	struct backend_set *backends = backend_set_of(three, NULL);
 	struct tried tried = {0};
 
 	(void)state;
 	for (int i = 0; i < 7; i++)
-		assert_int_equal(first(plan, 0), i % 3);
+		assert_int_equal(first(backends, 0), i % 3);
 	/* One connection tries each once. */
-	assert_int_equal(plan_choose(plan, &tried, 0), 1);
-	assert_int_equal(plan_choose(plan, &tried, 0), 2);
-	assert_int_equal(plan_choose(plan, &tried, 0), 0);
-	assert_int_equal(plan_choose(plan, &tried, 0), -1);
-	plan_put(plan);
+	assert_int_equal(backend_set_choose(backends, &tried, 0), 1);
+	assert_int_equal(backend_set_choose(backends, &tried, 0), 2);
+	assert_int_equal(backend_set_choose(backends, &tried, 0), 0);
+	assert_int_equal(backend_set_choose(backends, &tried, 0), -1);
+	backend_set_put(backends);
 }
 
 static void test_skipping(void **state)
 {
-	struct plan *plan = plan_of(three, NULL);
+	struct backend_set *backends = backend_set_of(three, NULL);
 
 	(void)state;
-	assert_int_equal(first(plan, 1000), 0);
-	assert_int_equal(plan_failed(plan, 0, 1000), 1000);
+	assert_int_equal(first(backends, 1000), 0);
+	assert_int_equal(backend_set_failed(backends, 0, 1000), 1000);
 	/* Another connection that was under way: the same failure. */
-	assert_int_equal(plan_failed(plan, 0, 1500), 500);
+	assert_int_equal(backend_set_failed(backends, 0, 1500), 500);
 	for (int i = 0; i < 4; i++)
-		assert_int_not_equal(first(plan, 1999), 0);
+		assert_int_not_equal(first(backends, 1999), 0);
 	/* Its time is over: one connection tries it, others wait for the outcome. */
-	assert_int_equal(first(plan, 2000) + first(plan, 2000) + first(plan, 2000), 0 + 1 + 2);
+	assert_int_equal(
+		first(backends, 2000) + first(backends, 2000) + first(backends, 2000), 0 + 1 + 2);
 	for (int i = 0; i < 4; i++)
-		assert_int_not_equal(first(plan, 2001), 0);
-	assert_int_equal(plan_failed(plan, 0, 2100), 2000);
-	assert_false(plan_succeeded(plan, 1));
-	assert_true(plan_succeeded(plan, 0));
-	assert_int_equal(first(plan, 2100) + first(plan, 2100) + first(plan, 2100), 0 + 1 + 2);
-	plan_put(plan);
+		assert_int_not_equal(first(backends, 2001), 0);
+	assert_int_equal(backend_set_failed(backends, 0, 2100), 2000);
+	assert_false(backend_set_succeeded(backends, 1));
+	assert_true(backend_set_succeeded(backends, 0));
+	assert_int_equal(
+		first(backends, 2100) + first(backends, 2100) + first(backends, 2100), 0 + 1 + 2);
+	backend_set_put(backends);
 }
 
 static void test_skipping_has_an_end(void **state)
 {
 	static const char *const one[] = {"192.0.2.1:1", NULL};
-	struct plan *plan = plan_of(one, NULL);
+	struct backend_set *backends = backend_set_of(one, NULL);
 	int64_t now_ms = 0;
 	uint32_t skipped = 0;
 
 	(void)state;
 	for (int i = 0; i < 20; i++) {
 		/* The only one is tried although it is skipped. */
-		assert_int_equal(first(plan, now_ms), 0);
-		skipped = plan_failed(plan, 0, now_ms);
+		assert_int_equal(first(backends, now_ms), 0);
+		skipped = backend_set_failed(backends, 0, now_ms);
 		assert_true(skipped >= 1000 && skipped <= 30000);
 		now_ms += skipped;
 	}
 	assert_int_equal(skipped, 30000);
-	plan_put(plan);
+	backend_set_put(backends);
 }
 
 static void test_health_is_inherited(void **state)
 {
 	static const char *const others[] = {"192.0.2.9:1", "192.0.2.1:1", NULL};
-	struct plan *plan = plan_of(three, NULL), *next;
+	struct backend_set *backends = backend_set_of(three, NULL), *next;
 
 	(void)state;
-	plan_failed(plan, 0, 1000);
-	next = plan_of(others, plan);
-	plan_put(plan);
+	backend_set_failed(backends, 0, 1000);
+	next = backend_set_of(others, backends);
+	backend_set_put(backends);
 	assert_int_equal(first(next, 1001), 0);
 	assert_int_equal(first(next, 1001), 0);
 	assert_int_equal(next->health[1].failures, 1);
-	plan_put(next);
+	backend_set_put(next);
 }
 
 static int listen_at(const char *name, char *backend)
@@ -129,7 +132,7 @@ static int listen_at(const char *name, char *backend)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", folder, name);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", directory, name);
 	unlink(address.sun_path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(listen(fd, 16), 0);
@@ -181,7 +184,7 @@ static void expect_read(struct event_base *base, int fd, const char *expected)
 	assert_string_equal(got, expected);
 }
 
-static void test_first_octets(void **state)
+static void test_first_bytes(void **state)
 {
 	struct addr_endpoint local = {.port = 443}, remote = {.port = 5555};
 	struct relay_limits limits = {.connections = 10};
@@ -250,24 +253,24 @@ static void test_reconfigure_leaves_connections_alone(void **state)
 	event_base_free(base);
 }
 
-static int make_folder(void **state)
+static int make_directory(void **state)
 {
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
-	return mkdtemp(folder) ? 0 : -1;
+	return mkdtemp(directory) ? 0 : -1;
 }
 
-static int remove_folder(void **state)
+static int remove_directory(void **state)
 {
 	static const char *const names[] = {"first", "old", "new"};
 	char path[128];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+		snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
 		unlink(path);
 	}
-	return rmdir(folder);
+	return rmdir(directory);
 }
 
 int main(void)
@@ -277,9 +280,9 @@ int main(void)
 		cmocka_unit_test(test_skipping),
 		cmocka_unit_test(test_skipping_has_an_end),
 		cmocka_unit_test(test_health_is_inherited),
-		cmocka_unit_test(test_first_octets),
+		cmocka_unit_test(test_first_bytes),
 		cmocka_unit_test(test_reconfigure_leaves_connections_alone),
 	};
 
-	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

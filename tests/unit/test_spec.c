@@ -17,14 +17,14 @@
 
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 
-static struct plan spec(const char *text)
+static struct socket_spec parse_spec(const char *text)
 {
-	struct plan plan;
+	struct socket_spec spec;
 	struct err err;
 
-	if (spec_parse(text, &plan, &err))
+	if (spec_parse(text, &spec, &err))
 		fail_msg("%s", err.text);
-	return plan;
+	return spec;
 }
 
 static void internet_addresses(void **state)
@@ -44,22 +44,22 @@ static void internet_addresses(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct plan plan = spec(cases[i].text);
+		struct socket_spec spec = parse_spec(cases[i].text);
 		struct addr_endpoint endpoint;
 		char text[ADDR_TEXT_SIZE];
 
 		assert_int_equal(
-			addr_from_sockaddr(&plan.address, plan.address_size, &endpoint), 0);
+			addr_from_sockaddr(&spec.address, spec.address_size, &endpoint), 0);
 		assert_string_equal(addr_endpoint_format(&endpoint, text), cases[i].address);
-		assert_string_equal(plan.name, cases[i].name);
-		assert_int_equal(plan.address.ss_family, cases[i].domain);
-		assert_int_equal(plan.domain, cases[i].domain);
-		assert_int_equal(plan.type, cases[i].type);
-		assert_int_equal(plan.protocol, cases[i].protocol);
-		assert_int_equal(plan.listen, cases[i].type == SOCK_STREAM);
-		assert_int_equal(plan.reuseaddr, cases[i].type == SOCK_STREAM);
+		assert_string_equal(spec.name, cases[i].name);
+		assert_int_equal(spec.address.ss_family, cases[i].domain);
+		assert_int_equal(spec.domain, cases[i].domain);
+		assert_int_equal(spec.type, cases[i].type);
+		assert_int_equal(spec.protocol, cases[i].protocol);
+		assert_int_equal(spec.listen, cases[i].type == SOCK_STREAM);
+		assert_int_equal(spec.reuseaddr, cases[i].type == SOCK_STREAM);
 	}
-	assert_string_equal(spec("tcp://[fe80::1%eth0]:80").scope, "eth0");
+	assert_string_equal(parse_spec("tcp://[fe80::1%eth0]:80").scope, "eth0");
 }
 
 static void unix_addresses(void **state)
@@ -75,67 +75,70 @@ static void unix_addresses(void **state)
 		{"sockpair:/a", "/a", "sockpair", SOCK_DGRAM, false},
 		{"unix-stream:/a\\,b\\\\c,name=web", "/a,b\\c", "web", SOCK_STREAM, true},
 	};
-	struct plan plan;
+	struct socket_spec spec;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		const struct sockaddr_un *address;
 
-		plan = spec(cases[i].text);
-		address = (const struct sockaddr_un *)&plan.address;
+		spec = parse_spec(cases[i].text);
+		address = (const struct sockaddr_un *)&spec.address;
 		assert_string_equal(address->sun_path, cases[i].path);
-		assert_int_equal(plan.address_size,
+		assert_int_equal(spec.address_size,
 			offsetof(struct sockaddr_un, sun_path) + strlen(cases[i].path) + 1);
-		assert_string_equal(plan.name, cases[i].name);
-		assert_int_equal(plan.domain, AF_UNIX);
-		assert_int_equal(plan.type, cases[i].type);
-		assert_int_equal(plan.listen, cases[i].listen);
+		assert_string_equal(spec.name, cases[i].name);
+		assert_int_equal(spec.domain, AF_UNIX);
+		assert_int_equal(spec.type, cases[i].type);
+		assert_int_equal(spec.listen, cases[i].listen);
 	}
-	plan = spec("unix-stream:@web");
-	assert_int_equal(plan.address_size, offsetof(struct sockaddr_un, sun_path) + 4);
-	assert_memory_equal(((struct sockaddr_un *)&plan.address)->sun_path, "\0web", 4);
+	spec = parse_spec("unix-stream:@web");
+	assert_int_equal(spec.address_size, offsetof(struct sockaddr_un, sun_path) + 4);
+	assert_memory_equal(((struct sockaddr_un *)&spec.address)->sun_path, "\0web", 4);
 	/* Whoever may send to it can make connections up. */
-	assert_int_equal(spec("sockpair:/a").mode, 0600);
-	assert_int_equal(spec("sockpair:/a,mode=0660").mode, 0660);
-	assert_int_equal(spec("unix-dgram:/a").mode, -1);
+	assert_int_equal(parse_spec("sockpair:/a").mode, 0600);
+	assert_int_equal(parse_spec("sockpair:/a,mode=0660").mode, 0660);
+	assert_int_equal(parse_spec("unix-dgram:/a").mode, -1);
 }
 
 static void options_of_internet_sockets(void **state)
 {
-	struct plan plan = spec("tcp://[::]:80");
+	struct socket_spec spec = parse_spec("tcp://[::]:80");
 
 	(void)state;
-	assert_false(plan.reuseport || plan.freebind || plan.transparent || plan.nodelay);
-	assert_int_equal(plan.v6only, -1);
-	assert_int_equal(plan.backlog, SOMAXCONN);
-	assert_int_equal(plan.defer_accept_s, 0);
-	plan = spec("tcp://[::]:80,reuseport,freebind=yes,transparent,nodelay,v6only,defer-accept,"
-		    "backlog=512,interface=eth0,name=web,netns=/run/netns/x,userns,reuseaddr=no");
-	assert_true(plan.reuseport && plan.freebind && plan.transparent && plan.nodelay);
-	assert_true(plan.place.userns && plan.listen);
-	assert_false(plan.reuseaddr);
-	assert_int_equal(plan.v6only, 1);
-	assert_int_equal(plan.backlog, 512);
-	assert_int_equal(plan.defer_accept_s, 1);
-	assert_string_equal(plan.interface, "eth0");
-	assert_string_equal(plan.name, "web");
-	assert_string_equal(plan.place.netns, "/run/netns/x");
-	plan = spec("tcp://[::]:80,listen=no,backlog=0,v6only=no,defer-accept=30,reuseport=no");
-	assert_false(plan.listen || plan.reuseport);
-	assert_int_equal(plan.backlog, 0);
-	assert_int_equal(plan.v6only, 0);
-	assert_int_equal(plan.defer_accept_s, 30);
+	assert_false(spec.reuseport || spec.freebind || spec.transparent || spec.nodelay);
+	assert_int_equal(spec.v6only, -1);
+	assert_int_equal(spec.backlog, SOMAXCONN);
+	assert_int_equal(spec.defer_accept_s, 0);
+	spec = parse_spec(
+		"tcp://[::]:80,reuseport,freebind=yes,transparent,nodelay,v6only,defer-accept,"
+		"backlog=512,interface=eth0,name=web,netns=/run/netns/x,userns,reuseaddr=no");
+	assert_true(spec.reuseport && spec.freebind && spec.transparent && spec.nodelay);
+	assert_true(spec.place.userns && spec.listen);
+	assert_false(spec.reuseaddr);
+	assert_int_equal(spec.v6only, 1);
+	assert_int_equal(spec.backlog, 512);
+	assert_int_equal(spec.defer_accept_s, 1);
+	assert_string_equal(spec.interface, "eth0");
+	assert_string_equal(spec.name, "web");
+	assert_string_equal(spec.place.netns, "/run/netns/x");
+	spec = parse_spec(
+		"tcp://[::]:80,listen=no,backlog=0,v6only=no,defer-accept=30,reuseport=no");
+	assert_false(spec.listen || spec.reuseport);
+	assert_int_equal(spec.backlog, 0);
+	assert_int_equal(spec.v6only, 0);
+	assert_int_equal(spec.defer_accept_s, 30);
 }
 
 static void options_of_unix_sockets(void **state)
 {
-	struct plan plan = spec("unix-seqpacket:/a,mode=0777,owner=www-data:1000,backlog=1");
+	struct socket_spec spec =
+		parse_spec("unix-seqpacket:/a,mode=0777,owner=www-data:1000,backlog=1");
 
 	(void)state;
-	assert_int_equal(plan.mode, 0777);
-	assert_string_equal(plan.owner, "www-data:1000");
-	assert_int_equal(plan.backlog, 1);
-	assert_string_equal(spec("unix-dgram:/a,owner=:adm").owner, ":adm");
+	assert_int_equal(spec.mode, 0777);
+	assert_string_equal(spec.owner, "www-data:1000");
+	assert_int_equal(spec.backlog, 1);
+	assert_string_equal(parse_spec("unix-dgram:/a,owner=:adm").owner, ":adm");
 }
 
 static void what_is_wrong_is_refused_with_its_place(void **state)
@@ -200,11 +203,11 @@ static void what_is_wrong_is_refused_with_its_place(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct plan plan;
+		struct socket_spec spec;
 		struct err err;
 		const char *caret;
 
-		if (spec_parse(cases[i].text, &plan, &err) != -EINVAL)
+		if (spec_parse(cases[i].text, &spec, &err) != -EINVAL)
 			fail_msg("'%s' is understood", cases[i].text);
 		if (!strstr(err.text, cases[i].reason))
 			fail_msg("of '%s': %s", cases[i].text, err.text);
@@ -217,28 +220,28 @@ static void what_is_wrong_is_refused_with_its_place(void **state)
 static void long_specs_are_shown_around_the_place(void **state)
 {
 	char text[4096] = "tcp://[::]:80,name=", *end = text + strlen(text);
-	struct plan plan;
+	struct socket_spec spec;
 	struct err err;
 
 	(void)state;
 	memset(end, 'x', 200);
 	strcpy(end + 200, ",\033[2Jbad,nodelay");
-	assert_int_equal(spec_parse(text, &plan, &err), -EINVAL);
+	assert_int_equal(spec_parse(text, &spec, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "there is no option '?[2Jbad'"));
 	assert_null(strchr(err.text, '\033'));
 	assert_non_null(strstr(err.text, "x,?[2Jbad,nodelay\n"));
 	memset(end, 'x', 2000);
 	end[2000] = '\0';
-	assert_int_equal(spec_parse(text, &plan, &err), -EINVAL);
+	assert_int_equal(spec_parse(text, &spec, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "longer than 1023 characters"));
 	/* One more than sun_path takes. */
 	memset(text, 'x', 12 + 108);
 	memcpy(text, "unix-stream:", 12);
 	text[12 + 108] = '\0';
-	assert_int_equal(spec_parse(text, &plan, &err), -EINVAL);
+	assert_int_equal(spec_parse(text, &spec, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "up to 107 characters"));
 	text[12 + 107] = '\0';
-	assert_int_equal(spec_parse(text, &plan, &err), 0);
+	assert_int_equal(spec_parse(text, &spec, &err), 0);
 }
 
 int main(void)

@@ -64,7 +64,7 @@ static int disconnect(int fd)
 	return connect(fd, &nowhere, sizeof(nowhere)) ? -errno : 0;
 }
 
-/* Without a fence it may be under way for long. */
+/* Without a confinement it may be under way for long. */
 static int connect_out(int fd)
 {
 	struct timeval patience = {.tv_sec = 1};

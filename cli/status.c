@@ -32,20 +32,20 @@ static void print_engine(const struct status_model *model)
 static void print_confinement(const json_t *confinement)
 {
 	if (!json_is_true(json_object_get(confinement, "active"))) {
-		printf("WARNING: NO CONFINEMENT: whoever is given a socket can use it to connect, bind and send elsewhere from this host: %s\n",
+		printf("WARNING: NO CONFINEMENT: a program that is given a socket can use it to connect, bind and send elsewhere from this host: %s\n",
 			control_json_text(confinement, "why"));
 		return;
 	}
-	printf("the confinement stands: sockets do what they were given for and nothing else\n");
+	printf("confinement is active: sockets do what they were given for and nothing else\n");
 	if (json_is_string(json_object_get(confinement, "limitation")))
-		printf("WARNING: the confinement has a gap: %s\n",
+		printf("WARNING: confinement has a limitation: %s\n",
 			control_json_text(confinement, "limitation"));
 	if (json_is_string(json_object_get(confinement, "unpinned")))
 		printf("WARNING: the confinement ends with the daemon: %s\n",
 			control_json_text(confinement, "unpinned"));
 	if (json_integer_value(json_object_get(confinement, "unconfined")) > 0)
 		printf("WARNING: %" JSON_INTEGER_FORMAT
-		       " sockets that were made before the confinement stood are outside of it (see socketboxd(8))\n",
+		       " sockets that were made before confinement was active are unconfined (see socketboxd(8))\n",
 			json_integer_value(json_object_get(confinement, "unconfined")));
 }
 

@@ -249,17 +249,17 @@ static void log_confinement(const struct confinement_info *confinement)
 {
 	if (!confinement->active) {
 		log_warning(
-			"NO CONFINEMENT: whoever is given a socket can use it to connect, bind and send elsewhere from this host: %s",
+			"NO CONFINEMENT: a program that is given a socket can use it to connect, bind and send elsewhere from this host: %s",
 			confinement->why.text);
 		return;
 	}
-	log_info("the confinement stands%s: %s", confinement->adopted ? " (adopted)" : "",
+	log_info("confinement is active%s: %s", confinement->adopted ? " (adopted)" : "",
 		confinement->cgroup);
 	if (confinement->limitation.text[0])
-		log_warning("the confinement has a gap: %s", confinement->limitation.text);
+		log_warning("confinement has a limitation: %s", confinement->limitation.text);
 	if (confinement->unpinned.text[0])
-		log_warning(
-			"the confinement ends with this daemon: %s", confinement->unpinned.text);
+		log_warning("confinement is not pinned and ends with this daemon: %s",
+			confinement->unpinned.text);
 }
 
 /* The engine and the confinement that the configuration wants. Its faults are told when it is

@@ -102,8 +102,8 @@ static void read_confinement(struct reader *reader, const struct yaml_node *node
 	else if (!strcmp(text, "off"))
 		reader->config->confinement = CONFIG_CONFINEMENT_OFF;
 	else
-		reader_error(reader, node, "'%s' is not a confinement; write auto, required or off",
-			text);
+		reader_error(reader, node,
+			"'%s' is not a value of 'confinement'; write auto, required or off", text);
 }
 
 static void read_tproxy_port(struct reader *reader, const struct yaml_node *node, void *target)

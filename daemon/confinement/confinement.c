@@ -34,7 +34,7 @@ struct confinement {
 	size_t link_count;
 	int may_connect, services, on_loopback, bound; /* maps */
 	char pin_dir[PATH_MAX], directory[PATH_MAX];   /* empty: nothing is pinned */
-	unsigned unconfined;			       /* sockets of before it stood */
+	unsigned unconfined; /* sockets that were made before it was active */
 };
 
 static int set_pin_paths(struct confinement *confinement, struct err *err)
@@ -256,7 +256,8 @@ static void take_down_pinned(const char *run_dir)
 
 static int refuse(int code, const struct err *why, struct err *err)
 {
-	return err_set(err, code, "the confinement is required, and cannot stand: %s", why->text);
+	return err_set(
+		err, code, "confinement is required, but cannot be made active: %s", why->text);
 }
 
 int confinement_open(const char *run_dir, enum config_confinement wanted, struct confinement **out,
@@ -343,7 +344,7 @@ void confinement_check_inherited(struct confinement *confinement, int fd)
 		return;
 	if (!confinement->unconfined++)
 		log_warning(
-			"sockets that were made before the confinement stood are outside of it: to renew them, stop this daemon and the services, run socketboxd --detach, and start them again");
+			"sockets that were made before confinement was active are unconfined: to renew them, stop this daemon and the services, run socketboxd --detach, and start them again");
 }
 
 unsigned confinement_unconfined(const struct confinement *confinement)

@@ -3,7 +3,7 @@
  * The confinement: a socket that the daemon gives away can be used for what it was given for, and
  * for nothing else. The daemon makes its sockets in a cgroup of its own to which
  * bpf/confinement.bpf.c is attached; the kernel judges by where a socket was made, whoever holds
- * it. What is attached is pinned: the confinement stands while no daemon runs, and the next one
+ * it. What is attached is pinned: confinement stays active while no daemon runs, and the next one
  * takes it over. One thread only.
  */
 #ifndef SOCKETBOX_DAEMON_CONFINEMENT_CONFINEMENT_H
@@ -59,7 +59,7 @@ void confinement_configure(struct confinement *confinement, const struct config 
 void confinement_check_inherited(struct confinement *confinement, int fd);
 unsigned confinement_unconfined(const struct confinement *confinement);
 
-/* Frees the object; the confinement stands. NULL is allowed. */
+/* Frees the object; confinement stays active. NULL is allowed. */
 void confinement_close(struct confinement *confinement);
 
 /* Removes the cgroup, once the pins are gone, with no daemon running. */

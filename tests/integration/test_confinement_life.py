@@ -80,8 +80,8 @@ def test_status_says_that_it_stands(world, daemon):
     d = daemon(CONFIG)
     confinement = d.status()["confinement"]
     assert (confinement["active"], confinement["adopted"], confinement["why"], confinement["limitation"], confinement["unpinned"]) == (True, False, None, None, None)
-    assert "the confinement stands" in d.cli("status").stdout
-    assert f"the confinement stands: {confinement['cgroup']}" in d.process.log()
+    assert "confinement is active" in d.cli("status").stdout
+    assert f"confinement is active: {confinement['cgroup']}" in d.process.log()
     assert is_inside(d)
 
 
@@ -112,7 +112,7 @@ def test_upgrades_take_it_over(world, daemon, secret):
     before, cgroup, there_is = pins(d), d.status()["confinement"]["cgroup"], (maps(d), programs(d))
     for i in range(8):
         d.process.send(signal.SIGUSR2)
-        until(lambda: d.process.log().count("the confinement stands") == 2 + i and d.answers(), what="the next daemon")
+        until(lambda: d.process.log().count("confinement is active") == 2 + i and d.answers(), what="the next daemon")
         assert d.status()["confinement"]["adopted"] and is_inside(d)
         assert not escapes(world, listener)
     assert (pins(d), attached(cgroup), d.status()["confinement"]["cgroup"]) == (before, PROGRAMS, cgroup)
@@ -126,9 +126,9 @@ def test_upgrades_put_it_up_and_say_what_is_outside(world, daemon, secret):
     listener = Control(d, "a").claim(V4)
     d.write(CONFIG)
     d.process.send(signal.SIGUSR2)
-    until(lambda: "the confinement stands" in d.process.log() and d.answers(), what="the next daemon")
+    until(lambda: "confinement is active" in d.process.log() and d.answers(), what="the next daemon")
     assert d.status()["confinement"]["unconfined"] == 1
-    assert "WARNING: 1 sockets that were made before the confinement stood are outside of it" in d.cli("status").stdout
+    assert "WARNING: 1 sockets that were made before confinement was active are unconfined" in d.cli("status").stdout
     assert "run socketboxd --detach" in d.process.log()
     assert escapes(world, listener)
     assert not escapes(world, Control(d, "b").claim(V4, 81))
@@ -213,7 +213,7 @@ def test_without_cgroup_v2_it_is_said(world, daemon):
     d = daemon(CONFIG, prefix=WITHOUT_CGROUP2)
     assert not d.status()["confinement"]["active"]
     assert "no cgroup v2 hierarchy is mounted" in d.status()["confinement"]["why"]
-    assert "NO CONFINEMENT: whoever is given a socket" in d.process.log()
+    assert "NO CONFINEMENT: a program that is given a socket" in d.process.log()
     Answers(Control(d, "a").claim("::"), "a")
     assert ask(world, V4) == "a"
 
@@ -221,7 +221,7 @@ def test_without_cgroup_v2_it_is_said(world, daemon):
 def test_required_means_not_to_start_without(world, daemon):
     d = daemon({"confinement": "required", **CONFIG}, prefix=WITHOUT_CGROUP2, wait=False)
     assert d.process.wait(30) == 1
-    assert "the confinement is required, and cannot stand: no cgroup v2 hierarchy is mounted" in d.process.log()
+    assert "confinement is required, but cannot be made active: no cgroup v2 hierarchy is mounted" in d.process.log()
     check = world.run([*d.prefix, paths.DAEMON, "--check", "--config", d.config], netns=world.host, check=False)
     assert check.returncode == 1 and "no cgroup v2 hierarchy is mounted" in check.stderr
 
@@ -241,7 +241,7 @@ def test_a_user_s_daemon_says_what_it_lacks(world, daemon):
     d.write({"confinement": "required", "services": {}, "routes": []})
     d.process.send(signal.SIGUSR2)
     until(lambda: "upgrade refused" in d.process.log(), what="the upgrade is refused")
-    assert "the confinement is required, and cannot stand: cannot make a cgroup" in d.process.log()
+    assert "confinement is required, but cannot be made active: cannot make a cgroup" in d.process.log()
     assert d.answers()
 
 

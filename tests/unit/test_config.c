@@ -359,7 +359,7 @@ static void file_faults(void **state)
 		{"engine: users",
 			{"1:9: error: 'users' is not an engine; write auto, kernel or user"}},
 		{"confinement: on",
-			{"1:14: error: 'on' is not a confinement; write auto, required or off"}},
+			{"1:14: error: 'on' is not a value of 'confinement'; write auto, required or off"}},
 		{"engine: [kernel]", {"1:9: error: 'engine' must be a single value"}},
 		{"routes: {to: 1}",
 			{"1:9: error: 'routes' must be a list, each route in a line with '- ' before it"}},

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -32,7 +33,8 @@ struct connection {
 	struct connection *next;
 	struct event *readable;
 	struct event *greeting;
-	bool waiting; /* readable is not watched: its user has had enough for now */
+	TAILQ_ENTRY(connection) turn; /* in control->writing while peer.status is written */
+	bool waiting;		      /* readable is not watched: its user has had enough for now */
 	struct requests_peer peer;
 };
 
@@ -44,6 +46,10 @@ struct control {
 	struct event *resume;	  /* pending while accepting pauses for want of descriptors */
 	bool out_of_resources;	  /* said already */
 	struct connection *first; /* newest first */
+	/* Those for which a status is written, in turns: one piece in each turn of the event loop.
+	 */
+	TAILQ_HEAD(, connection) writing;
+	struct event *write_on;
 	int fd;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
@@ -58,6 +64,9 @@ static void close_connection(struct connection *connection)
 	if (connection->peer.account)
 		account_leave(connection->peer.account, !connection->peer.service[0]);
 	claims_release(connection->control->state->claims, &connection->peer.credentials);
+	if (connection->peer.status)
+		TAILQ_REMOVE(&connection->control->writing, connection, turn);
+	requests_abandon(&connection->peer);
 	peer_fini(&connection->peer.credentials);
 	if (connection->readable)
 		event_free(connection->readable);
@@ -93,12 +102,44 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	}
 	result = requests_serve(connection->control->state, peer);
 	account_charge(peer->account, spent_ns() - before);
+	if (peer->status) {
+		event_del(connection->readable);
+		TAILQ_INSERT_TAIL(&connection->control->writing, connection, turn);
+		event_active(connection->control->write_on, EV_TIMEOUT, 0);
+	}
 	if (silent && peer->service[0]) {
 		account_greet(peer->account);
 		event_del(connection->greeting);
 	}
 	if (result)
 		close_connection(connection);
+}
+
+/* Goes on with the status whose turn it is. Its user pays; reading begins again when it is whole.
+ */
+static void on_write_on(evutil_socket_t fd, short what, void *context)
+{
+	static const struct timeval at_once = {0};
+	struct control *control = context;
+	struct connection *connection = TAILQ_FIRST(&control->writing);
+	uint64_t before = spent_ns();
+	int result;
+
+	(void)fd;
+	(void)what;
+	if (!connection)
+		return;
+	TAILQ_REMOVE(&control->writing, connection, turn);
+	result = requests_continue(control->state, &connection->peer);
+	account_charge(connection->peer.account, spent_ns() - before);
+	if (connection->peer.status)
+		TAILQ_INSERT_TAIL(&control->writing, connection, turn);
+	else if (result || event_add(connection->readable, NULL))
+		close_connection(connection);
+	/* By a timer, since an event that is made active is run before the kernel is asked what
+	 * others want. */
+	if (!TAILQ_EMPTY(&control->writing))
+		evtimer_add(control->write_on, &at_once);
 }
 
 /* Others may have had enough since. */
@@ -284,6 +325,7 @@ int control_open(struct event_base *base, struct daemon_state *state, const char
 	control->base = base;
 	control->state = state;
 	control->fd = -1;
+	TAILQ_INIT(&control->writing);
 	control->accounts = accounts_new(base, on_ready, control);
 	result = control->accounts ? listen_at(control, path, err)
 				   : err_errno(err, -ENOMEM, "the control socket");
@@ -291,7 +333,8 @@ int control_open(struct event_base *base, struct daemon_state *state, const char
 		control->acceptable =
 			event_new(base, control->fd, EV_READ | EV_PERSIST, on_acceptable, control);
 		control->resume = evtimer_new(base, on_resume, control);
-		if (!control->acceptable || !control->resume ||
+		control->write_on = evtimer_new(base, on_write_on, control);
+		if (!control->acceptable || !control->resume || !control->write_on ||
 			event_add(control->acceptable, NULL))
 			result = err_errno(err, -ENOMEM, "the control socket");
 	}
@@ -313,6 +356,8 @@ void control_close(struct control *control)
 		event_free(control->acceptable);
 	if (control->resume)
 		event_free(control->resume);
+	if (control->write_on)
+		event_free(control->write_on);
 	if (control->fd >= 0)
 		unlink(control->path);
 	cleanup_close_fd(&control->fd);

@@ -6,11 +6,15 @@
 
 #include "daemon/control/report.h"
 #include "daemon/control/requests_private.h"
+#include "daemon/control/status_writer.h"
 #include "daemon/log.h"
 
 int requests_status(struct request *request, struct err *err)
 {
-	return requests_reply_json(request, report_status(request->state), err);
+	struct requests_peer *peer = request->peer;
+
+	peer->status_request = request->message.header.request;
+	return status_writer_new(request->state, &peer->status, err);
 }
 
 int requests_explain(struct request *request, struct err *err)

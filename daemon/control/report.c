@@ -154,30 +154,21 @@ json_t *report_drain(struct daemon_state *state, const struct config_service *se
 		"draining", draining);
 }
 
-static json_t *report_services(struct daemon_state *state)
+json_t *report_service(struct daemon_state *state, const struct config_service *service)
 {
-	json_t *array = json_array();
+	const struct delivery *delivery = deliveries_find(state->deliveries, service->id);
+	struct claim_list list = {.service = service->id, .array = json_array()};
+	json_t *object;
 
-	for (size_t s = 0; s < state->config->service_count; s++) {
-		const struct config_service *service = &state->config->services[s];
-		struct claim_list list = {.service = service->id, .array = json_array()};
-
-		const struct delivery *delivery = deliveries_find(state->deliveries, service->id);
-		json_t *object;
-
-		claims_visit(state->claims, append_claim, &list);
-		object = json_pack("{s:s, s:s, s:i, s:{s:o, s:o}, s:o*, s:o*, s:o}", "name",
-			service->name, "delivery", delivery_names[service->delivery], "hold_ms",
-			(int)service->hold_ms, "allow", "users",
-			ids(service->users, service->user_count), "groups",
-			ids(service->groups, service->group_count), "grants",
-			report_grants(state, service), "draining", draining_object(state, service),
-			"claims", list.array);
-		if (object && delivery)
-			delivery_report(delivery, object);
-		json_array_append_new(array, object);
-	}
-	return array;
+	claims_visit(state->claims, append_claim, &list);
+	object = json_pack("{s:s, s:s, s:i, s:{s:o, s:o}, s:o*, s:o*, s:o}", "name", service->name,
+		"delivery", delivery_names[service->delivery], "hold_ms", (int)service->hold_ms,
+		"allow", "users", ids(service->users, service->user_count), "groups",
+		ids(service->groups, service->group_count), "grants", report_grants(state, service),
+		"draining", draining_object(state, service), "claims", list.array);
+	if (object && delivery)
+		delivery_report(delivery, object);
+	return object;
 }
 
 static json_t *route_object(const struct config_route *route, uint32_t number)
@@ -205,38 +196,29 @@ static int route_count(struct daemon_state *state, uint32_t number, struct steer
 	return result;
 }
 
-static json_t *report_routes(struct daemon_state *state)
+json_t *report_route(struct daemon_state *state, uint32_t number)
 {
-	json_t *array = json_array();
+	json_t *object = route_object(&state->config->routes[number], number);
+	struct steer_count count;
 
-	for (size_t r = 0; r < state->config->route_count; r++) {
-		json_t *object = route_object(&state->config->routes[r], (uint32_t)r);
-		struct steer_count count;
-
-		if (object && !route_count(state, (uint32_t)r, &count)) {
-			json_object_set_new(
-				object, "lookups", json_integer((json_int_t)count.lookups));
-			json_object_set_new(
-				object, "no_socket", json_integer((json_int_t)count.no_socket));
-		}
-		json_array_append_new(array, object);
+	if (object && !route_count(state, number, &count)) {
+		json_object_set_new(object, "lookups", json_integer((json_int_t)count.lookups));
+		json_object_set_new(object, "no_socket", json_integer((json_int_t)count.no_socket));
 	}
-	return array;
+	return object;
 }
 
-json_t *report_status(struct daemon_state *state)
+json_t *report_whole(struct daemon_state *state)
 {
 	json_t *files = json_array();
 
 	for (size_t i = 0; i < state->config->file_count; i++)
 		json_array_append_new(files, json_string(state->config->files[i]));
-	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:i}",
-		"version", SOCKETBOX_BUILD_VERSION, "pid", (int)getpid(), "control",
-		state->control_path, "started", (json_int_t)state->started, "loaded",
-		(json_int_t)state->loaded, "reloads", (int)state->reloads, "files", files, "engine",
-		report_engine(state), "confinement", report_confinement(state), "shapes",
-		(int)state->shapes, "services", report_services(state), "routes",
-		report_routes(state), "listeners",
+	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:o, s:o, s:o, s:i, s:o, s:i}", "version",
+		SOCKETBOX_BUILD_VERSION, "pid", (int)getpid(), "control", state->control_path,
+		"started", (json_int_t)state->started, "loaded", (json_int_t)state->loaded,
+		"reloads", (int)state->reloads, "files", files, "engine", report_engine(state),
+		"confinement", report_confinement(state), "shapes", (int)state->shapes, "listeners",
 		listeners_report(state->listeners, state->config), "peeking",
 		(int)dispatcher_waiting(state->dispatcher));
 }

@@ -11,7 +11,12 @@
 #include "daemon/state.h"
 
 /* Each returns an object that the caller owns, or NULL out of memory. */
-json_t *report_status(struct daemon_state *state);
+
+/* All of a status but its services and routes. */
+json_t *report_whole(struct daemon_state *state);
+json_t *report_service(struct daemon_state *state, const struct config_service *service);
+/* number is below config->route_count. */
+json_t *report_route(struct daemon_state *state, uint32_t number);
 json_t *report_reload(int result, const struct diagnostics *diagnostics);
 
 /* changed: the request has begun or ended it. */

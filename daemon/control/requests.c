@@ -13,7 +13,11 @@
 #include "common/channel.h"
 #include "common/cleanup.h"
 #include "daemon/control/requests_private.h"
+#include "daemon/control/status_writer.h"
 #include "daemon/log.h"
+
+/* How long a status is written in one turn of the event loop, in processor time. */
+#define STATUS_TURN_NS 3000000u
 
 struct wire_header requests_header(
 	const struct request *request, enum wire_type type, size_t length)
@@ -49,13 +53,25 @@ static void reply_error(struct request *request, const struct err *err)
 	requests_answer(request, &error, sizeof(error), -1);
 }
 
-int requests_make_file(
-	struct request *request, const void *data, size_t size, int *fd_out, struct err *err)
+/* Makes the file one that its reader can trust. */
+static int seal_answer(struct request *request, int fd, struct err *err)
 {
 	bool trusted = peer_may_manage(&request->peer->credentials);
 	int seals = F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL | (trusted ? F_SEAL_SHRINK : 0);
+
+	if (lseek(fd, 0, SEEK_SET) || fcntl(fd, F_ADD_SEALS, seals))
+		return err_errno(err, -errno, "sealing an answer");
+	if (request->peer->account)
+		account_gave(request->peer->account, fd);
+	return 0;
+}
+
+int requests_make_file(
+	struct request *request, const void *data, size_t size, int *fd_out, struct err *err)
+{
 	cleanup_close int fd = memfd_create("socketbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	size_t done = 0;
+	int result;
 
 	if (fd < 0)
 		return err_errno(err, -errno, "memfd_create");
@@ -66,12 +82,10 @@ int requests_make_file(
 			return err_errno(err, -errno, "writing an answer");
 		done += (size_t)written;
 	}
-	if (lseek(fd, 0, SEEK_SET) || fcntl(fd, F_ADD_SEALS, seals))
-		return err_errno(err, -errno, "sealing an answer");
-	if (request->peer->account)
-		account_gave(request->peer->account, fd);
-	*fd_out = take_fd(&fd);
-	return 0;
+	result = seal_answer(request, fd, err);
+	if (!result)
+		*fd_out = take_fd(&fd);
+	return result;
 }
 
 int requests_reply_text(struct request *request, const char *text, size_t size, struct err *err)
@@ -195,4 +209,42 @@ int requests_serve(struct daemon_state *state, struct requests_peer *peer)
 		(unsigned)peer->credentials.uid, err.text);
 	reply_error(&request, &err);
 	return request.lost || result == -EPROTO;
+}
+
+static int answer_status(struct request *request, struct err *err)
+{
+	struct wire_text reply = {.header = requests_header(request, WIRE_TEXT, sizeof(reply))};
+	cleanup_close int fd = status_writer_take(request->peer->status, &reply.size);
+	int result = seal_answer(request, fd, err);
+
+	if (!result)
+		requests_answer(request, &reply, sizeof(reply), fd);
+	return result;
+}
+
+int requests_continue(struct daemon_state *state, struct requests_peer *peer)
+{
+	struct request request = {
+		.state = state,
+		.peer = peer,
+		.message.header.request = peer->status_request,
+		.fd = -1,
+	};
+	struct err err;
+	int result = status_writer_step(peer->status, STATUS_TURN_NS, &err);
+
+	if (result > 0)
+		return 0;
+	if (!result)
+		result = answer_status(&request, &err);
+	if (result)
+		reply_error(&request, &err);
+	requests_abandon(peer);
+	return request.lost;
+}
+
+void requests_abandon(struct requests_peer *peer)
+{
+	status_writer_free(peer->status);
+	peer->status = NULL;
 }

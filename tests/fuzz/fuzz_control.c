@@ -390,6 +390,7 @@ static void talk(struct input *input, bool raw)
 	struct wire_header header = {0};
 	size_t length, fd_count;
 	int fds[20];
+	int over;
 
 	if (!party->connected)
 		connect_party(party, number);
@@ -407,7 +408,10 @@ static void talk(struct input *input, bool raw)
 		return;
 	/* Whether or not they are done. */
 	changed |= !number && (header.type == WIRE_RELOAD || header.type == WIRE_DRAIN);
-	if (requests_serve(&state, &party->daemon_side))
+	over = requests_serve(&state, &party->daemon_side);
+	while (!over && party->daemon_side.status)
+		over = requests_continue(&state, &party->daemon_side);
+	if (over)
 		disconnect_party(party);
 	else
 		check_answer(party, header.type, header.request);

@@ -213,6 +213,18 @@ static __always_inline struct bpf_sock *lookup_open(struct steer_key *key)
 	return NULL;
 }
 
+/* The same for a member of a group, or its standby socket: a TCP socket that its holder has shut
+ * down takes nothing more, though it stays in the map until it is closed. */
+static __always_inline struct bpf_sock *lookup_member(struct steer_key *key)
+{
+	struct bpf_sock *socket = lookup_open(key);
+
+	if (!socket || key->protocol != IPPROTO_TCP || socket->state == BPF_TCP_LISTEN)
+		return socket;
+	bpf_sk_release(socket);
+	return NULL;
+}
+
 /* The living socket that takes connections for key, held until bpf_sk_release; leaves its slot in
  * key. A group's members share by hash; one that closed is passed over. */
 static __always_inline struct bpf_sock *find_socket(struct steer_key *key, __u32 hash)
@@ -232,12 +244,12 @@ static __always_inline struct bpf_sock *find_socket(struct steer_key *key, __u32
 		if (i >= count)
 			break;
 		key->slot = 1 + (hash + i) % count;
-		socket = lookup_open(key);
+		socket = lookup_member(key);
 		if (socket)
 			return socket;
 	}
 	key->slot = STEER_SLOT_STANDBY;
-	return lookup_open(key);
+	return lookup_member(key);
 }
 
 /* Gives the packet to the socket. False where the kernel refuses the pair (an IPv4 packet and an
@@ -353,6 +365,20 @@ static __always_inline void count(__u32 array, __u32 route, bool no_socket)
 	counted->no_socket += no_socket;
 }
 
+/* True for what is sent to a placeholder address, where the daemon binds the TCP sockets that this
+ * program finds: by the kernel's own lookup they would be found there past all routes. */
+static __always_inline bool is_to_placeholder(const struct match_key *key)
+{
+	union address local = {.word = {key->word[0], key->word[1]}};
+
+	if (local.word[0] == 0 && local.part[2] == bpf_htonl(0xffff))
+		return local.bytes[12] == STEER_PLACEHOLDER_V4_FIRST &&
+		       local.bytes[13] >= STEER_PLACEHOLDER_V4_SECOND &&
+		       local.bytes[13] < STEER_PLACEHOLDER_V4_SECOND + STEER_PLACEHOLDERS;
+	/* 100::/64, discard-only (RFC 6666) */
+	return local.part[0] == bpf_htonl(0x01000000) && !local.part[1];
+}
+
 /* The whole decision. SK_DROP makes the kernel answer as if no socket existed: RST for TCP, ICMP
  * port unreachable for UDP (net/ipv4/inet_hashtables.c, inet_lookup_run_sk_lookup). */
 static __always_inline int decide(
@@ -367,6 +393,10 @@ static __always_inline int decide(
 	verdict->route = MATCH_NONE;
 	verdict->action = MATCH_PASS;
 	key_from_packet(packet, &key);
+	if (packet->protocol == IPPROTO_TCP && is_to_placeholder(&key)) {
+		verdict->action = MATCH_RESET;
+		return SK_DROP;
+	}
 	header = find_route(&key, &table, &verdict->route);
 	if (!header)
 		return SK_PASS;

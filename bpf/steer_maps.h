@@ -22,6 +22,12 @@
 #define STEER_SLOT_GRANTED \
 	0xfffffffeu /* in verdicts only: made under a grant; no route was asked */
 
+/* Placeholder addresses: 127.77.x.y to 127.92.x.y. TCP packets to them, and to 100::/64, are
+ * refused in every network namespace that a daemon steers. */
+#define STEER_PLACEHOLDER_V4_FIRST  127u
+#define STEER_PLACEHOLDER_V4_SECOND 77u
+#define STEER_PLACEHOLDERS	    16u
+
 /* The port of the sockets by which the daemon accepts for a service, whatever the port. */
 #define STEER_ANY_PORT 0
 

@@ -75,6 +75,12 @@ int engine_steered(struct engine *engine, const struct steer_key *key, uint64_t 
 	return engine->ops->steered ? engine->ops->steered(engine, key, cookie) : -ENOENT;
 }
 
+int engine_reconcile(struct engine *engine, bool (*due)(void *context, const struct steer_key *key),
+	void *context)
+{
+	return engine->ops->reconcile ? engine->ops->reconcile(engine, due, context) : 0;
+}
+
 int engine_set_members(
 	struct engine *engine, const struct steer_key *key, uint32_t members, struct err *err)
 {

@@ -67,6 +67,11 @@ void engine_unsteer(struct engine *engine, const struct steer_key *key);
 /* The cookie of the living socket of a key; -ENOENT if there is none. */
 int engine_steered(struct engine *engine, const struct steer_key *key, uint64_t *cookie);
 
+/* Removes from the socket map every key for which due() is false. Walks the map, so it is for
+ * reloads and starts. -ENOMEM or the kernel's error: some of them may be left. */
+int engine_reconcile(struct engine *engine, bool (*due)(void *context, const struct steer_key *key),
+	void *context);
+
 /* How many slots the SO_REUSEPORT group of a key (slot 0) uses; setting 0 removes the group. */
 int engine_set_members(
 	struct engine *engine, const struct steer_key *key, uint32_t members, struct err *err);

@@ -15,6 +15,8 @@ struct engine_ops {
 	int (*steer)(struct engine *engine, const struct steer_key *key, int fd, struct err *err);
 	void (*unsteer)(struct engine *engine, const struct steer_key *key);
 	int (*steered)(struct engine *engine, const struct steer_key *key, uint64_t *cookie);
+	int (*reconcile)(struct engine *engine,
+		bool (*due)(void *context, const struct steer_key *key), void *context);
 	int (*set_members)(struct engine *engine, const struct steer_key *key, uint32_t members,
 		struct err *err);
 	uint32_t (*members)(struct engine *engine, const struct steer_key *key);

@@ -9,9 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bpf/steer_maps.h"
 #include "common/cleanup.h"
 
-#define PLACEHOLDER_TRIES 16u
+#define PLACEHOLDER_TRIES STEER_PLACEHOLDERS
 
 /* <linux/in6.h> has it, but cannot stand beside <netinet/in.h>. */
 #ifndef IPV6_FREEBIND
@@ -28,8 +29,8 @@ static void placeholder_address(
 	memset(out, 0, sizeof(*out));
 	if (request->domain == AF_INET || !request->v6only) {
 		out->bytes[10] = out->bytes[11] = 0xff;
-		out->bytes[12] = 127;
-		out->bytes[13] = (uint8_t)(77 + try);
+		out->bytes[12] = STEER_PLACEHOLDER_V4_FIRST;
+		out->bytes[13] = (uint8_t)(STEER_PLACEHOLDER_V4_SECOND + try);
 		out->bytes[14] = (uint8_t)(service >> 8);
 		out->bytes[15] = (uint8_t)service;
 		return;
@@ -43,8 +44,9 @@ static void placeholder_address(
 bool sockets_is_placeholder(const struct addr *addr)
 {
 	if (addr_is_v4(addr))
-		return addr->bytes[12] == 127 && addr->bytes[13] >= 77 &&
-		       addr->bytes[13] < 77 + PLACEHOLDER_TRIES;
+		return addr->bytes[12] == STEER_PLACEHOLDER_V4_FIRST &&
+		       addr->bytes[13] >= STEER_PLACEHOLDER_V4_SECOND &&
+		       addr->bytes[13] < STEER_PLACEHOLDER_V4_SECOND + PLACEHOLDER_TRIES;
 	return !memcmp(addr->bytes, v6_placeholder_prefix, sizeof(v6_placeholder_prefix));
 }
 

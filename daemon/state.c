@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "daemon/deliver/handoff_delivery.h"
 #include "daemon/deliver/relay_delivery.h"
@@ -68,6 +69,15 @@ static int install(struct daemon_state *state, const struct config *config, stru
 	return result;
 }
 
+/* Forgets what was made for a configuration that does not come into force: nothing may point into
+ * it any more. */
+static void abandon(struct daemon_state *state)
+{
+	dispatcher_abandon(state->dispatcher);
+	if (state->config)
+		deliveries_configure(state->deliveries, state->config);
+}
+
 /* Makes what the configuration needs; on failure there is nothing but what there was before. The
  * engine's table comes last, since it cannot be taken back. */
 static int prepare(
@@ -80,7 +90,7 @@ static int prepare(
 		result = deliveries_prepare(state->deliveries, config, &err);
 	if (result) {
 		diagnostics_error(diagnostics, NULL, 0, 0, "%s", err.text);
-		dispatcher_abandon(state->dispatcher);
+		abandon(state);
 		return result;
 	}
 	result = listeners_prepare(state->listeners, config, diagnostics);
@@ -91,12 +101,35 @@ static int prepare(
 			listeners_abandon(state->listeners);
 		}
 	}
-	if (result) {
-		dispatcher_abandon(state->dispatcher);
-		if (state->config)
-			deliveries_configure(state->deliveries, state->config);
-	}
+	if (result)
+		abandon(state);
 	return result;
+}
+
+/* Packets of a service find its claimed sockets, or the daemon's listeners, as its delivery says.
+ * Sockets of a service that the configuration does not have are found by no route. */
+static bool is_due(void *context, const struct steer_key *key)
+{
+	const struct daemon_state *state = context;
+	const struct config_service *service = config_service_by_id(state->config, key->service);
+
+	if (!service)
+		return true;
+	if (service->delivery == CONFIG_CLAIM)
+		return key->port != STEER_ANY_PORT;
+	return listeners_have_key(state->listeners, key);
+}
+
+/* Takes sockets out of the engine's map that an earlier configuration, or an earlier daemon's, left
+ * there: their programs may live on, and would go on getting the service's connections. */
+static void reconcile(struct daemon_state *state)
+{
+	int result = engine_reconcile(state->engine, is_due, state);
+
+	if (result)
+		log_warning(
+			"programs of services that are not claimed any more may go on serving: %s",
+			strerror(-result));
 }
 
 static void commit(struct daemon_state *state, struct config *config)
@@ -108,10 +141,12 @@ static void commit(struct daemon_state *state, struct config *config)
 	drains_configure(state->drains, config);
 	claims_configure(state->claims, config);
 	getsocks_configure(state->getsocks, config);
+	listeners_release(state->listeners, config);
 	deliveries_configure(state->deliveries, config);
 	dispatcher_commit(state->dispatcher);
 	listeners_commit(state->listeners, config);
 	grants_configure(state->grants, config);
+	reconcile(state);
 	config_free(old);
 	if (old)
 		state->reloads++;
@@ -227,6 +262,7 @@ void state_restore(struct daemon_state *state)
 	claims_restore(state->claims);
 	fdstore_visit_inherited(state->fdstore, HANDOFF_RECEIVER, restore_receiver, state);
 	restore_connections(state);
+	reconcile(state);
 	fdstore_settle(state->fdstore);
 }
 

@@ -282,16 +282,23 @@ static int refuse_uncovered(
 		service->name);
 }
 
+static int refuse_delivered(const struct config_service *service, struct err *err)
+{
+	if (service->delivery == CONFIG_CLAIM)
+		return 0;
+	return err_set(err, -EOPNOTSUPP,
+		"service '%s' has no socket to claim: its connections are accepted by socketboxd and delivered as %s:%u says",
+		service->name, service->place.file, service->place.line);
+}
+
 int claims_claim(struct claims *claims, const struct config_service *service,
 	const struct peer *claimant, const struct coverage_bind *bind, bool reuseport,
 	struct issued_socket *issued, struct err *err)
 {
-	int result;
+	int result = refuse_delivered(service, err);
 
-	if (service->delivery != CONFIG_CLAIM)
-		return err_set(err, -EOPNOTSUPP,
-			"service '%s' has no socket to claim: its connections are accepted by socketboxd and delivered as %s:%u says",
-			service->name, service->place.file, service->place.line);
+	if (result)
+		return result;
 	if (!coverage_allows(claims->config, service, bind))
 		return refuse_uncovered(service, bind, err);
 	result = make_way(claims, service->id, bind, reuseport, err);
@@ -307,8 +314,10 @@ int claims_register(struct claims *claims, const struct config_service *service,
 	bool group = fd < 0;
 	struct claim *claim = find(claims, service->id, bind, group);
 	bool existed = claim != NULL;
-	int result = 0;
+	int result = refuse_delivered(service, err);
 
+	if (result)
+		return result;
 	if (!coverage_allows(claims->config, service, bind))
 		return refuse_uncovered(service, bind, err);
 	if (existed && !group && claim->cookie != sockets_cookie(fd))

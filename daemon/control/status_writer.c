@@ -104,8 +104,8 @@ static int append_text(struct status_writer *writer, const char *text)
 /* Takes the object, which is NULL out of memory. */
 static int append_object(struct status_writer *writer, json_t *object, size_t flags)
 {
-	int result = object && !json_dump_callback(object, append_status, writer, flags) ? 0
-										 : -ENOMEM;
+	int result =
+		object && !json_dump_callback(object, append_status, writer, flags) ? 0 : -ENOMEM;
 
 	json_decref(object);
 	return result;

@@ -141,20 +141,26 @@ static void retire(struct delivery *delivery)
 	deliveries->leaving = delivery;
 }
 
+bool delivery_survives(const struct delivery *delivery, const struct config *config)
+{
+	const struct config_service *service = config_service_by_id(config, delivery->id);
+
+	return service && service->delivery == delivery->number;
+}
+
 void deliveries_configure(struct deliveries *deliveries, const struct config *config)
 {
 	struct delivery **link = &deliveries->first;
 
 	while (*link) {
 		struct delivery *delivery = *link;
-		const struct config_service *service = config_service_by_id(config, delivery->id);
 
-		if (!service || service->delivery != delivery->number) {
+		if (!delivery_survives(delivery, config)) {
 			*link = delivery->next;
 			retire(delivery);
 			continue;
 		}
-		delivery->service = service;
+		delivery->service = config_service_by_id(config, delivery->id);
 		delivery->kind->configure(delivery);
 		link = &delivery->next;
 	}

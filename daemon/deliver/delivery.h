@@ -81,6 +81,9 @@ int deliveries_prepare(struct deliveries *deliveries, const struct config *confi
 /* Closes what the configuration does not have, and tells the rest of its new settings. */
 void deliveries_configure(struct deliveries *deliveries, const struct config *config);
 
+/* True if deliveries_configure with this configuration keeps the delivery. */
+bool delivery_survives(const struct delivery *delivery, const struct config *config);
+
 /* NULL if the service's connections are not the daemon's to accept. */
 struct delivery *deliveries_find(const struct deliveries *deliveries, uint32_t service);
 

@@ -201,6 +201,7 @@ static const struct engine_ops ops = {
 	.steer = kernel_steer,
 	.unsteer = kernel_unsteer,
 	.steered = kernel_steered,
+	.reconcile = kernel_reconcile,
 	.set_members = kernel_set_members,
 	.members = kernel_members,
 	.migrate = kernel_migrate,
@@ -221,6 +222,8 @@ int kernel_open(const char *run_dir, struct engine **out, struct err *err)
 		return err_errno(err, -ENOMEM, "starting the kernel engine");
 	kernel->base.ops = &ops;
 	kernel->counters_fd = -1;
+	for (int i = 0; i < KERNEL_DROP_SOCKETS; i++)
+		kernel->drop_sockets[i] = -1;
 	libbpf_log_open();
 	kernel->cpus = libbpf_num_possible_cpus();
 	result = load_pinned_or_not(kernel, run_dir, err);

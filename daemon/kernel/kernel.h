@@ -66,6 +66,8 @@ int kernel_count(struct engine *engine, uint32_t number, struct steer_count *cou
 int kernel_steer(struct engine *engine, const struct steer_key *key, int fd, struct err *err);
 void kernel_unsteer(struct engine *engine, const struct steer_key *key);
 int kernel_steered(struct engine *engine, const struct steer_key *key, uint64_t *cookie);
+int kernel_reconcile(struct engine *engine, bool (*due)(void *context, const struct steer_key *key),
+	void *context);
 int kernel_set_members(
 	struct engine *engine, const struct steer_key *key, uint32_t members, struct err *err);
 uint32_t kernel_members(struct engine *engine, const struct steer_key *key);

@@ -6,6 +6,7 @@
 #include <linux/bpf.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -38,6 +39,37 @@ int kernel_steered(struct engine *engine, const struct steer_key *key, uint64_t 
 	struct kernel *kernel = kernel_of(engine);
 	if (bpf_map_lookup_elem(bpf_map__fd(kernel->skeleton->maps.sockets), key, cookie))
 		return -errno;
+	return 0;
+}
+
+int kernel_reconcile(struct engine *engine, bool (*due)(void *context, const struct steer_key *key),
+	void *context)
+{
+	int map = bpf_map__fd(kernel_of(engine)->skeleton->maps.sockets);
+	struct steer_key key, *before = NULL;
+	cleanup_free struct steer_key *list = NULL;
+	size_t count = 0, capacity = 0;
+
+	/* They are removed afterwards: the walk begins anew at a key that is gone. */
+	for (struct steer_key last; !bpf_map_get_next_key(map, before, &key); before = &last) {
+		last = key;
+		if (key.service < STEER_FIRST_SERVICE || due(context, &key))
+			continue;
+		if (count == capacity) {
+			size_t more = capacity ? 2 * capacity : 64;
+			struct steer_key *longer = reallocarray(list, more, sizeof(*list));
+
+			if (!longer)
+				return -ENOMEM;
+			list = longer;
+			capacity = more;
+		}
+		list[count++] = key;
+	}
+	if (errno != ENOENT)
+		return -errno;
+	for (size_t i = 0; i < count; i++)
+		bpf_map_delete_elem(map, &list[i]);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bpf/steer_maps.h"
+#include "exec/exec_settings.h"
 
 static const struct addr v4_wildcard = {{[10] = 0xff, [11] = 0xff}};
 
@@ -25,7 +26,8 @@ bool listen_spec_equal(const struct listen_spec *a, const struct listen_spec *b)
 {
 	return a->protocol == b->protocol && listen_spec_owner(a) == listen_spec_owner(b) &&
 	       a->domain == b->domain && a->mapped == b->mapped &&
-	       a->transparent == b->transparent && a->endpoint.port == b->endpoint.port &&
+	       a->transparent == b->transparent && a->given == b->given &&
+	       a->endpoint.port == b->endpoint.port &&
 	       addr_equal(&a->endpoint.addr, &b->endpoint.addr);
 }
 
@@ -40,19 +42,30 @@ static int add(struct listen_specs *spec, const struct listen_spec *socket)
 	return 0;
 }
 
-static int add_families(struct listen_specs *spec, uint32_t service, bool mapped)
+static int add_families(struct listen_specs *spec, uint32_t service, bool mapped, bool given)
 {
 	struct listen_spec v4 = {
 		.protocol = IPPROTO_TCP,
 		.service = service,
 		.domain = mapped ? AF_INET6 : AF_INET,
 		.mapped = mapped,
+		.given = given,
 		.endpoint.addr = v4_wildcard,
 	};
-	struct listen_spec v6 = {.protocol = IPPROTO_TCP, .service = service, .domain = AF_INET6};
+	struct listen_spec v6 = {
+		.protocol = IPPROTO_TCP,
+		.service = service,
+		.domain = AF_INET6,
+		.given = given,
+	};
 	int result = add(spec, &v4);
 
 	return result ? result : add(spec, &v6);
+}
+
+static bool is_given(const struct config_service *service)
+{
+	return service->delivery == CONFIG_EXEC && service->exec->wait;
 }
 
 static int add_services(const struct config *config, struct listen_specs *out)
@@ -64,7 +77,8 @@ static int add_services(const struct config *config, struct listen_specs *out)
 		const struct config_service *service = &config->services[s];
 
 		if (service->delivery != CONFIG_CLAIM)
-			result = add_families(out, service->id, service->ipv4_mapped);
+			result = add_families(
+				out, service->id, service->ipv4_mapped, is_given(service));
 	}
 	for (size_t r = 0; r < config->route_count; r++) {
 		const struct config_route *route = &config->routes[r];
@@ -77,9 +91,9 @@ static int add_services(const struct config *config, struct listen_specs *out)
 			named = true;
 	}
 	if (!result && named)
-		result = add_families(out, STEER_NAMED, false);
+		result = add_families(out, STEER_NAMED, false, false);
 	if (!result && named_mapped)
-		result = add_families(out, STEER_NAMED_MAPPED, true);
+		result = add_families(out, STEER_NAMED_MAPPED, true, false);
 	return result;
 }
 

@@ -20,6 +20,8 @@ struct listen_spec {
 	int domain;	  /* AF_INET, or AF_INET6 (then for IPv6 only, but for mapped) */
 	bool mapped;	  /* takes IPv4 connections on an AF_INET6 socket */
 	bool transparent; /* for what a TPROXY rule brings */
+	bool given;	  /* programs get the socket itself, and go on having it: nobody else's
+			     connections may come to it */
 	struct addr_endpoint endpoint; /* port 0: a placeholder, to be steered to */
 };
 

@@ -39,7 +39,10 @@ static void log_out_of_resources(struct listeners *set, int error)
 
 static void start(struct listener *listener)
 {
-	if (listener->served || listener->accepting)
+	struct delivery *delivery = listener_delivery(listener);
+
+	if (listener->given_to || listener->accepting ||
+		(delivery && delivery_wants_listener(delivery)))
 		return;
 	listener->accepting = !event_add(listener->readable, NULL);
 	if (listener->accepting)
@@ -57,30 +60,29 @@ static void pause_listener(struct listener *listener)
 /* Takes the socket back from the delivery that has it. */
 static void take_back(struct listener *listener)
 {
-	struct delivery *delivery = listener_delivery(listener);
-
-	if (listener->served && delivery)
-		delivery_take_listener(delivery, listener->fd);
-	listener->served = false;
+	if (listener->given_to)
+		delivery_take_listener(listener->given_to, listener->fd);
+	listener->given_to = NULL;
 }
 
-/* Gives the socket to a delivery that wants it itself, or takes it back. */
+/* Gives the socket to a delivery that wants it itself, or takes it back. What cannot be given now,
+ * for want of memory, is with the next reload. */
 static void settle(struct listener *listener)
 {
 	struct delivery *delivery = listener_delivery(listener);
-	bool spec = delivery && delivery_wants_listener(delivery);
+	struct delivery *wanted = delivery && delivery_wants_listener(delivery) ? delivery : NULL;
 	struct err err;
 
-	if (spec == listener->served)
+	if (wanted == listener->given_to)
 		return;
-	if (!spec) {
-		take_back(listener);
+	take_back(listener);
+	if (!wanted)
 		return;
-	}
 	pause_listener(listener);
-	if (delivery_give_listener(delivery, listener->fd, &err))
+	if (delivery_give_listener(wanted, listener->fd, &err))
 		log_error("%s", err.text);
-	listener->served = true;
+	else
+		listener->given_to = wanted;
 }
 
 static bool must_wait(const struct listener *listener)
@@ -250,9 +252,9 @@ static void name_socket(const struct listen_spec *spec, char name[FDSTORE_NAME_S
 {
 	char endpoint[FDSTORE_ENDPOINT_SIZE];
 
-	snprintf(name, FDSTORE_NAME_SIZE, "accept.%08x.%u.%d%d%d.%s", listen_spec_owner(spec),
+	snprintf(name, FDSTORE_NAME_SIZE, "accept.%08x.%u.%d%d%d.%s%s", listen_spec_owner(spec),
 		spec->protocol, spec->domain == AF_INET ? 4 : 6, spec->mapped, spec->transparent,
-		fdstore_endpoint(&spec->endpoint, endpoint));
+		fdstore_endpoint(&spec->endpoint, endpoint), spec->given ? ".given" : "");
 }
 
 /* Takes the socket of an earlier daemon, with all that waits in its backlog. */
@@ -298,6 +300,7 @@ static int open_socket(struct listener *listener, const struct config *config, s
 	struct listeners *set = listener->set;
 	char name[FDSTORE_NAME_SIZE];
 	struct steer_key key;
+	uint64_t living;
 	int result = 0;
 
 	if (!take_socket(listener))
@@ -308,10 +311,23 @@ static int open_socket(struct listener *listener, const struct config *config, s
 		return result;
 	name_socket(&listener->spec, name);
 	fdstore_put(set->fdstore, listener->fd, name);
-	if (!engine_steers(set->engine))
-		return 0;
 	steer_key(listener, &key);
+	/* Another socket's place is taken when the configuration comes into force, and not before:
+	 * the reload may still fail. */
+	if (!engine_steers(set->engine) || !engine_steered(set->engine, &key, &living))
+		return 0;
 	return engine_steer(set->engine, &key, listener->fd, err);
+}
+
+/* Takes the place of an earlier configuration's socket, or an earlier daemon's. */
+static void take_place(const struct listener *listener)
+{
+	struct steer_key key;
+	struct err err;
+
+	steer_key(listener, &key);
+	if (engine_steer(listener->set->engine, &key, listener->fd, &err))
+		log_error("a listening socket gets no connections: %s", err.text);
 }
 
 static int open_listener(struct listeners *set, const struct config *config,
@@ -437,10 +453,22 @@ static bool is_new(const struct listener *listener)
 	return listener->is_new;
 }
 
+void listeners_release(struct listeners *listeners, const struct config *config)
+{
+	for (struct listener *listener = listeners->first; listener; listener = listener->next) {
+		if (listener->given_to && !delivery_survives(listener->given_to, config))
+			take_back(listener);
+	}
+}
+
 void listeners_commit(struct listeners *listeners, const struct config *config)
 {
 	struct err err;
 
+	for (struct listener *listener = listeners->first; listener; listener = listener->next) {
+		if (listener->is_new)
+			take_place(listener);
+	}
 	sweep(listeners, is_unneeded);
 	for (struct listener *listener = listeners->first; listener; listener = listener->next) {
 		listener->is_new = false;
@@ -487,7 +515,7 @@ json_t *listeners_report(const struct listeners *listeners, const struct config 
 				listener->spec.protocol == IPPROTO_TCP ? "tcp" : "udp", "family",
 				listener->spec.domain == AF_INET ? "ipv4" : "ipv6", "address",
 				addr_endpoint_format(&listener->spec.endpoint, text), "paused",
-				!listener->accepting && !listener->served, "backlog",
+				!listener->accepting && !listener->given_to, "backlog",
 				listener_backlog(listener->fd)));
 	}
 	return list;
@@ -505,4 +533,16 @@ void listeners_free(struct listeners *listeners)
 	}
 	event_free(listeners->wake);
 	free(listeners);
+}
+
+bool listeners_have_key(const struct listeners *listeners, const struct steer_key *key)
+{
+	for (struct listener *listener = listeners->first; listener; listener = listener->next) {
+		struct steer_key theirs;
+
+		steer_key(listener, &theirs);
+		if (!memcmp(&theirs, key, sizeof(theirs)))
+			return true;
+	}
+	return false;
 }

@@ -28,6 +28,13 @@ struct listeners *listeners_new(struct event_base *base, struct engine *engine,
 int listeners_prepare(
 	struct listeners *listeners, const struct config *config, struct diagnostics *diagnostics);
 
+/* Takes sockets back from deliveries that the configuration does not have any more; to be called
+ * before deliveries_configure. */
+void listeners_release(struct listeners *listeners, const struct config *config);
+
+/* True if a listener's socket is in the socket map under this key. Walks all listeners. */
+bool listeners_have_key(const struct listeners *listeners, const struct steer_key *key);
+
 /* Begins to accept on the new sockets, and closes what is not needed any more. */
 void listeners_commit(struct listeners *listeners, const struct config *config);
 void listeners_abandon(struct listeners *listeners);

@@ -36,7 +36,7 @@ static int apply_listener_drops(
 
 static int follow_served(struct listener *listener, const struct config *config, struct err *err)
 {
-	bool drops = listener->served && !engine_steers(listener->set->engine) &&
+	bool drops = listener->given_to && !engine_steers(listener->set->engine) &&
 		     drains_has(listener->set->drains, listener->spec.service);
 	char text[ADDR_TEXT_SIZE];
 
@@ -79,7 +79,7 @@ static unsigned old_connections(const struct listener *listener, bool own)
 {
 	unsigned waiting = (unsigned)listener_backlog(listener->fd);
 
-	if (own && (listener->served || engine_steers(listener->set->engine)))
+	if (own && (listener->given_to || engine_steers(listener->set->engine)))
 		return waiting;
 	return waiting < listener->old ? waiting : listener->old;
 }

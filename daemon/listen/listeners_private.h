@@ -11,9 +11,9 @@ struct listener {
 	struct listen_spec spec;
 	int fd;
 	struct event *readable;
-	bool accepting; /* committed, and not paused */
-	bool served;	/* the delivery uses the socket itself */
-	bool drops;	/* takes nothing new, see follow_served */
+	bool accepting;		   /* committed, and not paused */
+	struct delivery *given_to; /* which uses the socket itself; NULL: none does */
+	bool drops;		   /* takes nothing new, see follow_served */
 	bool is_new, is_kept;
 	uint32_t next_service; /* spec.service as of the next commit */
 	/* The next `old` connections waited in the backlog when an generation ended, and came in

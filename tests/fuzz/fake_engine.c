@@ -156,6 +156,18 @@ void engine_unsteer(struct engine *engine, const struct steer_key *key)
 	forget(engine->sockets, &engine->socket_count, key);
 }
 
+int engine_reconcile(struct engine *engine, bool (*due)(void *context, const struct steer_key *key),
+	void *context)
+{
+	for (size_t i = engine->socket_count; i-- > 0;) {
+		struct steer_key key = engine->sockets[i].key;
+
+		if (!due(context, &key))
+			forget(engine->sockets, &engine->socket_count, &key);
+	}
+	return 0;
+}
+
 int engine_steered(struct engine *engine, const struct steer_key *key, uint64_t *cookie)
 {
 	const struct entry *entry = find(engine->sockets, engine->socket_count, key);

@@ -101,7 +101,7 @@ def test_no_socket_connections(world, served, engine):
     load.result()
     row = services(page)["c" if engine == "kernel" else "a"]
     assert float(row["NO_SOCKET/S"]) == float(row["NEW/S"]) > 5
-    assert f"{float(row['NO_SOCKET/S'])} no_socket/s" in page
+    assert f"{float(row['NO_SOCKET/S'])} without a socket/s" in page
     assert ("1 being drained" in page) == ("(being drained)" in page) == (engine == "user")
 
 

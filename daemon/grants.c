@@ -279,13 +279,13 @@ static int refuse_port_zero(
 int grants_give(struct grants *grants, const struct config_service *service,
 	const struct coverage_bind *bind, struct grants_socket *out, struct err *err)
 {
-	unsigned allowed = coverage_grants(grants->config, service, bind);
+	unsigned allowed = coverage_grants(service, bind);
 	struct record *record;
 	int result;
 
 	if (!bind->endpoint.port && !allowed)
 		return refuse_port_zero(service, bind, err);
-	if (!allowed || coverage_names_port(grants->config, service, bind))
+	if (!allowed || coverage_names_port(service, bind))
 		return err_set(err, -ENOENT, "no grant of service '%s' covers it", service->name);
 	result = !bind->endpoint.port && allowed & COVERAGE_PASSIVE
 			 ? make_in_range(grants, service, bind, allowed, out, err)
@@ -299,8 +299,8 @@ int grants_give(struct grants *grants, const struct config_service *service,
 }
 
 /* Adds to the sentence that says which route is missing. */
-static void suggest(const struct grants *grants, const struct config_service *service,
-	const struct coverage_bind *bind, struct err *err)
+static void suggest(
+	const struct config_service *service, const struct coverage_bind *bind, struct err *err)
 {
 	const struct config_grants *given = &service->grants;
 	const struct addr *address = &bind->endpoint.addr;
@@ -309,7 +309,7 @@ static void suggest(const struct grants *grants, const struct config_service *se
 
 	if (addr_is_wildcard(address))
 		return;
-	if (!coverage_has_address(grants->config, service, address)) {
+	if (!coverage_has_address(service, address)) {
 		if (!bind->endpoint.port)
 			snprintf(err->text + used, sizeof(err->text) - used,
 				", and a route to it, such as {to: \"%s\", port: PORT, service: %s}",
@@ -334,7 +334,7 @@ void grants_refuse(struct grants *grants, const struct config_service *service,
 	unsigned kind = (bind->protocol == IPPROTO_TCP ? 0 : 3) + (!port ? 0 : port < 1024 ? 1 : 2);
 	struct timespec now;
 
-	suggest(grants, service, bind, err);
+	suggest(service, bind, err);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (!record)
 		return;

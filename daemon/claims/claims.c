@@ -46,21 +46,127 @@ void claims_key(const struct claim *claim, int family, struct steer_key *key)
 		memcpy(key->address, claim->bind.endpoint.addr.bytes, sizeof(key->address));
 }
 
+static void make_place_key(
+	uint32_t service, const struct coverage_bind *bind, struct claims_place_key *key)
+{
+	*key = (struct claims_place_key){
+		.service = service,
+		.port = bind->endpoint.port,
+		.protocol = bind->protocol,
+	};
+	if (!addr_is_wildcard(&bind->endpoint.addr))
+		memcpy(key->address, bind->endpoint.addr.bytes, sizeof(key->address));
+}
+
+struct claims_place *claims_find_place(
+	struct claims *claims, uint32_t service, const struct coverage_bind *bind)
+{
+	struct claims_place_key key;
+	struct claims_place *place;
+
+	make_place_key(service, bind, &key);
+	HASH_FIND(hh, claims->places, &key, sizeof(key), place);
+	return place;
+}
+
+static struct claims_place *get_place(
+	struct claims *claims, uint32_t service, const struct coverage_bind *bind)
+{
+	struct claims_place *place = claims_find_place(claims, service, bind);
+
+	if (place)
+		return place;
+	place = calloc(1, sizeof(*place));
+	if (!place)
+		return NULL;
+	make_place_key(service, bind, &place->key);
+	HASH_ADD(hh, claims->places, key, sizeof(place->key), place);
+	if (!place->hh.tbl)
+		free(take_ptr(&place));
+	return place;
+}
+
+static struct claims_service *find_claims_service(const struct claims *claims, uint32_t id)
+{
+	struct claims_service *service;
+
+	HASH_FIND(hh, claims->services, &id, sizeof(id), service);
+	return service;
+}
+
+static struct claims_service *get_claims_service(struct claims *claims, uint32_t id)
+{
+	struct claims_service *service = find_claims_service(claims, id);
+
+	if (service)
+		return service;
+	service = calloc(1, sizeof(*service));
+	if (!service)
+		return NULL;
+	service->id = id;
+	HASH_ADD(hh, claims->services, id, sizeof(service->id), service);
+	if (!service->hh.tbl)
+		free(take_ptr(&service));
+	return service;
+}
+
+static void put_place(struct claims *claims, struct claims_place *place)
+{
+	if (!place || !LIST_EMPTY(&place->claims))
+		return;
+	HASH_DEL(claims->places, place);
+	free(place);
+}
+
+static void put_claims_service(struct claims *claims, struct claims_service *service)
+{
+	if (!service || !LIST_EMPTY(&service->claims))
+		return;
+	HASH_DEL(claims->services, service);
+	free(service);
+}
+
+static void put_claimant(struct claims *claims, struct claims_claimant *claimant)
+{
+	if (!LIST_EMPTY(&claimant->holdings))
+		return;
+	HASH_DEL(claims->claimants, claimant);
+	free(claimant);
+}
+
+/* The claimant holds the claim no more. Its record may be freed with the last of its holdings. */
+static void end_holding(struct claim_holding *holding)
+{
+	struct claim *claim = holding->claim;
+	struct claims_claimant *claimant = holding->claimant;
+	size_t last = --claim->claimant_count;
+
+	claim->claimants[holding->index] = claim->claimants[last];
+	claim->holdings[holding->index] = claim->holdings[last];
+	claim->holdings[holding->index]->index = holding->index;
+	LIST_REMOVE(holding, entry);
+	free(holding);
+	put_claimant(claim->claims, claimant);
+}
+
 static void unlink_claim(struct claim *claim)
 {
-	struct claim **link = &claim->claims->first;
-
-	while (*link != claim)
-		link = &(*link)->next;
-	*link = claim->next;
+	LIST_REMOVE(claim, entry);
+	LIST_REMOVE(claim, entry_at);
+	LIST_REMOVE(claim, entry_of);
+	put_place(claim->claims, claim->at);
+	put_claims_service(claim->claims, claim->of);
 }
 
 static void free_claim(struct claim *claim)
 {
+	while (claim->claimant_count)
+		end_holding(claim->holdings[0]);
 	event_free(claim->hold);
 	claims_group_admit(claim);
 	claims_close(claim);
 	free(claim->claimants);
+	free(claim->holdings);
 	free(claim);
 }
 
@@ -83,10 +189,10 @@ void claims_free(struct claims *claims)
 {
 	if (!claims)
 		return;
-	while (claims->first) {
-		struct claim *claim = claims->first;
+	while (!LIST_EMPTY(&claims->all)) {
+		struct claim *claim = LIST_FIRST(&claims->all);
 
-		claims->first = claim->next;
+		unlink_claim(claim);
 		free_claim(claim);
 	}
 	claims_watch_fini(claims);
@@ -112,7 +218,17 @@ struct claim *claims_add(struct claims *claims, uint32_t service, const struct c
 
 	if (claim)
 		claim->hold = evtimer_new(claims->base, hold_over, claim);
-	if (!claim || !claim->hold) {
+	if (claim) {
+		claim->at = get_place(claims, service, bind);
+		claim->of = get_claims_service(claims, service);
+	}
+	if (!claim || !claim->hold || !claim->at || !claim->of) {
+		if (claim) {
+			put_place(claims, claim->at);
+			put_claims_service(claims, claim->of);
+		}
+		if (claim && claim->hold)
+			event_free(claim->hold);
 		free(claim);
 		err_errno(err, -ENOMEM, "recording a claim");
 		return NULL;
@@ -122,26 +238,69 @@ struct claim *claims_add(struct claims *claims, uint32_t service, const struct c
 	claim->bind = *bind;
 	claim->group = group;
 	claim->fd = -1;
-	claim->next = claims->first;
-	claims->first = claim;
+	LIST_INSERT_HEAD(&claims->all, claim, entry);
+	LIST_INSERT_HEAD(&claim->at->claims, claim, entry_at);
+	LIST_INSERT_HEAD(&claim->of->claims, claim, entry_of);
 	return claim;
+}
+
+static struct claims_claimant *get_claimant(struct claims *claims, const struct peer *peer)
+{
+	struct claims_claimant *claimant;
+
+	HASH_FIND_PTR(claims->claimants, &peer, claimant);
+	if (claimant)
+		return claimant;
+	claimant = calloc(1, sizeof(*claimant));
+	if (!claimant)
+		return NULL;
+	claimant->peer = peer;
+	HASH_ADD_PTR(claims->claimants, peer, claimant);
+	if (!claimant->hh.tbl)
+		free(take_ptr(&claimant));
+	return claimant;
+}
+
+static int grow_claimants(struct claim *claim)
+{
+	size_t capacity = claim->claimant_capacity ? claim->claimant_capacity * 2 : 4;
+	const struct peer **claimants =
+		reallocarray(claim->claimants, capacity, sizeof(*claimants));
+	struct claim_holding **holdings;
+
+	if (!claimants)
+		return -ENOMEM;
+	claim->claimants = claimants;
+	holdings = reallocarray(claim->holdings, capacity, sizeof(*holdings));
+	if (!holdings)
+		return -ENOMEM;
+	claim->holdings = holdings;
+	claim->claimant_capacity = capacity;
+	return 0;
 }
 
 static int add_claimant(struct claim *claim, const struct peer *peer, struct err *err)
 {
+	struct claims_claimant *claimant;
+	struct claim_holding *holding;
+
 	for (size_t i = 0; i < claim->claimant_count; i++) {
 		if (claim->claimants[i] == peer)
 			return 0;
 	}
-	if (claim->claimant_count == claim->claimant_capacity) {
-		size_t room = claim->claimant_capacity ? claim->claimant_capacity * 2 : 4;
-		const struct peer **list = reallocarray(claim->claimants, room, sizeof(*list));
-
-		if (!list)
-			return err_errno(err, -ENOMEM, "recording a claimant");
-		claim->claimants = list;
-		claim->claimant_capacity = room;
+	if (claim->claimant_count == claim->claimant_capacity && grow_claimants(claim))
+		return err_errno(err, -ENOMEM, "recording a claimant");
+	claimant = get_claimant(claim->claims, peer);
+	holding = claimant ? calloc(1, sizeof(*holding)) : NULL;
+	if (!holding) {
+		if (claimant)
+			put_claimant(claim->claims, claimant);
+		return err_errno(err, -ENOMEM, "recording a claimant");
 	}
+	*holding = (struct claim_holding){
+		.claim = claim, .claimant = claimant, .index = claim->claimant_count};
+	LIST_INSERT_HEAD(&claimant->holdings, holding, entry);
+	claim->holdings[claim->claimant_count] = holding;
 	claim->claimants[claim->claimant_count++] = peer;
 	event_del(claim->hold);
 	return 0;
@@ -169,20 +328,21 @@ void claims_hold(struct claim *claim, unsigned least_ms)
 		claim->hold_until_ms = now_ms() + hold_ms;
 }
 
-void claims_release(struct claims *claims, const struct peer *claimant)
+void claims_release(struct claims *claims, const struct peer *peer)
 {
-	struct claim *next;
+	struct claims_claimant *claimant;
+	bool more = true;
 
-	for (struct claim *claim = claims->first; claim; claim = next) {
-		next = claim->next;
-		for (size_t i = 0; i < claim->claimant_count; i++) {
-			if (claim->claimants[i] != claimant)
-				continue;
-			claim->claimants[i] = claim->claimants[--claim->claimant_count];
-			if (!claim->claimant_count)
-				claims_hold(claim, 0);
-			break;
-		}
+	HASH_FIND_PTR(claims->claimants, &peer, claimant);
+	/* The record goes with its last holding. */
+	while (claimant && more) {
+		struct claim_holding *holding = LIST_FIRST(&claimant->holdings);
+		struct claim *claim = holding->claim;
+
+		more = LIST_NEXT(holding, entry);
+		end_holding(holding);
+		if (!claim->claimant_count)
+			claims_hold(claim, 0);
 	}
 }
 
@@ -196,9 +356,14 @@ static bool same_bind(const struct coverage_bind *a, const struct coverage_bind 
 static struct claim *find(
 	struct claims *claims, uint32_t service, const struct coverage_bind *bind, bool group)
 {
-	for (struct claim *claim = claims->first; claim; claim = claim->next) {
-		if (claim->service == service && claim->group == group &&
-			same_bind(&claim->bind, bind))
+	const struct claims_place *place = claims_find_place(claims, service, bind);
+	struct claim *claim;
+
+	if (!place)
+		return NULL;
+	LIST_FOREACH(claim, &place->claims, entry_at)
+	{
+		if (claim->group == group && same_bind(&claim->bind, bind))
 			return claim;
 	}
 	return NULL;
@@ -299,7 +464,7 @@ int claims_claim(struct claims *claims, const struct config_service *service,
 
 	if (result)
 		return result;
-	if (!coverage_allows(claims->config, service, bind))
+	if (!coverage_allows(service, bind))
 		return refuse_uncovered(service, bind, err);
 	result = make_way(claims, service->id, bind, reuseport, err);
 	if (result)
@@ -318,7 +483,7 @@ int claims_register(struct claims *claims, const struct config_service *service,
 
 	if (result)
 		return result;
-	if (!coverage_allows(claims->config, service, bind))
+	if (!coverage_allows(service, bind))
 		return refuse_uncovered(service, bind, err);
 	if (existed && !group && claim->cookie != sockets_cookie(fd))
 		return err_set(err, -ESTALE, "another socket has taken the registered one's place");
@@ -364,7 +529,7 @@ static int restrict_claim(struct claim *claim, struct err *err)
 {
 	const struct config_service *service =
 		config_service_by_id(claim->claims->config, claim->service);
-	bool drops = !service || !coverage_allows(claim->claims->config, service, &claim->bind);
+	bool drops;
 	int result;
 
 	if (claim->group)
@@ -373,7 +538,10 @@ static int restrict_claim(struct claim *claim, struct err *err)
 		return claims_udp_fit(claim, claim->fd, err);
 	if (!engine_steers(claim->claims->engine))
 		return claims_filter(claim, service, err);
-	if (sockets_is_placeholder(&claim->bound.addr) || drops == claim->drops)
+	if (sockets_is_placeholder(&claim->bound.addr))
+		return 0;
+	drops = !service || !coverage_allows(service, &claim->bind);
+	if (drops == claim->drops)
 		return 0;
 	result = sockets_set_drop_filter(claim->fd, drops, err);
 	if (!result)
@@ -393,10 +561,15 @@ void claims_restrict(struct claim *claim)
 
 int claims_follow(struct claims *claims, uint32_t service, struct err *err)
 {
+	const struct claims_service *of = find_claims_service(claims, service);
 	char text[ADDR_TEXT_SIZE];
+	struct claim *claim;
 
-	for (struct claim *claim = claims->first; claim; claim = claim->next) {
-		if (claim->service == service && restrict_claim(claim, err))
+	if (!of)
+		return 0;
+	LIST_FOREACH(claim, &of->claims, entry_of)
+	{
+		if (restrict_claim(claim, err))
 			return err_prefix(err, "%s would go on taking connections",
 				addr_endpoint_format(&claim->bind.endpoint, text));
 	}
@@ -408,10 +581,10 @@ void claims_configure(struct claims *claims, const struct config *config)
 	struct claim *next;
 
 	claims->config = config;
-	for (struct claim *claim = claims->first; claim; claim = next) {
+	for (struct claim *claim = LIST_FIRST(&claims->all); claim; claim = next) {
 		const struct config_service *service = config_service_by_id(config, claim->service);
 
-		next = claim->next;
+		next = LIST_NEXT(claim, entry);
 		if (service && service->delivery != CONFIG_CLAIM)
 			drop_claim(claim);
 		else
@@ -455,24 +628,44 @@ static int64_t hold_left(const struct claim *claim)
 	return left < 0 ? 0 : left;
 }
 
+static void visit_claim(const struct claim *claim,
+	void (*visit)(const struct claims_view *view, void *context), void *context)
+{
+	struct claims_view view = {
+		.service = claim->service,
+		.bind = claim->bind,
+		.bound = claim->bound,
+		.group = claim->group,
+		.cookie = claim->group ? 0 : claim->cookie,
+		.members = claim->group ? claims_group_living(claim) : 1,
+		.claimants = claim->claimants,
+		.claimant_count = claim->claimant_count,
+		.hold_left_ms = hold_left(claim),
+		.backlog = backlog(claim),
+		.unread = has_unread(claim),
+		.pktinfo = claims_udp_pktinfo(claim),
+	};
+
+	visit(&view, context);
+}
+
 void claims_visit(struct claims *claims,
 	void (*visit)(const struct claims_view *view, void *context), void *context)
 {
-	for (struct claim *claim = claims->first; claim; claim = claim->next) {
-		struct claims_view view = {
-			.service = claim->service,
-			.bind = claim->bind,
-			.bound = claim->bound,
-			.group = claim->group,
-			.cookie = claim->group ? 0 : claim->cookie,
-			.members = claim->group ? claims_group_living(claim) : 1,
-			.claimants = claim->claimants,
-			.claimant_count = claim->claimant_count,
-			.hold_left_ms = hold_left(claim),
-			.backlog = backlog(claim),
-			.unread = has_unread(claim),
-			.pktinfo = claims_udp_pktinfo(claim),
-		};
-		visit(&view, context);
-	}
+	const struct claim *claim;
+
+	LIST_FOREACH(claim, &claims->all, entry)
+	visit_claim(claim, visit, context);
+}
+
+void claims_visit_service(struct claims *claims, uint32_t service,
+	void (*visit)(const struct claims_view *view, void *context), void *context)
+{
+	const struct claims_service *of = find_claims_service(claims, service);
+	const struct claim *claim;
+
+	if (!of)
+		return;
+	LIST_FOREACH(claim, &of->claims, entry_of)
+	visit_claim(claim, visit, context);
 }

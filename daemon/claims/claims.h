@@ -98,6 +98,9 @@ void claims_restore(struct claims *claims);
 /* The claimant is gone: what nobody else claims is kept for the service's hold time. */
 void claims_release(struct claims *claims, const struct peer *claimant);
 
+/* Shows the claims of one service, or all. */
+void claims_visit_service(struct claims *claims, uint32_t service,
+	void (*visit)(const struct claims_view *view, void *context), void *context);
 void claims_visit(struct claims *claims,
 	void (*visit)(const struct claims_view *view, void *context), void *context);
 

@@ -3,14 +3,58 @@
 #ifndef SOCKETBOX_DAEMON_CLAIMS_CLAIMS_PRIVATE_H
 #define SOCKETBOX_DAEMON_CLAIMS_CLAIMS_PRIVATE_H
 
+#include <sys/queue.h>
+#define HASH_NONFATAL_OOM 1 /* out of memory, an element has no hh.tbl */
+#include <uthash.h>
+
 #include "daemon/claims/claims.h"
 #include "daemon/claims/socket_queues.h"
 
 struct drop_group;
+struct claim_holding;
+
+/* Where packets look for a claim's sockets: claims of one place may have the same packets. There
+ * are few of them, since they differ in family, V6ONLY and kind alone. No padding: it is a key of
+ * uthash. */
+struct claims_place_key {
+	uint32_t service;
+	uint16_t port;
+	uint8_t protocol;
+	uint8_t zero;
+	uint8_t address[16]; /* all zero for the wildcard of either family */
+};
+
+struct claims_place {
+	struct claims_place_key key;
+	LIST_HEAD(, claim) claims;
+	UT_hash_handle hh;
+};
+
+struct claims_service {
+	uint32_t id;
+	LIST_HEAD(, claim) claims;
+	UT_hash_handle hh;
+};
+
+struct claims_claimant {
+	const struct peer *peer;
+	LIST_HEAD(, claim_holding) holdings;
+	UT_hash_handle hh;
+};
+
+/* That a claimant holds a claim. */
+struct claim_holding {
+	struct claim *claim;
+	struct claims_claimant *claimant;
+	size_t index; /* in the claim's claimants and holdings */
+	LIST_ENTRY(claim_holding) entry;
+};
 
 struct claim {
 	struct claims *claims;
-	struct claim *next;
+	struct claims_place *at;
+	struct claims_service *of;
+	LIST_ENTRY(claim) entry, entry_at, entry_of; /* of all, of its place, of its service */
 	uint32_t service;
 	struct coverage_bind bind;
 	struct addr_endpoint bound;
@@ -19,6 +63,7 @@ struct claim {
 	int fd; /* the single socket, or a group's standby; -1: none */
 	uint64_t cookie;
 	const struct peer **claimants;
+	struct claim_holding **holdings; /* in the same order */
 	size_t claimant_count, claimant_capacity;
 	struct event *hold;			 /* pending while nobody claims it */
 	int64_t hold_until_ms;			 /* CLOCK_MONOTONIC; while hold is pending */
@@ -35,7 +80,11 @@ struct claims {
 	const struct drains *drains;
 	struct fdstore *fdstore;
 	const struct config *config;
-	struct claim *first;
+	LIST_HEAD(, claim) all;
+	/* Hash tables. */
+	struct claims_place *places;
+	struct claims_service *services;
+	struct claims_claimant *claimants;
 	int deaths; /* epoll: single sockets that stopped listening */
 	struct event *death;
 };
@@ -49,6 +98,10 @@ struct claim *claims_add(struct claims *claims, uint32_t service, const struct c
 
 /* Keeps the claim for a claimant for so long, or forgets it. */
 void claims_hold(struct claim *claim, unsigned least_ms);
+
+/* Where the claim with the place is kept; NULL: there is none. */
+struct claims_place *claims_find_place(
+	struct claims *claims, uint32_t service, const struct coverage_bind *bind);
 
 /* Makes a socket that is really bound drops or hear, as the configuration says. */
 void claims_restrict(struct claim *claim);
@@ -81,7 +134,7 @@ int claims_watch_init(struct claims *claims);
 void claims_watch_fini(struct claims *claims);
 
 /* Adds the claim's socket, or takes it out, as is due before the daemon's copy is closed. */
-void claims_watch(const struct claim *claim);
+void claims_watch(struct claim *claim);
 void claims_unwatch(const struct claim *claim);
 
 /* Steers the claim's packets to the best single socket that there is for them. */

@@ -11,27 +11,34 @@
 #include "daemon/claims/claims_private.h"
 #include "daemon/log.h"
 
-/* Replaces whatever has died. A socket that cannot be replaced now is with the next claim. */
-static void on_death(evutil_socket_t fd, short what, void *context)
+/* How many are replaced in one turn of the event loop: a user who shuts down thousands at once
+ * keeps nobody waiting. */
+#define MOST_PER_TURN 16
+
+/* Replaces sockets that have died. The rest of them is reported in the next turn, since the epoll
+ * descriptor stays readable. A socket that cannot be replaced now is with the next claim. */
+static void on_shutdowns(evutil_socket_t fd, short what, void *context)
 {
 	struct claims *claims = context;
-	struct epoll_event events[16];
+	struct epoll_event events[MOST_PER_TURN];
+	int count = epoll_wait(fd, events, MOST_PER_TURN, 0);
 	struct err err;
 
 	(void)what;
-	while (epoll_wait(fd, events, 16, 0) > 0)
-		;
-	for (struct claim *claim = claims->first; claim; claim = claim->next) {
+	for (int i = 0; i < count; i++) {
+		struct claim *claim = events[i].data.ptr;
 		const struct config_service *service =
 			config_service_by_id(claims->config, claim->service);
 
-		if (!claim->group && service && claims_single_replace(claim, service, &err))
+		if (!service)
+			continue;
+		if (claims_single_replace(claim, service, &err))
 			log_warning("replacing a socket that was shut down: %s", err.text);
 		claims_store(claim);
 	}
 	/* Only now, since those that died together may take packets from each other. */
-	for (struct claim *claim = claims->first; claim; claim = claim->next) {
-		if (!claim->group && claims_single_steer(claim, &err))
+	for (int i = 0; i < count; i++) {
+		if (claims_single_steer(events[i].data.ptr, &err))
 			log_warning("steering to sockets again: %s", err.text);
 	}
 }
@@ -42,7 +49,7 @@ int claims_watch_init(struct claims *claims)
 	if (claims->deaths < 0)
 		return -errno;
 	claims->death =
-		event_new(claims->base, claims->deaths, EV_READ | EV_PERSIST, on_death, claims);
+		event_new(claims->base, claims->deaths, EV_READ | EV_PERSIST, on_shutdowns, claims);
 	if (!claims->death || event_add(claims->death, NULL))
 		return -ENOMEM;
 	return 0;
@@ -55,10 +62,10 @@ void claims_watch_fini(struct claims *claims)
 	cleanup_close_fd(&claims->deaths);
 }
 
-void claims_watch(const struct claim *claim)
+void claims_watch(struct claim *claim)
 {
 	/* No events: EPOLLHUP is always reported, and connections that arrive wake nobody. */
-	struct epoll_event event = {.events = EPOLLET};
+	struct epoll_event event = {.events = EPOLLET, .data.ptr = claim};
 
 	/* EEXIST: it is watched already. */
 	epoll_ctl(claim->claims->deaths, EPOLL_CTL_ADD, claim->fd, &event);

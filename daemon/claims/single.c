@@ -12,16 +12,6 @@
 
 static const int families[] = {4, 6};
 
-static bool same_key(const struct claim *claim, int family, const struct steer_key *key)
-{
-	struct steer_key theirs;
-
-	if (!coverage_takes(&claim->bind, family))
-		return false;
-	claims_key(claim, family, &theirs);
-	return !memcmp(&theirs, key, sizeof(theirs));
-}
-
 /* Between two single sockets for the same packets: one in use before one that waits, then one of
  * the packets' own family before a dual-stack one. */
 static int rank(const struct claim *claim, int family)
@@ -29,17 +19,20 @@ static int rank(const struct claim *claim, int family)
 	return (claim->claimant_count ? 2 : 0) + (claim->bind.family == family);
 }
 
-/* Steers the key to the best single socket that there is for it. Where there is none, the map's
- * entry stays until the last holder closes its socket: a program whose launcher was killed goes on
- * serving. */
-static int steer_best(
-	struct claims *claims, int family, const struct steer_key *key, struct err *err)
+/* Steers the key to the best single socket of the place. Where there is none, the map's entry stays
+ * until the last holder closes its socket: a program whose launcher was killed goes on serving. */
+static int steer_best(struct claims *claims, const struct claims_place *place, int family,
+	const struct steer_key *key, struct err *err)
 {
-	struct claim *best = NULL;
+	struct claim *best = NULL, *claim;
 
-	for (struct claim *claim = claims->first; claim; claim = claim->next) {
-		if (!claim->group && same_key(claim, family, key) &&
-			(!best || rank(claim, family) > rank(best, family)))
+	LIST_FOREACH(claim, &place->claims, entry_at)
+	{
+		/* One that was shut down is about to be replaced; the map takes none that is. */
+		if (claim->group || claim->fd < 0 || !coverage_takes(&claim->bind, family) ||
+			(claim->bind.protocol == IPPROTO_TCP && !sockets_listens(claim->fd)))
+			continue;
+		if (!best || rank(claim, family) > rank(best, family))
 			best = claim;
 	}
 	return best ? engine_steer(claims->engine, key, best->fd, err) : 0;
@@ -47,17 +40,19 @@ static int steer_best(
 
 int claims_single_steer(struct claim *claim, struct err *err)
 {
+	const struct claims_place *place =
+		claims_find_place(claim->claims, claim->service, &claim->bind);
 	struct steer_key key;
 
 	if (claim->fd >= 0 && claim->bind.protocol == IPPROTO_TCP)
 		claims_watch(claim);
-	for (size_t f = 0; f < 2; f++) {
+	for (size_t f = 0; place && f < 2; f++) {
 		int result;
 
 		if (!coverage_takes(&claim->bind, families[f]))
 			continue;
 		claims_key(claim, families[f], &key);
-		result = steer_best(claim->claims, families[f], &key, err);
+		result = steer_best(claim->claims, place, families[f], &key, err);
 		if (result)
 			return result;
 	}
@@ -95,7 +90,7 @@ static int make_direct(struct claim *claim, const struct config_service *service
 			"without BPF, port %u cannot be claimed for '%s' while routes give a part of it to another service or port; let the connections be handed over ('handoff: {path: ...}' and 'socketbox run --preload'), or run socketboxd with BPF",
 			bind->endpoint.port, service->name);
 	/* A wildcard for which there is but one address need not be one. */
-	coverage_single_address(claim->claims->config, service, bind, &request.endpoint.addr);
+	coverage_single_address(service, bind, &request.endpoint.addr);
 	result = sockets_make(&request, &claim->fd, &claim->bound, err);
 	if (result)
 		return result;

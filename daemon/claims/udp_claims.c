@@ -13,8 +13,7 @@ static int confine_socket(
 	struct confinement *confinement = claim->claims->confinement;
 	int result = confinement_assign(confinement, fd, claim->service, err);
 
-	if (!result && service &&
-		coverage_grants(claim->claims->config, service, &claim->bind) & COVERAGE_CONNECT)
+	if (!result && service && coverage_grants(service, &claim->bind) & COVERAGE_CONNECT)
 		result = confinement_allow_connect(confinement, fd, err);
 	return result;
 }
@@ -29,7 +28,7 @@ int claims_udp_fit(struct claim *claim, int fd, struct err *err)
 	if (result)
 		return result;
 	if (claim->bind.family == 6 && wildcard && service &&
-		coverage_has_prefix(config, service, &claim->bind)) {
+		coverage_has_prefix(service, &claim->bind)) {
 		result = sockets_set_freebind(fd, AF_INET6, true, err);
 		if (result)
 			return result;

@@ -28,15 +28,6 @@ uint32_t service_id(const char *name)
 	return hash < STEER_FIRST_SERVICE ? hash + STEER_FIRST_SERVICE : hash;
 }
 
-const struct config_service *config_service_by_id(const struct config *config, uint32_t id)
-{
-	for (size_t s = 0; s < config->service_count; s++) {
-		if (config->services[s].id == id)
-			return &config->services[s];
-	}
-	return NULL;
-}
-
 const struct config_service *config_service_find(const struct config *config, const char *name)
 {
 	const struct config_service *service = config_service_by_id(config, service_id(name));
@@ -48,6 +39,7 @@ void config_free(struct config *config)
 {
 	if (!config)
 		return;
+	config_index_fini(&config->index);
 	for (size_t r = 0; r < config->route_count; r++)
 		route_fini(&config->routes[r]);
 	for (size_t s = 0; s < config->service_count; s++) {
@@ -285,6 +277,10 @@ static int finish(struct reader *reader, int result, struct config **out)
 	duplicates_free(reader->duplicates);
 	if (!result && reader->diagnostics->errors)
 		result = reader->out_of_memory ? -ENOMEM : -EINVAL;
+	if (!result && config_index_build(reader->config)) {
+		reader_no_memory(reader);
+		result = -ENOMEM;
+	}
 	if (result)
 		config_free(reader->config);
 	else

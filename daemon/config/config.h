@@ -13,6 +13,7 @@
 
 #include "common/addr.h"
 #include "common/match.h"
+#include "daemon/config/config_index.h"
 #include "daemon/config/diagnostics.h"
 #include "daemon/config/names.h"
 
@@ -88,6 +89,8 @@ struct config_service {
 	struct relay_accept_proxy *accept_proxy; /* NULL: connections have no PROXY header */
 	struct exec_settings *exec;		 /* programs serve it; NULL: they do not */
 	struct config_grants grants;
+	const struct config_route **routes; /* those that lead to it, in their order */
+	size_t route_count;
 };
 
 /* Matches a packet whose protocol, local address, local port and remote address are each in its
@@ -129,6 +132,7 @@ struct config {
 	struct config_route
 		*routes; /* the main file's first, then each services.d file's by name */
 	size_t route_count;
+	struct config_index index;
 };
 
 /*

@@ -178,6 +178,10 @@ static struct config_service *add_service(struct reader *reader, const struct ya
 		.place = reader_place(reader, key),
 		.hold_ms = CONFIG_DEFAULT_HOLD_MS,
 	};
+	if (config_index_add_service(config)) {
+		reader_no_memory(reader);
+		return NULL;
+	}
 	return service;
 }
 

@@ -2,20 +2,13 @@
 // Asks each part for its share.
 #include "daemon/control/drain_progress.h"
 
-struct sum {
-	uint32_t service;
-	struct drain_progress *progress;
-};
-
 static void add_claim(const struct claims_view *view, void *context)
 {
-	struct sum *sum = context;
+	struct drain_progress *progress = context;
 
-	if (view->service != sum->service)
-		return;
-	sum->progress->datagrams += view->unread;
+	progress->datagrams += view->unread;
 	if (view->backlog > 0)
-		sum->progress->backlog += (unsigned)view->backlog;
+		progress->backlog += (unsigned)view->backlog;
 }
 
 struct drain_progress drain_progress_of(
@@ -29,9 +22,8 @@ struct drain_progress drain_progress_of(
 		.unnamed = (unsigned)dispatcher_waiting_before(
 			state->dispatcher, drains_begun(state->drains, service->id)),
 	};
-	struct sum sum = {service->id, &progress};
 
-	claims_visit(state->claims, add_claim, &sum);
+	claims_visit_service(state->claims, service->id, add_claim, &progress);
 	if (delivery) {
 		struct delivery_load load = delivery_load(delivery);
 

@@ -116,7 +116,7 @@ static void collect(struct client *client, const struct config_service *service)
 	cleanup_free struct wire_endpoint *endpoints = NULL;
 	size_t count = 0;
 
-	if (coverage_endpoints(client->getsocks->config, service, &endpoints, &count))
+	if (coverage_endpoints(service, &endpoints, &count))
 		return;
 	for (size_t e = 0; e < count; e++) {
 		const struct wire_endpoint *endpoint = &endpoints[e];

@@ -96,17 +96,9 @@ static json_t *claim_object(const struct claims_view *view)
 	return object;
 }
 
-struct claim_list {
-	uint32_t service;
-	json_t *array;
-};
-
 static void append_claim(const struct claims_view *view, void *context)
 {
-	struct claim_list *list = context;
-
-	if (view->service == list->service)
-		json_array_append_new(list->array, claim_object(view));
+	json_array_append_new(context, claim_object(view));
 }
 
 static json_t *ids(const unsigned *list, size_t count)
@@ -157,15 +149,15 @@ json_t *report_drain(struct daemon_state *state, const struct config_service *se
 json_t *report_service(struct daemon_state *state, const struct config_service *service)
 {
 	const struct delivery *delivery = deliveries_find(state->deliveries, service->id);
-	struct claim_list list = {.service = service->id, .array = json_array()};
+	json_t *claims = json_array();
 	json_t *object;
 
-	claims_visit(state->claims, append_claim, &list);
+	claims_visit_service(state->claims, service->id, append_claim, claims);
 	object = json_pack("{s:s, s:s, s:i, s:{s:o, s:o}, s:o*, s:o*, s:o}", "name", service->name,
 		"delivery", delivery_names[service->delivery], "hold_ms", (int)service->hold_ms,
 		"allow", "users", ids(service->users, service->user_count), "groups",
 		ids(service->groups, service->group_count), "grants", report_grants(state, service),
-		"draining", draining_object(state, service), "claims", list.array);
+		"draining", draining_object(state, service), "claims", claims);
 	if (object && delivery)
 		delivery_report(delivery, object);
 	return object;
@@ -261,7 +253,7 @@ static json_t *socket_object(struct daemon_state *state, const struct steer_verd
 		: verdict->slot == STEER_SLOT_STANDBY ? "standby"
 						      : "reuseport");
 
-	claims_visit(state->claims, find_socket, &search);
+	claims_visit_service(state->claims, verdict->service, find_socket, &search);
 	if (object && search.claim)
 		json_object_set_new(object, "claim", search.claim);
 	*pktinfo = search.pktinfo;
@@ -283,8 +275,7 @@ static void find_bound_claim(const struct claims_view *view, void *context)
 	const struct addr_endpoint *local = &search->packet->local;
 	bool wildcard = addr_is_wildcard(&view->bound.addr);
 
-	if (search->found || view->service != search->service ||
-		view->bind.protocol != search->packet->protocol ||
+	if (search->found || view->bind.protocol != search->packet->protocol ||
 		view->bound.port != local->port ||
 		!coverage_takes(&view->bind, addr_is_v4(&local->addr) ? 4 : 6) ||
 		(!wildcard && !addr_equal(&view->bound.addr, &local->addr)))
@@ -302,7 +293,7 @@ static void find_bound(struct daemon_state *state, const struct table_packet *pa
 	if (verdict->action != MATCH_SERVICE ||
 		deliveries_find(state->deliveries, verdict->service))
 		return;
-	claims_visit(state->claims, find_bound_claim, &search);
+	claims_visit_service(state->claims, verdict->service, find_bound_claim, &search);
 	*passed = search.found;
 	verdict->found = search.found != NULL;
 	verdict->wildcard = search.wildcard;

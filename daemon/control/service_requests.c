@@ -52,7 +52,7 @@ int requests_hello(struct request *request, struct err *err)
 	result = find_service(request, name, &service, err);
 	if (result)
 		return result;
-	result = coverage_endpoints(request->state->config, service, &endpoints, &count);
+	result = coverage_endpoints(service, &endpoints, &count);
 	if (result)
 		return err_errno(err, result, "listing the endpoints of '%s'", name);
 	result = requests_make_file(request, endpoints, count * sizeof(*endpoints), &fd, err);

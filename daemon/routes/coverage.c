@@ -60,21 +60,19 @@ static bool route_allows(const struct config_route *route, const struct config_s
 	       (route->target_port ? route->target_port == port : port_meets(route, port));
 }
 
-bool coverage_allows(const struct config *config, const struct config_service *service,
-	const struct coverage_bind *bind)
+bool coverage_allows(const struct config_service *service, const struct coverage_bind *bind)
 {
-	for (size_t r = 0; r < config->route_count; r++) {
-		if (route_allows(&config->routes[r], service, bind))
+	for (size_t r = 0; r < service->route_count; r++) {
+		if (route_allows(service->routes[r], service, bind))
 			return true;
 	}
 	return false;
 }
 
-bool coverage_has_prefix(const struct config *config, const struct config_service *service,
-	const struct coverage_bind *bind)
+bool coverage_has_prefix(const struct config_service *service, const struct coverage_bind *bind)
 {
-	for (size_t r = 0; r < config->route_count; r++) {
-		const struct config_route *route = &config->routes[r];
+	for (size_t r = 0; r < service->route_count; r++) {
+		const struct config_route *route = service->routes[r];
 
 		if (route->service != service || !route->udp ||
 			!port_meets(route, bind->endpoint.port))
@@ -88,11 +86,10 @@ bool coverage_has_prefix(const struct config *config, const struct config_servic
 	return false;
 }
 
-bool coverage_names_port(const struct config *config, const struct config_service *service,
-	const struct coverage_bind *bind)
+bool coverage_names_port(const struct config_service *service, const struct coverage_bind *bind)
 {
-	for (size_t r = 0; r < config->route_count; r++) {
-		const struct config_route *route = &config->routes[r];
+	for (size_t r = 0; r < service->route_count; r++) {
+		const struct config_route *route = service->routes[r];
 		bool any_port = route->ports[0].first == 0 && route->ports[0].last == 65535;
 
 		if ((route->target_port || !any_port) && route_allows(route, service, bind))
@@ -101,11 +98,10 @@ bool coverage_names_port(const struct config *config, const struct config_servic
 	return false;
 }
 
-bool coverage_has_address(const struct config *config, const struct config_service *service,
-	const struct addr *address)
+bool coverage_has_address(const struct config_service *service, const struct addr *address)
 {
-	for (size_t r = 0; r < config->route_count; r++) {
-		const struct config_route *route = &config->routes[r];
+	for (size_t r = 0; r < service->route_count; r++) {
+		const struct config_route *route = service->routes[r];
 
 		for (size_t i = 0; route->service == service && i < route->to_count; i++) {
 			if (addr_prefix_contains(&route->to[i], address))
@@ -115,8 +111,7 @@ bool coverage_has_address(const struct config *config, const struct config_servi
 	return false;
 }
 
-unsigned coverage_grants(const struct config *config, const struct config_service *service,
-	const struct coverage_bind *bind)
+unsigned coverage_grants(const struct config_service *service, const struct coverage_bind *bind)
 {
 	const struct config_grants *grants = &service->grants;
 	const struct addr *address = &bind->endpoint.addr;
@@ -125,7 +120,7 @@ unsigned coverage_grants(const struct config *config, const struct config_servic
 
 	if (!(bind->protocol == IPPROTO_TCP ? grants->tcp : grants->udp) ||
 		addr_is_wildcard(address) || addr_is_loopback(address) ||
-		!coverage_has_address(config, service, address))
+		!coverage_has_address(service, address))
 		return 0;
 	if (port ? ports_have(grants->passive, grants->passive_count, port)
 		 : grants->passive_count > 0)
@@ -167,10 +162,11 @@ bool coverage_is_exclusive(const struct config *config, const struct config_serv
 	const struct coverage_bind *bind)
 {
 	const struct addr_endpoint *endpoint = &bind->endpoint;
+	struct config_port_cursor cursor;
+	const struct config_route *route;
 
-	for (size_t r = 0; r < config->route_count; r++) {
-		const struct config_route *route = &config->routes[r];
-
+	config_port_cursor_init(&cursor, config, bind->endpoint.port);
+	while ((route = config_port_cursor_next(&cursor))) {
 		if (!protocol_meets(route, bind->protocol) || !address_meets(route, bind) ||
 			!port_meets(route, endpoint->port))
 			continue;
@@ -183,15 +179,15 @@ bool coverage_is_exclusive(const struct config *config, const struct config_serv
 	return false;
 }
 
-void coverage_single_address(const struct config *config, const struct config_service *service,
-	const struct coverage_bind *bind, struct addr *addr)
+void coverage_single_address(
+	const struct config_service *service, const struct coverage_bind *bind, struct addr *addr)
 {
 	const struct addr *found = NULL;
 
 	if (!addr_is_wildcard(&bind->endpoint.addr))
 		return;
-	for (size_t r = 0; r < config->route_count; r++) {
-		const struct config_route *route = &config->routes[r];
+	for (size_t r = 0; r < service->route_count; r++) {
+		const struct config_route *route = service->routes[r];
 
 		if (route->service != service || !protocol_meets(route, bind->protocol) ||
 			!port_meets(route, bind->endpoint.port))
@@ -213,9 +209,10 @@ void coverage_single_address(const struct config *config, const struct config_se
 bool coverage_is_shared(const struct config *config, const struct config_service *service,
 	const struct coverage_bind *bind)
 {
-	for (size_t r = 0; r < config->route_count; r++) {
-		const struct config_route *route = &config->routes[r];
-
+	struct config_port_cursor cursor;
+	const struct config_route *route;
+	config_port_cursor_init(&cursor, config, bind->endpoint.port);
+	while ((route = config_port_cursor_next(&cursor))) {
 		if (!protocol_meets(route, bind->protocol) || !address_meets(route, bind) ||
 			!port_meets(route, bind->endpoint.port) || !route->service)
 			continue;
@@ -242,14 +239,14 @@ static void fill_endpoint(struct wire_endpoint *out, const struct addr_prefix *t
 	memcpy(out->address, to->addr.bytes, sizeof(out->address));
 }
 
-int coverage_endpoints(const struct config *config, const struct config_service *service,
-	struct wire_endpoint **list_out, size_t *count_out)
+int coverage_endpoints(
+	const struct config_service *service, struct wire_endpoint **list_out, size_t *count_out)
 {
 	cleanup_free struct wire_endpoint *list = NULL;
 	size_t count = 0;
 
-	for (size_t r = 0; r < config->route_count; r++) {
-		const struct config_route *route = &config->routes[r];
+	for (size_t r = 0; r < service->route_count; r++) {
+		const struct config_route *route = service->routes[r];
 		size_t pairs = route->to_count * route->port_count;
 		struct wire_endpoint *more;
 

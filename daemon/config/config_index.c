@@ -114,13 +114,13 @@ static int compare_port_entries(const void *a, const void *b)
 	return left->route < right->route ? -1 : left->route > right->route;
 }
 
-static void add_port_entries(struct config_index *index, const struct config_route *route,
-	uint32_t number)
+static void add_port_entries(
+	struct config_index *index, const struct config_route *route, uint32_t number)
 {
 	for (size_t p = 0; p < route->port_count; p++) {
 		for (uint32_t port = route->ports[p].first; port <= route->ports[p].last; port++)
-			index->ports[index->port_count++] = (struct config_port_entry){
-				.route = number, .port = (uint16_t)port};
+			index->ports[index->port_count++] =
+				(struct config_port_entry){.route = number, .port = (uint16_t)port};
 	}
 }
 
@@ -194,7 +194,8 @@ const struct config_route *config_port_cursor_next(struct config_port_cursor *cu
 
 	if (!narrow && !wide)
 		return NULL;
-	if (narrow && (!wide || index->ports[cursor->next_port].route < index->wide[cursor->next_wide]))
+	if (narrow &&
+		(!wide || index->ports[cursor->next_port].route < index->wide[cursor->next_wide]))
 		number = index->ports[cursor->next_port++].route;
 	else
 		number = index->wide[cursor->next_wide++];

@@ -9,9 +9,6 @@
 #include "daemon/listen/peek.h"
 #include "daemon/log.h"
 
-/* Clients that keep silent must not use up the daemon's descriptors. */
-#define MAX_PEEKS 8192
-
 /* The tables of one configuration. */
 struct ruleset {
 	const struct config *config;
@@ -163,10 +160,7 @@ void dispatcher_take(struct dispatcher *dispatcher, struct accepted *accepted)
 	route = table_find(&dispatcher->ruleset.packets, &packet);
 	if (route < dispatcher->ruleset.config->route_count && dispatcher->ruleset.names.cells &&
 		dispatcher->ruleset.config->routes[route].name_count) {
-		if (peeks_count(dispatcher->peeks) < MAX_PEEKS)
-			peeks_add(dispatcher->peeks, accepted);
-		else
-			accepted_refuse(accepted);
+		peeks_add(dispatcher->peeks, accepted);
 		return;
 	}
 	carry_out(dispatcher, accepted, route, dispatcher->alone);
@@ -180,6 +174,11 @@ const struct route_count *dispatcher_count(const struct dispatcher *dispatcher, 
 size_t dispatcher_waiting(const struct dispatcher *dispatcher)
 {
 	return peeks_count(dispatcher->peeks);
+}
+
+uint64_t dispatcher_displaced(const struct dispatcher *dispatcher)
+{
+	return peeks_displaced(dispatcher->peeks);
 }
 
 size_t dispatcher_waiting_before(const struct dispatcher *dispatcher, uint32_t generation)

@@ -42,6 +42,8 @@ const struct route_count *dispatcher_count(const struct dispatcher *dispatcher, 
 
 /* Connections whose ClientHello is waited for; those of them that came before the generation. */
 size_t dispatcher_waiting(const struct dispatcher *dispatcher);
+/* Connections that were refused while they waited, because there were too many. */
+uint64_t dispatcher_displaced(const struct dispatcher *dispatcher);
 size_t dispatcher_waiting_before(const struct dispatcher *dispatcher, uint32_t generation);
 
 /* Gives the fdstore what is not decided yet. */

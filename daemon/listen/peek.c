@@ -4,9 +4,12 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "daemon/limits/crowd.h"
 #include "daemon/listen/client_hello.h"
 
 struct peek {
@@ -15,6 +18,7 @@ struct peek {
 	struct event *readable, *deadline;
 	ssize_t seen;
 	struct peek *next, **link;
+	struct crowd_item item;
 };
 
 struct peeks {
@@ -22,7 +26,7 @@ struct peeks {
 	peek_done *done;
 	void *context;
 	struct peek *first;
-	size_t count;
+	struct crowd crowd; /* by source */
 };
 
 static void set_low_water(int fd, int bytes)
@@ -35,7 +39,7 @@ static void release(struct peek *peek)
 	*peek->link = peek->next;
 	if (peek->next)
 		peek->next->link = peek->link;
-	peek->peeks->count--;
+	crowd_remove(&peek->peeks->crowd, &peek->item);
 	if (peek->readable)
 		event_free(peek->readable);
 	if (peek->deadline)
@@ -91,12 +95,27 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 	finish(context, NULL);
 }
 
+/* A quarter of the descriptors at the most: the rest is for those that have said something. */
+static void init_crowd(struct crowd *crowd)
+{
+	struct rlimit limit = {.rlim_cur = 1024};
+	unsigned most = PEEK_MOST;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur / 4 < most)
+		most = limit.rlim_cur >= 4 ? (unsigned)(limit.rlim_cur / 4) : 1;
+	crowd_init(crowd, CROWD_OLDEST, most,
+		most / 2 > PEEK_MOST_OF_SOURCE ? PEEK_MOST_OF_SOURCE : most / 2 + 1);
+}
+
 struct peeks *peeks_new(struct event_base *base, peek_done *done, void *context)
 {
 	struct peeks *peeks = calloc(1, sizeof(*peeks));
 
-	if (peeks)
-		*peeks = (struct peeks){.base = base, .done = done, .context = context};
+	if (!peeks)
+		return NULL;
+	*peeks = (struct peeks){.base = base, .done = done, .context = context};
+	init_crowd(&peeks->crowd);
 	return peeks;
 }
 
@@ -114,7 +133,6 @@ static struct peek *new_peek(struct peeks *peeks, const struct accepted *accepte
 	if (peek->next)
 		peek->next->link = &peek->next;
 	peeks->first = peek;
-	peeks->count++;
 	peek->readable =
 		event_new(peeks->base, accepted->fd, EV_READ | EV_PERSIST, on_readable, peek);
 	peek->deadline = evtimer_new(peeks->base, on_deadline, peek);
@@ -125,22 +143,46 @@ static struct peek *new_peek(struct peeks *peeks, const struct accepted *accepte
 	return NULL;
 }
 
+static void refuse_peek(struct peek *peek)
+{
+	struct accepted accepted = peek->accepted;
+
+	release(peek);
+	accepted_refuse(&accepted);
+}
+
 void peeks_add(struct peeks *peeks, struct accepted *accepted)
 {
 	struct peek *peek = new_peek(peeks, accepted);
+	struct crowd_item *excess = NULL;
+	struct crowd_path path;
 
+	if (peek) {
+		crowd_path_of_source(&accepted->remote.addr, &path);
+		if (crowd_add(&peeks->crowd, &peek->item, &path, &excess)) {
+			release(peek);
+			peek = NULL;
+		}
+	}
 	if (!peek) {
 		peeks->done(peeks->context, accepted, NULL);
 		return;
 	}
 	accepted->fd = -1;
+	if (excess)
+		refuse_peek((struct peek *)((char *)excess - offsetof(struct peek, item)));
 	/* A quick client may have brought it already. */
 	look(peek);
 }
 
 size_t peeks_count(const struct peeks *peeks)
 {
-	return peeks->count;
+	return peeks->crowd.count;
+}
+
+uint64_t peeks_displaced(const struct peeks *peeks)
+{
+	return peeks->crowd.displaced + peeks->crowd.key_displaced;
 }
 
 size_t peeks_count_before(const struct peeks *peeks, uint32_t generation)
@@ -167,11 +209,8 @@ void peeks_free(struct peeks *peeks)
 {
 	if (!peeks)
 		return;
-	while (peeks->first) {
-		struct accepted accepted = peeks->first->accepted;
-
-		release(peeks->first);
-		accepted_refuse(&accepted);
-	}
+	while (peeks->first)
+		refuse_peek(peeks->first);
+	crowd_fini(&peeks->crowd);
 	free(peeks);
 }

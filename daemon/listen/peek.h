@@ -16,6 +16,12 @@
 /* How long a client may take to send its ClientHello. */
 #define PEEK_TIMEOUT_MS 5000
 
+/* How many connections may wait at a time, and how many of one source (an IPv4 address, an IPv6
+ * /64): fewer where the process may have few descriptors. Beyond that the oldest goes of the
+ * source, or the network, that has the most. */
+#define PEEK_MOST	    8192u
+#define PEEK_MOST_OF_SOURCE 1024u
+
 struct peeks;
 
 /* The end of a wait: the connection, which is the callee's now, and the name that it asked for,
@@ -30,6 +36,7 @@ struct peeks *peeks_new(struct event_base *base, peek_done *done, void *context)
 void peeks_add(struct peeks *peeks, struct accepted *accepted);
 
 size_t peeks_count(const struct peeks *peeks);
+uint64_t peeks_displaced(const struct peeks *peeks); /* refused because there were too many */
 size_t peeks_count_before(const struct peeks *peeks, uint32_t generation);
 
 /* Gives all to the fdstore, to be dispatched anew. */

@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import resource
 import time
 
 import pytest
@@ -150,6 +151,27 @@ def test_clients_that_say_nothing_cost_the_others_nothing(world, served):
     assert last.recv(4096).endswith(b"rest")
     for connection in silent:
         connection.close()
+
+
+def test_a_flood_of_silent_clients_of_one_source(world, served):
+    """More than may wait at a time, from one address: everybody else is served, and the flood pays for itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    silent = []
+    try:
+        for number in range(8400):
+            silent.append(connect(world, V4, 443, timeout=20))
+            if number % 1400 == 0:
+                assert subject(world, V6, "-servername", "one.example") == "one"
+        for name in "one", "other", "one":
+            assert subject(world, V6, "-servername", f"{name}.example") == name.replace("other", "rest")
+        status = served.status()
+        assert status["peeking"] <= 1024
+        assert status["peeking_displaced"] >= 8400 - 1024
+    finally:
+        for connection in silent:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_names_are_counted_by_the_route_that_took_them(world, served):

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
@@ -15,6 +16,7 @@
 #include "common/cleanup.h"
 #include "common/handoff_message.h"
 #include "common/receiver_path.h"
+#include "common/socket_file.h"
 #include "include/socketbox.h"
 
 /* That leave room for a number in hexadecimal. */
@@ -58,16 +60,20 @@ int socketbox_receive(int channel, int flags)
 /* Binds under a temporary name beside path, with the mode. */
 static int bind_beside(int fd, const char *path, unsigned mode, struct sockaddr_un *temporary)
 {
+	unsigned number;
+	int result;
+
 	if (strlen(path) > LONGEST_PATH)
 		return -ENAMETOOLONG;
 	temporary->sun_family = AF_UNIX;
-	snprintf(temporary->sun_path, sizeof(temporary->sun_path), "%s.%x", path,
-		(unsigned)gettid());
-	/* The number is this thread's: what has that name was left behind by an earlier one. */
-	unlink(temporary->sun_path);
-	if (bind(fd, (struct sockaddr *)temporary, sizeof(*temporary)))
+	/* At random: threads of containers that share the directory have the same numbers. */
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
 		return -errno;
-	return chmod(temporary->sun_path, mode) ? -errno : 0;
+	snprintf(temporary->sun_path, sizeof(temporary->sun_path), "%s.%x", path, number);
+	result = socket_file_bind(fd, temporary, mode);
+	if (result && result != -EADDRINUSE)
+		unlink(temporary->sun_path);
+	return result;
 }
 
 int socketbox_receiver_open(const char *path, unsigned mode)

@@ -14,6 +14,7 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
+#include "common/socket_file.h"
 #include "daemon/control/requests.h"
 #include "daemon/log.h"
 
@@ -304,9 +305,10 @@ static int listen_at(struct control *control, const char *path, struct err *err)
 		result = clear_path(path, &address, err);
 	if (result)
 		return result;
-	/* Everyone may connect: who may do what is dispatched by credentials. */
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || chmod(path, 0666))
-		return err_errno(err, -errno, "binding the control socket %s", path);
+	/* Everyone may connect: who may do what is decided by credentials. */
+	result = socket_file_bind(fd, &address, 0666);
+	if (result)
+		return err_errno(err, result, "binding the control socket %s", path);
 	if (listen(fd, BACKLOG))
 		return err_errno(err, -errno, "listening on %s", path);
 	strcpy(control->path, path);

@@ -11,6 +11,7 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
+#include "common/socket_file.h"
 #include "daemon/log.h"
 
 /* HAProxy takes as many descriptors from one message (MAX_SEND_FD), and acknowledges each. */
@@ -33,6 +34,7 @@ struct listener {
 	struct event *acceptable;
 	struct event *resume; /* pending while accepting rests for want of descriptors */
 	struct listener *next;
+	struct stat file; /* at the path when it was bound; st_ino 0: it was not */
 };
 
 struct client {
@@ -252,14 +254,51 @@ static void on_resume(evutil_socket_t fd, short what, void *context)
 		evtimer_add(listener->resume, &rest);
 }
 
+/* What has taken the place of the listener's file stays. */
+static void remove_own_file(const struct listener *listener)
+{
+	struct stat file;
+
+	if (listener->file.st_ino && !lstat(listener->path, &file) &&
+		file.st_ino == listener->file.st_ino && file.st_dev == listener->file.st_dev)
+		unlink(listener->path);
+}
+
+/* Removes the socket of an earlier daemon: one that nobody has open. A datagram socket tells, which
+ * no listener sees: ECONNREFUSED, where a live one of another type is EPROTOTYPE. */
+static int clear_getsocks_path(const char *path, struct err *err)
+{
+	cleanup_close int probe = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	cleanup_close int file_fd = -1;
+	struct stat file;
+	int result;
+
+	if (probe < 0)
+		return err_errno(err, -errno, "socket");
+	file_fd = socket_file_open(path, &file);
+	if (file_fd == -ENOENT)
+		return 0;
+	if (file_fd < 0 && file_fd != -EPERM)
+		return err_errno(err, file_fd,
+			"%s is not a socket of socketboxd's; remove it, or name another path with 'getsocks'",
+			path);
+	result = file_fd < 0 ? -ECONNREFUSED : socket_file_connect(probe, file_fd);
+	if (result != -ECONNREFUSED)
+		return err_set(err, -EADDRINUSE,
+			"another program listens at %s; stop it, or name another path with 'getsocks'",
+			path);
+	if (unlink(path) && errno != ENOENT)
+		return err_errno(err, -errno, "removing the stale socket %s", path);
+	return 0;
+}
+
 static void close_listener(struct listener *listener)
 {
 	if (listener->acceptable)
 		event_free(listener->acceptable);
 	if (listener->resume)
 		event_free(listener->resume);
-	if (listener->fd >= 0)
-		unlink(listener->path);
+	remove_own_file(listener);
 	cleanup_close_fd(&listener->fd);
 	free(listener->path);
 	free(listener);
@@ -275,12 +314,16 @@ static int listen_at(struct listener *listener, struct err *err)
 	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->fd < 0)
 		return err_errno(err, -errno, "socket");
-	/* The daemon is alone in its run directory, so what is there is its predecessor's. */
-	if (unlink(listener->path) && errno != ENOENT)
-		return err_errno(err, -errno, "%s", listener->path);
-	/* Everyone may connect: who gets sockets is dispatched by credentials. */
-	if (bind(listener->fd, (struct sockaddr *)&address, sizeof(address)) ||
-		chmod(listener->path, 0666) || listen(listener->fd, SOMAXCONN))
+	result = clear_getsocks_path(listener->path, err);
+	if (result)
+		return result;
+	/* Everyone may connect: credentials decide to whom sockets are given. */
+	result = socket_file_bind(listener->fd, &address, 0666);
+	if (result)
+		return err_errno(err, result, "listening at %s", listener->path);
+	if (lstat(listener->path, &listener->file))
+		listener->file = (struct stat){0};
+	if (listen(listener->fd, SOMAXCONN))
 		return err_errno(err, -errno, "listening at %s", listener->path);
 	listener->acceptable = event_new(listener->getsocks->base, listener->fd,
 		EV_READ | EV_PERSIST, on_acceptable, listener);

@@ -291,21 +291,6 @@ static void add_receiver_slot(struct receiver_slot *slot, struct receiver *recei
 	note_up(destination);
 }
 
-/* Only the daemon may write to the socket: another could pass anything off as a connection. */
-static void narrow_mode(struct destination *destination)
-{
-	struct stat file;
-	mode_t most = destination->config->mode;
-
-	if (stat(destination->path, &file) || !S_ISSOCK(file.st_mode) ||
-		!(file.st_mode & 0222 & ~most))
-		return;
-	if (chmod(destination->path, file.st_mode & 07777 & most))
-		log_warning(
-			"%s: others may write to it, and its mode cannot be changed to %04o: %s",
-			destination->path, (unsigned)most, strerror(errno));
-}
-
 static void log_once(struct destination *destination, int result, const struct err *err)
 {
 	if (result && result != destination->last_error && result != -ENOENT &&
@@ -324,15 +309,13 @@ static void connect_path(struct destination *destination)
 
 	if (!slot)
 		return;
-	narrow_mode(destination);
-	result = receiver_connect(destination->base, destination->path, &events, &receiver, &err);
+	result = receiver_connect(destination->base, destination->path, destination->config->mode,
+		&events, &receiver, &err);
 	log_once(destination, result, &err);
 	if (result) {
 		free_receiver_slot(slot);
 		return;
 	}
-	/* It may have come only after the first look, by rename(2). */
-	narrow_mode(destination);
 	old = path_receiver_slot(destination);
 	slot->by_path = true;
 	add_receiver_slot(slot, receiver);

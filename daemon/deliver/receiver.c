@@ -19,6 +19,8 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
+#include "common/socket_file.h"
+#include "daemon/log.h"
 #include "daemon/sockets.h"
 
 /* More than any receiver's queue holds with a sane net.unix.max_dgram_qlen. */
@@ -271,10 +273,11 @@ int receiver_adopt(struct event_base *base, int *fd, const struct receiver_event
 	return 0;
 }
 
-int receiver_connect(struct event_base *base, const char *path,
+int receiver_connect(struct event_base *base, const char *path, mode_t most,
 	const struct receiver_events *events, struct receiver **out, struct err *err)
 {
 	cleanup_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	cleanup_close int file_fd = -1;
 	struct sockaddr_un address;
 	struct stat file;
 	int result;
@@ -284,11 +287,29 @@ int receiver_connect(struct event_base *base, const char *path,
 	result = channel_address(path, "the handoff path", &address, err);
 	if (result)
 		return result;
-	/* The file first: if it is replaced meanwhile, the next look finds another one. */
-	if (stat(path, &file))
+	/* What is connected to is what was looked at, whatever takes its place meanwhile. */
+	file_fd = socket_file_open(path, &file);
+	if (file_fd == -ELOOP)
+		return err_set(err, file_fd,
+			"%s is a symbolic link, which is not followed; name the socket itself in 'handoff'",
+			path);
+	if (file_fd == -EPERM)
+		return err_set(err, file_fd,
+			"%s belongs to another user than its directory, and is not connected to",
+			path);
+	if (file_fd < 0)
+		return err_errno(err, file_fd, "%s", path);
+	result = socket_file_narrow(file_fd, most);
+	if (result)
+		log_warning(
+			"%s: others may write to it, and its mode cannot be changed to %04o: %s",
+			path, (unsigned)most, strerror(-result));
+	/* Its ctime is another after that. */
+	if (fstat(file_fd, &file))
 		return err_errno(err, -errno, "%s", path);
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
-		return err_errno(err, -errno, "connecting to %s", path);
+	result = socket_file_connect(fd, file_fd);
+	if (result)
+		return err_errno(err, result, "connecting to %s", path);
 	result = receiver_adopt(base, &fd, events, out, err);
 	if (!result)
 		(*out)->file = file;
@@ -421,7 +442,7 @@ bool receiver_is_at(const struct receiver *receiver, const char *path)
 {
 	struct stat file;
 
-	return !stat(path, &file) && file.st_dev == receiver->file.st_dev &&
+	return !lstat(path, &file) && file.st_dev == receiver->file.st_dev &&
 	       file.st_ino == receiver->file.st_ino &&
 	       file.st_ctim.tv_sec == receiver->file.st_ctim.tv_sec &&
 	       file.st_ctim.tv_nsec == receiver->file.st_ctim.tv_nsec;

@@ -15,6 +15,7 @@
 #include <event2/event.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "common/err.h"
 #include "daemon/accepted.h"
@@ -30,9 +31,10 @@ struct receiver_events {
 	void *context;
 };
 
-/* Connects to the datagram socket at path. -ECONNREFUSED, -ENOENT: no receiver is there; others
- * with the path and the remedy. */
-int receiver_connect(struct event_base *base, const char *path,
+/* Connects to the datagram socket at path, whose file loses what write permission is not in `most`:
+ * another user could pass anything off as a connection. A symbolic link is not followed (-ELOOP).
+ * -ECONNREFUSED, -ENOENT: no receiver is there; others with the path and the remedy. */
+int receiver_connect(struct event_base *base, const char *path, mode_t most,
 	const struct receiver_events *events, struct receiver **out, struct err *err);
 
 /* Takes the daemon's end of a socket pair, which is closed with the receiver. -ENOMEM. */

@@ -55,6 +55,7 @@ static const int calls[] = {
 	SCMP_SYS(inotify_rm_watch),
 	/* Unix sockets at paths, and a service's empty cgroup */
 	SCMP_SYS(chmod),
+	SCMP_SYS(fchmod),
 	SCMP_SYS(fchmodat),
 	SCMP_SYS(unlink),
 	SCMP_SYS(unlinkat),

@@ -236,7 +236,7 @@ int bind6(struct bpf_sock_addr *call)
 
 /* Run where a received packet's source is told to the program, which needs it to answer. Looking up
  * marks an entry as used: those in use stay when the map is full. */
-static __always_inline void hear(struct confinement_peer *peer)
+static __always_inline void hear_peer(struct confinement_peer *peer)
 {
 	__u32 one = 1;
 
@@ -250,7 +250,7 @@ int recvmsg4(struct bpf_sock_addr *call)
 	struct confinement_peer peer = {};
 
 	peer_v4(call, &peer);
-	hear(&peer);
+	hear_peer(&peer);
 	return ALLOW;
 }
 
@@ -260,7 +260,7 @@ int recvmsg6(struct bpf_sock_addr *call)
 	struct confinement_peer peer = {};
 
 	peer_v6(call, &peer);
-	hear(&peer);
+	hear_peer(&peer);
 	return ALLOW;
 }
 

@@ -152,7 +152,7 @@ __noinline __u64 probe_shape(__u64 word0, __u64 word1, __u64 word2, __u64 word3,
 	return table ? match_probe(table, &packet, rest >> SHAPE_SHIFT, best) : best | MATCH_STOP;
 }
 
-static __always_inline __u32 search(const struct match_key *packet, __u32 shapes)
+static __always_inline __u32 search_packet(const struct match_key *packet, __u32 shapes)
 {
 	__u32 best = MATCH_NONE;
 
@@ -193,7 +193,7 @@ static __always_inline union match_cell *find_route(
 	for (int attempt = 0; attempt < 2; attempt++) {
 		__u32 generation = header->header.generation;
 
-		*route = search(packet, header->header.shape_count);
+		*route = search_packet(packet, header->header.shape_count);
 		header = table_in_force(table);
 		if (!header || header->header.generation == generation)
 			break;
@@ -227,7 +227,7 @@ static __always_inline struct bpf_sock *lookup_member(struct steer_key *key)
 
 /* The living socket that takes connections for key, held until bpf_sk_release; leaves its slot in
  * key. A group's members share by hash; one that closed is passed over. */
-static __always_inline struct bpf_sock *find_socket(struct steer_key *key, __u32 hash)
+static __always_inline struct bpf_sock *find_packet_socket(struct steer_key *key, __u32 hash)
 {
 	struct bpf_sock *socket;
 	__u32 *members, count;
@@ -254,7 +254,7 @@ static __always_inline struct bpf_sock *find_socket(struct steer_key *key, __u32
 
 /* Gives the packet to the socket. False where the kernel refuses the pair (an IPv4 packet and an
  * IPv6-only socket, say): the packet is then refused like one without a socket. */
-static __always_inline bool give(struct bpf_sk_lookup *packet, struct bpf_sock *socket)
+static __always_inline bool give_packet(struct bpf_sk_lookup *packet, struct bpf_sock *socket)
 {
 	/* The slot has chosen within the group already. */
 	long failed = bpf_sk_assign(packet, socket, BPF_SK_LOOKUP_F_NO_REUSEPORT);
@@ -263,7 +263,7 @@ static __always_inline bool give(struct bpf_sk_lookup *packet, struct bpf_sock *
 	return !failed;
 }
 
-static __always_inline int swallow(struct bpf_sk_lookup *packet)
+static __always_inline int swallow_packet(struct bpf_sk_lookup *packet)
 {
 	struct steer_key key = {
 		.protocol = packet->protocol,
@@ -271,13 +271,14 @@ static __always_inline int swallow(struct bpf_sk_lookup *packet)
 	};
 	struct bpf_sock *drop_socket = bpf_map_lookup_elem(&sockets, &key);
 
-	if (drop_socket && give(packet, drop_socket))
+	if (drop_socket && give_packet(packet, drop_socket))
 		return SK_PASS;
 	return SK_DROP;
 }
 
-static __always_inline bool serve(struct bpf_sk_lookup *packet, const struct match_key *packet_key,
-	const struct match_route *route, struct steer_verdict *verdict)
+static __always_inline bool serve_packet(struct bpf_sk_lookup *packet,
+	const struct match_key *packet_key, const struct match_route *route,
+	struct steer_verdict *verdict)
 {
 	struct steer_key key = {
 		.service = route->service,
@@ -291,11 +292,11 @@ static __always_inline bool serve(struct bpf_sk_lookup *packet, const struct mat
 
 	hash ^= hash >> 16;
 	__builtin_memcpy(key.address, local.bytes, sizeof(key.address));
-	socket = find_socket(&key, hash);
+	socket = find_packet_socket(&key, hash);
 	if (!socket) {
 		__builtin_memset(key.address, 0, sizeof(key.address));
 		verdict->wildcard = 1;
-		socket = find_socket(&key, hash);
+		socket = find_packet_socket(&key, hash);
 	}
 	if (!socket) {
 		key.port = STEER_ANY_PORT;
@@ -310,10 +311,10 @@ static __always_inline bool serve(struct bpf_sk_lookup *packet, const struct mat
 	if (key.slot == STEER_SLOT_SINGLE && packet->protocol == IPPROTO_TCP &&
 		socket->state != BPF_TCP_LISTEN) {
 		bpf_sk_release(socket);
-		return swallow(packet) == SK_PASS;
+		return swallow_packet(packet) == SK_PASS;
 	}
 	verdict->slot = key.slot;
-	verdict->found = give(packet, socket);
+	verdict->found = give_packet(packet, socket);
 	return verdict->found;
 }
 
@@ -342,7 +343,7 @@ static __always_inline bool serve_granted(struct bpf_sk_lookup *packet,
 		bpf_sk_release(socket);
 		return false;
 	}
-	verdict->found = give(packet, socket);
+	verdict->found = give_packet(packet, socket);
 	verdict->slot = STEER_SLOT_GRANTED;
 	return verdict->found;
 }
@@ -381,7 +382,7 @@ static __always_inline bool is_to_placeholder(const struct match_key *key)
 
 /* The whole decision. SK_DROP makes the kernel answer as if no socket existed: RST for TCP, ICMP
  * port unreachable for UDP (net/ipv4/inet_hashtables.c, inet_lookup_run_sk_lookup). */
-static __always_inline int decide(
+static __always_inline int decide_packet(
 	struct bpf_sk_lookup *packet, struct steer_verdict *verdict, bool counting)
 {
 	union match_cell *header;
@@ -413,14 +414,14 @@ static __always_inline int decide(
 	switch (route->action) {
 	case MATCH_SERVICE:
 	case MATCH_NAMED:
-		result = serve(packet, &key, route, verdict) ? SK_PASS : SK_DROP;
+		result = serve_packet(packet, &key, route, verdict) ? SK_PASS : SK_DROP;
 		break;
 	case MATCH_RESET:
 	case MATCH_DRAINED:
 		result = SK_DROP;
 		break;
 	case MATCH_SILENT:
-		result = swallow(packet);
+		result = swallow_packet(packet);
 		break;
 	default:
 		result = SK_PASS;
@@ -438,7 +439,7 @@ int steer(struct bpf_sk_lookup *packet)
 {
 	struct steer_verdict verdict = {};
 
-	return decide(packet, &verdict, true);
+	return decide_packet(packet, &verdict, true);
 }
 
 /* Never attached: the daemon runs it on a made-up packet (BPF_PROG_TEST_RUN). */
@@ -447,7 +448,7 @@ int explain(struct bpf_sk_lookup *packet)
 {
 	struct steer_verdict verdict = {};
 	__u32 zero = 0;
-	int result = decide(packet, &verdict, false);
+	int result = decide_packet(packet, &verdict, false);
 
 	bpf_map_update_elem(&verdicts, &zero, &verdict, BPF_ANY);
 	return result;

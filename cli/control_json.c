@@ -19,7 +19,7 @@ const char *control_json_path(const char *option)
 }
 
 /* Not with json_loadfd, which asks the kernel for each byte. */
-static int load(int *fd, json_t **out, struct err *err)
+static int load_control_json(int *fd, json_t **out, struct err *err)
 {
 	cleanup_fclose FILE *file = fdopen(*fd, "r");
 	json_error_t fault;
@@ -45,7 +45,7 @@ int control_json_ask(const char *path, const void *request, json_t **out, struct
 		result = control_client_ask(
 			connection, request, -1, WIRE_TEXT, &answer, sizeof(answer), &fd, err);
 	if (!result)
-		result = load(&fd, &object, err);
+		result = load_control_json(&fd, &object, err);
 	if (!result)
 		*out = object;
 	return result;

@@ -32,7 +32,7 @@ struct wait {
 	char shown[STATUS_MODEL_TEXT_SIZE]; /* on the terminal */
 };
 
-static int64_t now_ms(void)
+static int64_t now_drain_ms(void)
 {
 	struct timespec now;
 
@@ -40,7 +40,7 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static int read_options(int argc, char **argv, struct call *call, struct err *err)
+static int read_drain_options(int argc, char **argv, struct call *call, struct err *err)
 {
 	static const struct option names[] = {
 		{"control", required_argument, NULL, 'c'},
@@ -74,11 +74,11 @@ static int read_options(int argc, char **argv, struct call *call, struct err *er
 		return 0;
 	if (value_duration(timeout, &call->timeout_ms, err))
 		return err_prefix(err, "--timeout");
-	call->deadline_ms = now_ms() + call->timeout_ms;
+	call->deadline_ms = now_drain_ms() + call->timeout_ms;
 	return 0;
 }
 
-static int ask(
+static int ask_drain(
 	const struct call *call, enum wire_drain_action action, json_t **answer, struct err *err)
 {
 	struct wire_drain request = {.action = action};
@@ -97,12 +97,12 @@ static void take_answer(struct wait *wait, json_t *answer)
 	json_decref(wait->draining);
 	wait->draining = json_incref(json_object_get(answer, "draining"));
 	wait->empty = status_model_is_empty(wait->draining) ? wait->empty + 1 : 0;
-	wait->answered_ms = now_ms();
+	wait->answered_ms = now_drain_ms();
 	json_decref(answer);
 }
 
 /* One line on the terminal, written anew where it changes. */
-static void show(struct wait *wait, const char *text)
+static void show_drain(struct wait *wait, const char *text)
 {
 	if (!isatty(STDERR_FILENO) || !strcmp(text, wait->shown))
 		return;
@@ -115,21 +115,21 @@ static void show_left(struct wait *wait)
 	char left[STATUS_MODEL_TEXT_SIZE], text[STATUS_MODEL_TEXT_SIZE + 16];
 
 	snprintf(text, sizeof(text), "waiting for %s", status_model_left(wait->draining, left));
-	show(wait, wait->empty ? "" : text);
+	show_drain(wait, wait->empty ? "" : text);
 }
 
-static bool is_away(int result)
+static bool is_drain_away(int result)
 {
 	return result == -ENOENT || result == -ECONNREFUSED || result == -EPIPE;
 }
 
-static int look(const struct call *call, struct wait *wait, struct err *err)
+static int look_drain(const struct call *call, struct wait *wait, struct err *err)
 {
 	json_t *answer = NULL;
-	int result = ask(call, WIRE_DRAIN_ASK, &answer, err);
+	int result = ask_drain(call, WIRE_DRAIN_ASK, &answer, err);
 
-	if (is_away(result) && now_ms() - wait->answered_ms < PATIENCE_MS) {
-		show(wait, "waiting for socketboxd, which does not answer");
+	if (is_drain_away(result) && now_drain_ms() - wait->answered_ms < PATIENCE_MS) {
+		show_drain(wait, "waiting for socketboxd, which does not answer");
 		wait->empty = 0;
 		return 0;
 	}
@@ -147,7 +147,7 @@ static int look(const struct call *call, struct wait *wait, struct err *err)
 /* Twice in a row, since a connection may be on its way from one place to the next. */
 static bool is_done(const struct call *call, const struct wait *wait)
 {
-	return wait->empty >= 2 || (wait->empty && now_ms() >= call->deadline_ms);
+	return wait->empty >= 2 || (wait->empty && now_drain_ms() >= call->deadline_ms);
 }
 
 static int wait_until_empty(const struct call *call, struct wait *wait, struct err *err)
@@ -158,13 +158,13 @@ static int wait_until_empty(const struct call *call, struct wait *wait, struct e
 
 	show_left(wait);
 	while (!result && !is_done(call, wait)) {
-		if (now_ms() >= call->deadline_ms)
+		if (now_drain_ms() >= call->deadline_ms)
 			return err_set(err, -ETIMEDOUT,
 				"after %g s service '%s' still has %s; it goes on being drained, until 'socketbox drain --end %s'",
 				call->timeout_ms / 1000.0, call->service,
 				status_model_left(wait->draining, left), call->service);
 		nanosleep(&pause, NULL);
-		result = look(call, wait, err);
+		result = look_drain(call, wait, err);
 	}
 	return result;
 }
@@ -173,7 +173,7 @@ static int drain(const struct call *call, struct err *err)
 {
 	struct wait wait = {0};
 	json_t *answer = NULL;
-	int result = ask(call, WIRE_DRAIN_BEGIN, &answer, err);
+	int result = ask_drain(call, WIRE_DRAIN_BEGIN, &answer, err);
 
 	if (result)
 		return result;
@@ -182,15 +182,15 @@ static int drain(const struct call *call, struct err *err)
 			call->service);
 	take_answer(&wait, answer);
 	result = wait_until_empty(call, &wait, err);
-	show(&wait, "");
+	show_drain(&wait, "");
 	json_decref(wait.draining);
 	return result;
 }
 
-static int end(const struct call *call, struct err *err)
+static int end_drain(const struct call *call, struct err *err)
 {
 	json_t *answer = NULL;
-	int result = ask(call, WIRE_DRAIN_END, &answer, err);
+	int result = ask_drain(call, WIRE_DRAIN_END, &answer, err);
 
 	if (result)
 		return result;
@@ -206,9 +206,9 @@ int drain_main(int argc, char **argv, struct err *err)
 	struct call call = {.service = ""};
 	int result;
 
-	if (read_options(argc, argv, &call, err))
+	if (read_drain_options(argc, argv, &call, err))
 		return EXIT_USAGE;
-	result = call.end ? end(&call, err) : drain(&call, err);
+	result = call.end ? end_drain(&call, err) : drain(&call, err);
 	if (result == -ETIMEDOUT)
 		return EXIT_UNFINISHED;
 	return result ? EXIT_FAILED : EXIT_DONE;

@@ -11,7 +11,7 @@
 
 #define ASSUMED_REMOTE_PORT 49152 /* the first ephemeral one, RFC 6335 */
 
-static int read_protocol(const char *text, uint32_t *out, struct err *err)
+static int read_explain_protocol(const char *text, uint32_t *out, struct err *err)
 {
 	if (!strcmp(text, "tcp"))
 		*out = IPPROTO_TCP;
@@ -22,7 +22,7 @@ static int read_protocol(const char *text, uint32_t *out, struct err *err)
 	return 0;
 }
 
-static int read_port(const char *text, uint16_t *out, struct err *err)
+static int read_explain_port(const char *text, uint16_t *out, struct err *err)
 {
 	char *end;
 	unsigned long port = strtoul(text, &end, 10);
@@ -34,18 +34,19 @@ static int read_port(const char *text, uint16_t *out, struct err *err)
 	return 0;
 }
 
-static int read_arguments(int count, char **words, struct wire_explain *request, struct err *err)
+static int read_explain_arguments(
+	int count, char **words, struct wire_explain *request, struct err *err)
 {
 	struct addr local, remote;
 	int result;
 
 	if (count < 3 || count > 4)
 		return err_set(err, -EINVAL, "a protocol, a local address and a port are needed");
-	result = read_protocol(words[0], &request->protocol, err);
+	result = read_explain_protocol(words[0], &request->protocol, err);
 	if (!result)
 		result = addr_parse(words[1], &local, err);
 	if (!result)
-		result = read_port(words[2], &request->local_port, err);
+		result = read_explain_port(words[2], &request->local_port, err);
 	if (!result)
 		result = addr_parse(count == 4		 ? words[3]
 				    : addr_is_v4(&local) ? "192.0.2.1"
@@ -106,7 +107,7 @@ int explain_main(int argc, char **argv, struct err *err)
 	json_t *answer;
 	int count = control_json_options(argc, argv, &path, &as_json, err);
 
-	if (count < 0 || read_arguments(count, argv, &request, err))
+	if (count < 0 || read_explain_arguments(count, argv, &request, err))
 		return EXIT_USAGE;
 	request.header = control_client_header(WIRE_EXPLAIN, sizeof(request));
 	if (control_json_ask(path, &request, &answer, err))

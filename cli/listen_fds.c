@@ -39,7 +39,7 @@ void listen_fds_fini(struct listen_fds *pass)
 	*pass = (struct listen_fds){0};
 }
 
-static int move(const struct listen_fds *pass, struct err *err)
+static int move_listen_fds(const struct listen_fds *pass, struct err *err)
 {
 	cleanup_free int *high = calloc(pass->count, sizeof(*high));
 
@@ -58,7 +58,7 @@ static int move(const struct listen_fds *pass, struct err *err)
 	return 0;
 }
 
-static int set(const char *name, const char *value, struct err *err)
+static int set_listen_fds(const char *name, const char *value, struct err *err)
 {
 	return setenv(name, value, 1) ? err_errno(err, -errno, "setting %s", name) : 0;
 }
@@ -69,13 +69,13 @@ int listen_fds_tell(const char *prefix, unsigned long long number, int fd, struc
 
 	snprintf(name, sizeof(name), "%s%llu", prefix, number);
 	snprintf(value, sizeof(value), "%d", fd);
-	return set(name, value, err);
+	return set_listen_fds(name, value, err);
 }
 
 int listen_fds_to_program(const struct listen_fds *pass, struct err *err)
 {
 	char number[16];
-	int result = move(pass, err);
+	int result = move_listen_fds(pass, err);
 
 	for (size_t i = 0; i < pass->count && !result; i++) {
 		int fd = LISTEN_FDS_FIRST + (int)i;
@@ -86,12 +86,12 @@ int listen_fds_to_program(const struct listen_fds *pass, struct err *err)
 	}
 	snprintf(number, sizeof(number), "%zu", pass->count);
 	if (!result)
-		result = set("LISTEN_FDS", number, err);
+		result = set_listen_fds("LISTEN_FDS", number, err);
 	if (!result)
-		result = set("LISTEN_FDNAMES", pass->names ? pass->names : "", err);
+		result = set_listen_fds("LISTEN_FDNAMES", pass->names ? pass->names : "", err);
 	snprintf(number, sizeof(number), "%d", (int)getpid());
 	if (!result)
-		result = set("LISTEN_PID", number, err);
+		result = set_listen_fds("LISTEN_PID", number, err);
 	/* Newer systemds set this beside LISTEN_PID; what is inherited speaks of another process.
 	 */
 	unsetenv("LISTEN_PIDFDID");

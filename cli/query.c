@@ -74,7 +74,7 @@ static void name_number(
 	snprintf(out, size, "%d", number);
 }
 
-static int get(int fd, int option, int otherwise)
+static int get_query(int fd, int option, int otherwise)
 {
 	socklen_t size = sizeof(otherwise);
 
@@ -145,14 +145,15 @@ static int read_facts(int fd, struct facts *facts, struct err *err)
 		facts->connected = true;
 		read_end(&address, size, &facts->remote);
 	}
-	family = get(fd, SO_DOMAIN, 0);
-	protocol = get(fd, SO_PROTOCOL, 0);
+	family = get_query(fd, SO_DOMAIN, 0);
+	protocol = get_query(fd, SO_PROTOCOL, 0);
 	name_number(family, families, COUNT(families), facts->family, sizeof(facts->family));
-	name_number(get(fd, SO_TYPE, 0), types, COUNT(types), facts->type, sizeof(facts->type));
+	name_number(
+		get_query(fd, SO_TYPE, 0), types, COUNT(types), facts->type, sizeof(facts->type));
 	if (protocol)
 		name_number(protocol, protocols, COUNT(protocols), facts->protocol,
 			sizeof(facts->protocol));
-	facts->listening = get(fd, SO_ACCEPTCONN, 0);
+	facts->listening = get_query(fd, SO_ACCEPTCONN, 0);
 	if (family == AF_UNIX && facts->connected)
 		read_peer(fd, facts);
 	size = sizeof(cookie);
@@ -221,7 +222,7 @@ static json_t *json_text(const char *text)
 	return json_string(ascii);
 }
 
-static void set_text(json_t *object, const char *key, const char *text)
+static void set_query_text(json_t *object, const char *key, const char *text)
 {
 	if (*text)
 		json_object_set_new(object, key, json_text(text));
@@ -237,9 +238,9 @@ static void set_end(json_t *object, const char *key, const struct end *end)
 {
 	json_t *made = json_object();
 
-	set_text(made, "address", end->address);
+	set_query_text(made, "address", end->address);
 	set_number(made, "port", end->port);
-	set_text(made, "path", end->path);
+	set_query_text(made, "path", end->path);
 	json_object_set_new(object, key, made);
 }
 
@@ -247,9 +248,9 @@ static void print_json(const struct facts *facts)
 {
 	json_t *object = json_object(), *peer = json_object();
 
-	set_text(object, "family", facts->family);
-	set_text(object, "type", facts->type);
-	set_text(object, "protocol", facts->protocol);
+	set_query_text(object, "family", facts->family);
+	set_query_text(object, "type", facts->type);
+	set_query_text(object, "protocol", facts->protocol);
 	json_object_set_new(object, "listening", json_boolean(facts->listening));
 	json_object_set_new(object, "connected", json_boolean(facts->connected));
 	set_end(object, "local", &facts->local);
@@ -267,7 +268,7 @@ static void print_json(const struct facts *facts)
 	json_decref(object);
 }
 
-static int parse(int argc, char **argv, int *fd, bool *as_json, struct err *err)
+static int parse_query(int argc, char **argv, int *fd, bool *as_json, struct err *err)
 {
 	static const struct option names[] = {{"json", no_argument, NULL, 'j'}, {0}};
 	const char *word;
@@ -296,7 +297,7 @@ int query_main(int argc, char **argv, struct err *err)
 	bool as_json = false;
 	int fd = 0;
 
-	if (parse(argc, argv, &fd, &as_json, err))
+	if (parse_query(argc, argv, &fd, &as_json, err))
 		return EXIT_USAGE;
 	if (read_facts(fd, &facts, err))
 		return EXIT_FAILED;

@@ -38,12 +38,13 @@ struct service {
 	bool stopping;
 };
 
-static void say(const char *text)
+static void say_relay_command(const char *text)
 {
 	fprintf(stderr, "socketbox relay: %s\n", text);
 }
 
-static int read_number(const char *text, unsigned long most, unsigned *out, struct err *err)
+static int read_relay_command_number(
+	const char *text, unsigned long most, unsigned *out, struct err *err)
 {
 	char *end;
 	unsigned long number;
@@ -82,7 +83,8 @@ static int read_duration(const char *text, uint32_t *out_ms, struct err *err)
 		text);
 }
 
-static int read_prefix(const char *text, struct addr_prefix **list, size_t *count, struct err *err)
+static int read_relay_command_prefix(
+	const char *text, struct addr_prefix **list, size_t *count, struct err *err)
 {
 	struct addr_prefix prefix;
 
@@ -129,7 +131,8 @@ static int read_others(const char *text, bool *plain, struct err *err)
 	return 0;
 }
 
-static int read_option(struct options *options, int option, const char *value, struct err *err)
+static int read_relay_command_option(
+	struct options *options, int option, const char *value, struct err *err)
 {
 	struct relay_settings *settings = &options->settings;
 
@@ -141,14 +144,15 @@ static int read_option(struct options *options, int option, const char *value, s
 	case 'N':
 		return add_mapping(options, value, err);
 	case 'a':
-		return read_prefix(
+		return read_relay_command_prefix(
 			value, &settings->nat64_allow, &settings->nat64_allow_count, err);
 	case 's':
 		return relay_source_parse(value, settings, err);
 	case 'p':
 		return relay_proxy_version_parse(value, &settings->proxy_protocol, err);
 	case 'P':
-		return read_prefix(value, &options->proxy.from, &options->proxy.from_count, err);
+		return read_relay_command_prefix(
+			value, &options->proxy.from, &options->proxy.from_count, err);
 	case 'o':
 		return read_others(value, &options->proxy.others_plain, err);
 	case 't':
@@ -158,13 +162,14 @@ static int read_option(struct options *options, int option, const char *value, s
 	case 'i':
 		return read_duration(value, &settings->idle_timeout_ms, err);
 	case 'n':
-		return read_number(value, 1000000, &options->connections, err);
+		return read_relay_command_number(value, 1000000, &options->connections, err);
 	default:
 		return err_set(err, -EINVAL, "an option is unknown or lacks its value");
 	}
 }
 
-static int read_options(int argc, char **argv, struct options *options, struct err *err)
+static int read_relay_command_options(
+	int argc, char **argv, struct options *options, struct err *err)
 {
 	static const struct option names[] = {
 		{"listen", required_argument, NULL, 'l'},
@@ -185,7 +190,7 @@ static int read_options(int argc, char **argv, struct options *options, struct e
 	int option, result = 0;
 
 	while (!result && (option = getopt_long(argc, argv, "N:", names, NULL)) != -1)
-		result = read_option(options, option, optarg, err);
+		result = read_relay_command_option(options, option, optarg, err);
 	for (int i = optind; !result && i < argc; i++)
 		result = add_backend(options, argv[i], err);
 	if (result)
@@ -196,7 +201,7 @@ static int read_options(int argc, char **argv, struct options *options, struct e
 	return relay_settings_check(&options->settings, err);
 }
 
-static void on_ready(void *context)
+static void on_relay_command_ready(void *context)
 {
 	struct service *service = context;
 
@@ -205,7 +210,7 @@ static void on_ready(void *context)
 }
 
 /* Ends a soft stop once nothing is left. */
-static void on_ended(void *context)
+static void on_relay_command_ended(void *context)
 {
 	struct service *service = context;
 	struct relay_report report = relay_report(service->relay);
@@ -217,13 +222,13 @@ static void on_ended(void *context)
 		event_base_loopbreak(service->base);
 }
 
-static void on_say(void *context, const char *text)
+static void on_relay_command_say(void *context, const char *text)
 {
 	(void)context;
-	say(text);
+	say_relay_command(text);
 }
 
-static void on_stop(evutil_socket_t number, short what, void *context)
+static void on_relay_command_stop(evutil_socket_t number, short what, void *context)
 {
 	(void)number;
 	(void)what;
@@ -240,7 +245,7 @@ static void on_soft_stop(evutil_socket_t number, short what, void *context)
 	service->stopping = true;
 	for (size_t i = 0; i < service->count; i++)
 		relay_listener_close(service->listeners[i]);
-	on_ended(service);
+	on_relay_command_ended(service);
 }
 
 /* One line of counts, and one for each backend. */
@@ -269,8 +274,8 @@ static int open_source(struct service *service, size_t index, struct err *err)
 	struct relay_listener_settings settings = {
 		.proxy = service->options->proxy.from_count ? &service->options->proxy : NULL,
 		.relay = service->relay,
-		.say = say,
-		.pending_ended = on_ended,
+		.say = say_relay_command,
+		.pending_ended = on_relay_command_ended,
 		.context = service,
 	};
 	unsigned number = 0;
@@ -284,7 +289,7 @@ static int open_source(struct service *service, size_t index, struct err *err)
 		result = relay_listener_bind(value, &fd, err);
 		break;
 	default:
-		result = read_number(value, 1000000, &number, err);
+		result = read_relay_command_number(value, 1000000, &number, err);
 		fd = (int)number;
 	}
 	if (!result)
@@ -295,14 +300,15 @@ static int open_source(struct service *service, size_t index, struct err *err)
 	return result;
 }
 
-static int catch_signals(struct service *service, struct event **signals, struct err *err)
+static int catch_relay_command_signals(
+	struct service *service, struct event **signals, struct err *err)
 {
 	static const struct {
 		int number;
 		event_callback_fn call;
 	} table[] = {
-		{SIGTERM, on_stop},
-		{SIGINT, on_stop},
+		{SIGTERM, on_relay_command_stop},
+		{SIGINT, on_relay_command_stop},
 		{SIGUSR1, on_report},
 		{SIGUSR2, on_soft_stop},
 	};
@@ -338,12 +344,14 @@ static struct relay_limits limits_of(const struct options *options)
 	return limits;
 }
 
-static int serve(struct options *options, struct err *err)
+static int serve_relay_command(struct options *options, struct err *err)
 {
 	struct service service = {.options = options, .base = event_base_new()};
 	struct relay_limits limits = limits_of(options);
-	struct relay_events events = {
-		.ready = on_ready, .empty = on_ended, .say = on_say, .context = &service};
+	struct relay_events events = {.ready = on_relay_command_ready,
+		.empty = on_relay_command_ended,
+		.say = on_relay_command_say,
+		.context = &service};
 	struct event *signals[4] = {0};
 	int result;
 
@@ -354,7 +362,7 @@ static int serve(struct options *options, struct err *err)
 	for (size_t i = 0; !result && i < options->source_count; i++)
 		result = open_source(&service, i, err);
 	if (!result)
-		result = catch_signals(&service, signals, err);
+		result = catch_relay_command_signals(&service, signals, err);
 	if (!result)
 		event_base_dispatch(service.base);
 	for (size_t i = 0; i < service.count; i++)
@@ -376,8 +384,8 @@ int relay_main(int argc, char **argv, struct err *err)
 	};
 	int status = EXIT_USAGE;
 
-	if (!read_options(argc, argv, &options, err))
-		status = serve(&options, err) ? EXIT_FAILED : EXIT_DONE;
+	if (!read_relay_command_options(argc, argv, &options, err))
+		status = serve_relay_command(&options, err) ? EXIT_FAILED : EXIT_DONE;
 	relay_settings_fini(&options.settings);
 	free(options.proxy.from);
 	return status;

@@ -92,7 +92,8 @@ int relay_listener_listen(const char *text, int *fd_out, struct err *err)
 }
 
 /* Removes a socket that nobody receives from. */
-static int remove_stale(const char *path, const struct sockaddr_un *address, struct err *err)
+static int remove_relay_listener_stale(
+	const char *path, const struct sockaddr_un *address, struct err *err)
 {
 	cleanup_close int probe = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct stat file;
@@ -116,7 +117,8 @@ int relay_listener_bind(const char *path, int *fd_out, struct err *err)
 
 	if (fd < 0)
 		return err_errno(err, -errno, "socket");
-	if (channel_address(path, "the path", &address, err) || remove_stale(path, &address, err))
+	if (channel_address(path, "the path", &address, err) ||
+		remove_relay_listener_stale(path, &address, err))
 		return err->code;
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
 		return err_errno(err, -errno, "cannot bind %s", path);
@@ -124,24 +126,24 @@ int relay_listener_bind(const char *path, int *fd_out, struct err *err)
 	return 0;
 }
 
-static bool is_full(const struct relay_listener *listener)
+static bool is_relay_listener_full(const struct relay_listener *listener)
 {
 	return relay_full(listener->settings.relay) || listener->pending_count >= MOST_PENDING;
 }
 
 void relay_listener_resume(struct relay_listener *listener)
 {
-	if (listener->fd >= 0 && !is_full(listener))
+	if (listener->fd >= 0 && !is_relay_listener_full(listener))
 		event_add(listener->readable, NULL);
 }
 
 static void pause_if_full(struct relay_listener *listener)
 {
-	if (is_full(listener))
+	if (is_relay_listener_full(listener))
 		event_del(listener->readable);
 }
 
-static void on_header(void *context, int fd, const struct addr_endpoint *source,
+static void on_relay_listener_header(void *context, int fd, const struct addr_endpoint *source,
 	const struct addr_endpoint *destination, const char *reason)
 {
 	struct pending *pending = context;
@@ -178,8 +180,8 @@ static bool expect_header(struct relay_listener *listener, int fd, const struct 
 		return false;
 	*pending = *known;
 	if (proxy_accept_start(event_get_base(listener->readable), fd,
-		    listener->settings.proxy->timeout_ms, on_header, pending, &pending->accept,
-		    NULL)) {
+		    listener->settings.proxy->timeout_ms, on_relay_listener_header, pending,
+		    &pending->accept, NULL)) {
 		free(pending);
 		return false;
 	}
@@ -206,7 +208,7 @@ static bool own_addresses(int fd, struct addr_endpoint *local, struct addr_endpo
 	       !addr_from_sockaddr(&address, length, remote);
 }
 
-static void take(struct relay_listener *listener, int fd)
+static void take_relay_listener(struct relay_listener *listener, int fd)
 {
 	const struct relay_accept_proxy *proxy = listener->settings.proxy;
 	enum proxy_verdict verdict = PROXY_PLAIN;
@@ -234,7 +236,7 @@ static void take(struct relay_listener *listener, int fd)
 }
 
 /* Waits until somebody has given back a descriptor: the listener stays readable all the while. */
-static void starve(struct relay_listener *listener, int error)
+static void starve_relay_listener(struct relay_listener *listener, int error)
 {
 	struct timeval later = {.tv_usec = STARVED_MS * 1000};
 	char text[128];
@@ -260,13 +262,13 @@ static void on_connection(evutil_socket_t socket, short what, void *context)
 	struct relay_listener *listener = context;
 
 	(void)what;
-	for (int i = 0; i < BURST && !is_full(listener); i++) {
+	for (int i = 0; i < BURST && !is_relay_listener_full(listener); i++) {
 		int fd = accept4(socket, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0)
-			take(listener, fd);
+			take_relay_listener(listener, fd);
 		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			starve(listener, errno);
+			starve_relay_listener(listener, errno);
 		if (fd < 0 && errno != ECONNABORTED && errno != EINTR)
 			break;
 	}
@@ -282,7 +284,7 @@ static int socket_option(int fd, int name)
 }
 
 /* Why a descriptor is no connection to be relayed; NULL if it is one. */
-static const char *unfit(int fd)
+static const char *unfit_relay_listener(int fd)
 {
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof(peer);
@@ -301,7 +303,7 @@ static void on_message(evutil_socket_t channel, short what, void *context)
 	struct relay_listener *listener = context;
 
 	(void)what;
-	for (int i = 0; i < BURST && !is_full(listener); i++) {
+	for (int i = 0; i < BURST && !is_relay_listener_full(listener); i++) {
 		int fd = -1;
 		char byte;
 		ssize_t length = channel_receive(
@@ -310,7 +312,8 @@ static void on_message(evutil_socket_t channel, short what, void *context)
 
 		if (length == -EAGAIN)
 			break;
-		fault = length == 1 ? unfit(fd) : "a message that is not of one byte";
+		fault = length == 1 ? unfit_relay_listener(fd)
+				    : "a message that is not of one byte";
 		if (fault) {
 			listener->settings.say(fault);
 			cleanup_close_fd(&fd);
@@ -318,7 +321,7 @@ static void on_message(evutil_socket_t channel, short what, void *context)
 		}
 		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 		relay_prepare(fd);
-		take(listener, fd);
+		take_relay_listener(listener, fd);
 	}
 	pause_if_full(listener);
 }

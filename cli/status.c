@@ -98,7 +98,7 @@ static void print_delivered(const struct status_model_service *service)
 	printf("\n");
 }
 
-static void print_service(const struct status_model_service *service)
+static void print_status_service(const struct status_model_service *service)
 {
 	const json_t *claims = json_object_get(service->object, "claims"), *claim;
 	bool claimed = !strcmp(service->delivery, "claim");
@@ -116,7 +116,7 @@ static void print_service(const struct status_model_service *service)
 	print_grants(json_object_get(service->object, "grants"));
 }
 
-static void print_routes(const struct status_model *model)
+static void print_status_routes(const struct status_model *model)
 {
 	printf("\n%5s %12s %12s  %s\n", "route", "decided", "no_socket", "text");
 	for (size_t r = 0; r < model->route_count; r++) {
@@ -147,8 +147,8 @@ int status_main(int argc, char **argv, struct err *err)
 		print_engine(&model);
 		print_confinement(json_object_get(model.status, "confinement"));
 		for (size_t s = 0; s < model.service_count; s++)
-			print_service(&model.services[s]);
-		print_routes(&model);
+			print_status_service(&model.services[s]);
+		print_status_routes(&model);
 	}
 	status_model_fini(&model);
 	return EXIT_DONE;

@@ -10,7 +10,7 @@
 #include "cli/control_json.h"
 #include "common/cleanup.h"
 
-static int compare_names(const void *a, const void *b)
+static int compare_model_names(const void *a, const void *b)
 {
 	return strcmp((*(struct status_model_service *const *)a)->name,
 		(*(struct status_model_service *const *)b)->name);
@@ -26,17 +26,18 @@ static struct status_model_service **index_services(const struct status_model *m
 		return NULL;
 	for (size_t s = 0; s < model->service_count; s++)
 		list[s] = &model->services[s];
-	qsort(list, model->service_count, sizeof(struct status_model_service *), compare_names);
+	qsort(list, model->service_count, sizeof(struct status_model_service *),
+		compare_model_names);
 	return list;
 }
 
-static struct status_model_service *find(
+static struct status_model_service *find_model(
 	struct status_model_service **index, const struct status_model *model, const char *name)
 {
 	struct status_model_service wanted = {.name = name}, *key = &wanted, **found;
 
 	found = name ? bsearch(&key, index, model->service_count,
-			       sizeof(struct status_model_service *), compare_names)
+			       sizeof(struct status_model_service *), compare_model_names)
 		     : NULL;
 	return found ? *found : NULL;
 }
@@ -97,7 +98,7 @@ static void read_delivery(struct status_model_service *service)
 	service->programs = control_json_number(exec, "running");
 }
 
-static int read_service(const json_t *object, struct status_model_service *service)
+static int read_model_service(const json_t *object, struct status_model_service *service)
 {
 	*service = (struct status_model_service){
 		.name = control_json_text(object, "name"),
@@ -131,14 +132,15 @@ static int add_up(struct status_model *model)
 		return -ENOMEM;
 	json_array_foreach(json_object_get(model->status, "listeners"), i, listener)
 	{
-		struct status_model_service *service =
-			find(index, model, json_string_value(json_object_get(listener, "service")));
+		struct status_model_service *service = find_model(
+			index, model, json_string_value(json_object_get(listener, "service")));
 
 		if (service)
 			service->backlog += control_json_number(listener, "backlog");
 	}
 	for (size_t r = 0; r < model->route_count; r++) {
-		struct status_model_service *service = find(index, model, model->routes[r].service);
+		struct status_model_service *service =
+			find_model(index, model, model->routes[r].service);
 
 		if (!service)
 			continue;
@@ -162,7 +164,7 @@ static int read_all(struct status_model *model)
 		return -ENOMEM;
 	json_array_foreach(services, i, object)
 	{
-		if (read_service(object, &model->services[i]))
+		if (read_model_service(object, &model->services[i]))
 			return -ENOMEM;
 	}
 	json_array_foreach(routes, i, object) read_route(object, &model->routes[i]);

@@ -45,7 +45,7 @@ bool addr_equal(const struct addr *a, const struct addr *b)
 }
 
 /* True if text is an address of either family. */
-static bool parse(const char *text, struct addr *out)
+static bool parse_addr(const char *text, struct addr *out)
 {
 	struct in_addr v4;
 
@@ -59,7 +59,7 @@ static bool parse(const char *text, struct addr *out)
 
 int addr_parse(const char *text, struct addr *out, struct err *err)
 {
-	if (parse(text, out))
+	if (parse_addr(text, out))
 		return 0;
 	return err_set(err, -EINVAL,
 		"'%s' is not an IP address (write 192.0.2.1 or 2001:db8::1; names are not looked up)",
@@ -92,7 +92,7 @@ int addr_prefix_parse(const char *text, struct addr_prefix *out, struct err *err
 		return err_set(err, -EINVAL, "'%s' is too long for an IP address or prefix", text);
 	memcpy(host, text, host_length);
 	host[host_length] = '\0';
-	if (!parse(host, &prefix.addr))
+	if (!parse_addr(host, &prefix.addr))
 		return err_set(err, -EINVAL,
 			"'%s' is not an IP address or prefix (write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/64)",
 			text);

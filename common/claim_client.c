@@ -37,7 +37,7 @@ static int read_endpoints(struct claim_client *client, int file, size_t count, s
 	return 0;
 }
 
-static int greet(struct claim_client *client, struct err *err)
+static int greet_claim_client(struct claim_client *client, struct err *err)
 {
 	struct wire_hello hello = {.header = control_client_header(WIRE_HELLO, sizeof(hello))};
 	struct wire_welcome welcome;
@@ -65,7 +65,7 @@ int claim_client_open(
 	*client = (struct claim_client){.path = path, .service = service, .fd = -1};
 	if (strlen(service) >= WIRE_NAME_SIZE)
 		return err_set(err, -EINVAL, "'%s' is too long for a service's name", service);
-	return greet(client, err);
+	return greet_claim_client(client, err);
 }
 
 void claim_client_close(struct claim_client *client)
@@ -77,7 +77,8 @@ void claim_client_close(struct claim_client *client)
 	cleanup_close_fd(&client->fd);
 }
 
-static bool same_bind(const struct claim_client_bind *a, const struct claim_client_bind *b)
+static bool same_claim_client_bind(
+	const struct claim_client_bind *a, const struct claim_client_bind *b)
 {
 	return a->protocol == b->protocol && a->family == b->family && a->v6only == b->v6only &&
 	       a->endpoint.port == b->endpoint.port &&
@@ -102,14 +103,15 @@ bool claim_client_was_issued(
 int claim_client_copy(const struct claim_client *client, const struct claim_client_bind *bind)
 {
 	for (size_t i = 0; i < client->claim_count; i++) {
-		if (same_bind(&client->claims[i].bind, bind))
+		if (same_claim_client_bind(&client->claims[i].bind, bind))
 			return client->claims[i].fd;
 	}
 	return -1;
 }
 
 /* Remembers a claim; it takes the place of an earlier one of the same bind. */
-static int remember(struct claim_client *client, const struct claim_client_bind *bind, int fd)
+static int remember_claim_client(
+	struct claim_client *client, const struct claim_client_bind *bind, int fd)
 {
 	struct claim_client_claim *claim = NULL;
 	cleanup_close int copy = -1;
@@ -120,7 +122,7 @@ static int remember(struct claim_client *client, const struct claim_client_bind 
 			return -errno;
 	}
 	for (size_t i = 0; i < client->claim_count; i++) {
-		if (same_bind(&client->claims[i].bind, bind))
+		if (same_claim_client_bind(&client->claims[i].bind, bind))
 			claim = &client->claims[i];
 	}
 	if (!claim) {
@@ -160,7 +162,7 @@ static void fill_request(
 }
 
 /* What means that there is no daemon at the other end, rather than that it refuses. */
-static bool is_away(int result)
+static bool is_claim_client_away(int result)
 {
 	return result == -EPIPE || result == -EPROTO || result == -EAGAIN || result == -ECONNRESET;
 }
@@ -181,7 +183,7 @@ int claim_client_claim(struct claim_client *client, const struct claim_client_bi
 		request.flags |= WIRE_CLAIM_GRANTS;
 	result = control_client_ask(
 		client->fd, &request, -1, WIRE_CLAIMED, &answer, sizeof(answer), &fd, err);
-	if (is_away(result)) {
+	if (is_claim_client_away(result)) {
 		cleanup_close_fd(&client->fd);
 		return -EPIPE;
 	}
@@ -192,7 +194,7 @@ int claim_client_claim(struct claim_client *client, const struct claim_client_bi
 	if (fd < 0)
 		result = -EPROTO;
 	else if (!answer.granted)
-		result = remember(client, bind, fd);
+		result = remember_claim_client(client, bind, fd);
 	if (result)
 		return err_errno(err, result, "taking the socket from socketboxd");
 	record_issued(client, bind, answer.cookie);
@@ -205,9 +207,9 @@ int claim_client_restore(struct claim_client *client,
 	void (*refused)(const struct claim_client_claim *claim, const struct err *err),
 	struct err *err)
 {
-	int result = greet(client, err), count = 0;
+	int result = greet_claim_client(client, err), count = 0;
 
-	if (is_away(result) || result == -ENOENT || result == -ECONNREFUSED)
+	if (is_claim_client_away(result) || result == -ENOENT || result == -ECONNREFUSED)
 		return -EPIPE;
 	for (size_t i = 0; !result && i < client->claim_count; i++) {
 		const struct claim_client_claim *claim = &client->claims[i];
@@ -220,7 +222,7 @@ int claim_client_restore(struct claim_client *client,
 			sizeof(answer), &none, err);
 		if (!result)
 			continue;
-		if (is_away(result)) {
+		if (is_claim_client_away(result)) {
 			cleanup_close_fd(&client->fd);
 			return -EPIPE;
 		}

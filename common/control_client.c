@@ -56,7 +56,7 @@ static int send_request(int connection, const void *request, int fd, struct err 
 	return result ? err_errno(err, result, "asking socketboxd") : 0;
 }
 
-static ssize_t receive(int connection, void *message, size_t size, int *fd, struct err *err)
+static ssize_t receive_control(int connection, void *message, size_t size, int *fd, struct err *err)
 {
 	ssize_t length = channel_receive(connection, message, size, fd, 0);
 
@@ -79,7 +79,7 @@ int control_client_ask(int connection, const void *request, int send_fd, enum wi
 
 	if (result)
 		return result;
-	length = receive(connection, &message, sizeof(message), &fd, err);
+	length = receive_control(connection, &message, sizeof(message), &fd, err);
 	if (length < 0)
 		return (int)length;
 	if ((size_t)length < sizeof(message.header) || message.header.magic != WIRE_MAGIC ||

@@ -38,7 +38,7 @@ enum receiver_found receiver_look(const char *path, struct sockaddr_un *name)
 }
 
 /* renameat2's flags are not known to every file system. */
-static int move(const char *from, const char *to, unsigned flags)
+static int move_receiver_path(const char *from, const char *to, unsigned flags)
 {
 	if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, flags))
 		return 0;
@@ -51,17 +51,17 @@ static int move(const char *from, const char *to, unsigned flags)
 
 int receiver_publish(const char *temporary, const char *path, bool live)
 {
-	int result = move(temporary, path, RENAME_NOREPLACE);
+	int result = move_receiver_path(temporary, path, RENAME_NOREPLACE);
 
 	if (result == -EEXIST && (live || receiver_look(path, NULL) == RECEIVER_STALE)) {
-		result = move(temporary, path, RENAME_EXCHANGE);
+		result = move_receiver_path(temporary, path, RENAME_EXCHANGE);
 		/* Another process may have put its own there since we looked. */
 		if (!result && !live && receiver_look(temporary, NULL) == RECEIVER_LIVE) {
-			move(temporary, path, RENAME_EXCHANGE);
+			move_receiver_path(temporary, path, RENAME_EXCHANGE);
 			result = -EADDRINUSE;
 		}
 		if (result == -ENOENT) /* it has been removed meanwhile */
-			result = move(temporary, path, RENAME_NOREPLACE);
+			result = move_receiver_path(temporary, path, RENAME_NOREPLACE);
 	}
 	unlink(temporary);
 	return result == -EEXIST ? -EADDRINUSE : result;

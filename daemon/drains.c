@@ -24,7 +24,7 @@ struct drains {
 	uint32_t generation;
 };
 
-static struct drain **find(const struct drains *drains, uint32_t service)
+static struct drain **find_drain(const struct drains *drains, uint32_t service)
 {
 	struct drain *const *link = &drains->first;
 
@@ -33,7 +33,7 @@ static struct drain **find(const struct drains *drains, uint32_t service)
 	return (struct drain **)link;
 }
 
-static struct drain *add(struct drains *drains, uint32_t service)
+static struct drain *add_drain(struct drains *drains, uint32_t service)
 {
 	struct drain *drain = calloc(1, sizeof(*drain));
 
@@ -49,7 +49,7 @@ static struct drain *add(struct drains *drains, uint32_t service)
 	return drain;
 }
 
-static struct drain *take(struct drain **link)
+static struct drain *take_drain(struct drain **link)
 {
 	struct drain *drain = *link;
 
@@ -64,7 +64,7 @@ void drains_drop(struct drains *drains, struct drain *drain)
 	free(drain);
 }
 
-static bool read_name(const char *name, uint32_t *service)
+static bool read_drain_name(const char *name, uint32_t *service)
 {
 	unsigned number;
 
@@ -74,7 +74,7 @@ static bool read_name(const char *name, uint32_t *service)
 	return true;
 }
 
-static void keep(struct drains *drains, struct drain *drain)
+static void keep_drain(struct drains *drains, struct drain *drain)
 {
 	char name[FDSTORE_NAME_SIZE];
 
@@ -82,7 +82,7 @@ static void keep(struct drains *drains, struct drain *drain)
 	fdstore_put(drains->fdstore, drain->fd, name);
 }
 
-static void note(void *context, const char *name, int *fd)
+static void note_drain(void *context, const char *name, int *fd)
 {
 	struct drains *drains = context;
 	uint32_t service;
@@ -90,8 +90,8 @@ static void note(void *context, const char *name, int *fd)
 	(void)fd;
 	/* Whatever the earlier daemon had in hand came in generation 0. */
 	drains->generation = 1;
-	if (read_name(name, &service) && !*find(drains, service))
-		add(drains, service);
+	if (read_drain_name(name, &service) && !*find_drain(drains, service))
+		add_drain(drains, service);
 }
 
 struct drains *drains_new(struct fdstore *fdstore)
@@ -101,7 +101,7 @@ struct drains *drains_new(struct fdstore *fdstore)
 	if (!drains)
 		return NULL;
 	drains->fdstore = fdstore;
-	fdstore_visit_inherited(fdstore, DRAIN, note, drains);
+	fdstore_visit_inherited(fdstore, DRAIN, note_drain, drains);
 	return drains;
 }
 
@@ -110,7 +110,7 @@ void drains_free(struct drains *drains)
 	if (!drains)
 		return;
 	while (drains->first)
-		drains_drop(drains, take(&drains->first));
+		drains_drop(drains, take_drain(&drains->first));
 	free(drains);
 }
 
@@ -122,26 +122,26 @@ void drains_configure(struct drains *drains, const struct config *config)
 		if (config_service_by_id(config, (*link)->service))
 			link = &(*link)->next;
 		else
-			drains_drop(drains, take(link));
+			drains_drop(drains, take_drain(link));
 	}
 }
 
-static void restore(void *context, const char *name, int *fd)
+static void restore_drain(void *context, const char *name, int *fd)
 {
 	struct drains *drains = context;
 	struct drain *drain;
 	uint32_t service;
 
-	drain = read_name(name, &service) ? *find(drains, service) : NULL;
+	drain = read_drain_name(name, &service) ? *find_drain(drains, service) : NULL;
 	if (!drain || drain->fd >= 0)
 		return;
 	drain->fd = take_fd(fd);
-	keep(drains, drain);
+	keep_drain(drains, drain);
 }
 
 void drains_restore(struct drains *drains)
 {
-	fdstore_visit_inherited(drains->fdstore, DRAIN, restore, drains);
+	fdstore_visit_inherited(drains->fdstore, DRAIN, restore_drain, drains);
 }
 
 int drains_begin(struct drains *drains, uint32_t service, struct err *err)
@@ -152,17 +152,17 @@ int drains_begin(struct drains *drains, uint32_t service, struct err *err)
 	if (fd < 0)
 		return err_errno(err, -errno, "beginning a drain: memfd_create");
 	drains->generation++;
-	drain = add(drains, service);
+	drain = add_drain(drains, service);
 	if (!drain)
 		return err_errno(err, -ENOMEM, "beginning a drain");
 	drain->fd = take_fd(&fd);
-	keep(drains, drain);
+	keep_drain(drains, drain);
 	return 0;
 }
 
 struct drain *drains_take(struct drains *drains, uint32_t service)
 {
-	return take(find(drains, service));
+	return take_drain(find_drain(drains, service));
 }
 
 void drains_put_back(struct drains *drains, struct drain *drain)
@@ -173,7 +173,7 @@ void drains_put_back(struct drains *drains, struct drain *drain)
 
 bool drains_has(const struct drains *drains, uint32_t service)
 {
-	return *find(drains, service) != NULL;
+	return *find_drain(drains, service) != NULL;
 }
 
 uint32_t drains_generation(const struct drains *drains)
@@ -183,7 +183,7 @@ uint32_t drains_generation(const struct drains *drains)
 
 uint32_t drains_begun(const struct drains *drains, uint32_t service)
 {
-	const struct drain *drain = *find(drains, service);
+	const struct drain *drain = *find_drain(drains, service);
 
 	return drain ? drain->begun : UINT32_MAX;
 }

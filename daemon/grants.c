@@ -142,7 +142,7 @@ static int steer_idle(struct engine *engine, const struct steer_key *key,
 
 /* What its holder may do. A UDP socket beside the service's own is for peers that were heard there:
  * it sends first. */
-static int confine_socket(struct grants *grants, const struct config_service *service,
+static int confine_granted_socket(struct grants *grants, const struct config_service *service,
 	uint8_t protocol, unsigned allowed, int fd, struct err *err)
 {
 	int result = protocol == IPPROTO_UDP
@@ -155,7 +155,7 @@ static int confine_socket(struct grants *grants, const struct config_service *se
 }
 
 /* Every granted socket is made here. `allowed` says whether its holder may connect it. */
-static int make(struct grants *grants, const struct config_service *service,
+static int make_granted(struct grants *grants, const struct config_service *service,
 	const struct coverage_bind *bind, uint16_t port, unsigned allowed,
 	struct grants_socket *out, struct err *err)
 {
@@ -185,7 +185,7 @@ static int make(struct grants *grants, const struct config_service *service,
 	else if (!(allowed & COVERAGE_PASSIVE))
 		result = sockets_refuse_callers(fd, err);
 	if (!result)
-		result = confine_socket(grants, service, bind->protocol, allowed, fd, err);
+		result = confine_granted_socket(grants, service, bind->protocol, allowed, fd, err);
 	if (result)
 		return result;
 	take_fd(&fd);
@@ -193,7 +193,7 @@ static int make(struct grants *grants, const struct config_service *service,
 	return 0;
 }
 
-static bool is_taken(
+static bool is_granted_taken(
 	struct grants *grants, const struct coverage_bind *bind, const struct addr_endpoint *at)
 {
 	struct steer_key key;
@@ -236,9 +236,9 @@ static int make_in_range(struct grants *grants, const struct config_service *ser
 			bind->endpoint.addr, nth_port(&service->grants, (start + i) % count)};
 		int result;
 
-		if (is_taken(grants, bind, &at))
+		if (is_granted_taken(grants, bind, &at))
 			continue;
-		result = make(grants, service, bind, at.port, allowed, out, err);
+		result = make_granted(grants, service, bind, at.port, allowed, out, err);
 		if (result != -EADDRINUSE)
 			return result;
 	}
@@ -256,10 +256,10 @@ static int make_at(struct grants *grants, const struct config_service *service,
 	bool shares = bind->protocol == IPPROTO_TCP && !(allowed & COVERAGE_PASSIVE);
 	char text[ADDR_TEXT_SIZE];
 
-	if (!shares && is_taken(grants, bind, &bind->endpoint))
+	if (!shares && is_granted_taken(grants, bind, &bind->endpoint))
 		return err_set(err, -EADDRINUSE, "%s is in use under a grant already",
 			addr_endpoint_format(&bind->endpoint, text));
-	return make(grants, service, bind, bind->endpoint.port, allowed, out, err);
+	return make_granted(grants, service, bind, bind->endpoint.port, allowed, out, err);
 }
 
 static int refuse_port_zero(
@@ -299,7 +299,7 @@ int grants_give(struct grants *grants, const struct config_service *service,
 }
 
 /* Adds to the sentence that says which route is missing. */
-static void suggest(
+static void suggest_granted(
 	const struct config_service *service, const struct coverage_bind *bind, struct err *err)
 {
 	const struct config_grants *given = &service->grants;
@@ -334,7 +334,7 @@ void grants_refuse(struct grants *grants, const struct config_service *service,
 	unsigned kind = (bind->protocol == IPPROTO_TCP ? 0 : 3) + (!port ? 0 : port < 1024 ? 1 : 2);
 	struct timespec now;
 
-	suggest(service, bind, err);
+	suggest_granted(service, bind, err);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (!record)
 		return;

@@ -23,7 +23,7 @@ struct listing {
 	void *context;
 };
 
-static int ask(int fd, const struct listing *listing, uint8_t protocol)
+static int ask_sock_diag(int fd, const struct listing *listing, uint8_t protocol)
 {
 	struct {
 		struct nlmsghdr header;
@@ -43,7 +43,7 @@ static int ask(int fd, const struct listing *listing, uint8_t protocol)
 	return send(fd, &question, sizeof(question), 0) < 0 ? -errno : 0;
 }
 
-static void show(const struct listing *listing, const struct inet_diag_msg *message)
+static void show_sock_diag(const struct listing *listing, const struct inet_diag_msg *message)
 {
 	const uint32_t *cookie = message->id.idiag_cookie;
 	struct sock_diag_socket socket = {
@@ -66,7 +66,7 @@ static void show(const struct listing *listing, const struct inet_diag_msg *mess
 }
 
 /* 1: there is more to come. */
-static int read_answer(const void *answer, size_t size, const struct listing *listing)
+static int read_sock_diag_answer(const void *answer, size_t size, const struct listing *listing)
 {
 	const struct nlmsghdr *header = answer;
 
@@ -76,7 +76,7 @@ static int read_answer(const void *answer, size_t size, const struct listing *li
 		if (header->nlmsg_type == NLMSG_ERROR)
 			return ((const struct nlmsgerr *)NLMSG_DATA(header))->error;
 		if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY)
-			show(listing, NLMSG_DATA(header));
+			show_sock_diag(listing, NLMSG_DATA(header));
 	}
 	return 1;
 }
@@ -91,7 +91,7 @@ int sock_diag_each(int domain, uint8_t protocol, uint16_t port,
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)))
 		return -errno;
-	result = ask(fd, &listing, protocol);
+	result = ask_sock_diag(fd, &listing, protocol);
 	if (result)
 		return result;
 	do {
@@ -99,7 +99,7 @@ int sock_diag_each(int domain, uint8_t protocol, uint16_t port,
 
 		if (length < 0)
 			return -errno;
-		result = read_answer(answer, (size_t)length, &listing);
+		result = read_sock_diag_answer(answer, (size_t)length, &listing);
 	} while (result > 0);
 	return result;
 }

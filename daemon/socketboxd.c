@@ -72,7 +72,7 @@ static int read_choice(const char *text, const char *const names[3], const char 
 	return -EINVAL;
 }
 
-static int read_engine(const char *text, struct options *options)
+static int read_daemon_engine(const char *text, struct options *options)
 {
 	int choice = read_choice(text, engine_names, "an engine");
 
@@ -82,7 +82,7 @@ static int read_engine(const char *text, struct options *options)
 	return choice;
 }
 
-static int read_confinement(const char *text, struct options *options)
+static int read_daemon_confinement(const char *text, struct options *options)
 {
 	int choice = read_choice(text, confinement_names, "a confinement");
 
@@ -122,11 +122,11 @@ static int parse_options(int argc, char **argv, struct options *options)
 			options->control = optarg;
 			break;
 		case 'e':
-			if (read_engine(optarg, options) < 0)
+			if (read_daemon_engine(optarg, options) < 0)
 				return -EINVAL;
 			break;
 		case 'f':
-			if (read_confinement(optarg, options) < 0)
+			if (read_daemon_confinement(optarg, options) < 0)
 				return -EINVAL;
 			break;
 		case 'd':
@@ -184,7 +184,7 @@ static int lock_run_dir(const char *run_dir, int *fd_out, struct err *err)
 	return 0;
 }
 
-static int load(struct daemon_state *state)
+static int load_daemon(struct daemon_state *state)
 {
 	struct diagnostics diagnostics = {0};
 	int result = state_load(state, &diagnostics);
@@ -202,7 +202,7 @@ static void on_hangup(evutil_socket_t signal, short what, void *context)
 	(void)signal;
 	(void)what;
 	systemd_notify_reloading();
-	if (load(state))
+	if (load_daemon(state))
 		log_error("reload refused: the old configuration stays in force");
 	else
 		log_info("reloaded: %zu services, %zu routes", state->config->service_count,
@@ -217,7 +217,7 @@ static void on_upgrade(evutil_socket_t signal, short what, void *context)
 	upgrade_begin(context);
 }
 
-static void on_stop(evutil_socket_t signal, short what, void *context)
+static void on_daemon_stop(evutil_socket_t signal, short what, void *context)
 {
 	(void)signal;
 	(void)what;
@@ -281,8 +281,8 @@ static void read_wishes(struct options *options)
 
 /* The confinement comes first, since sockets made before it would be outside. The engine attaches
  * last: until the first table is in force, packets go where they went. */
-static int start(struct daemon_state *state, const struct options *options, struct event_base *base,
-	struct err *err)
+static int start_daemon(struct daemon_state *state, const struct options *options,
+	struct event_base *base, struct err *err)
 {
 	int result = confinement_open(options->run_dir, options->confinement, &state->confinement,
 		&state->confinement_info, err);
@@ -295,7 +295,7 @@ static int start(struct daemon_state *state, const struct options *options, stru
 		result = state_open(state, base, err);
 	if (result)
 		return result;
-	result = load(state);
+	result = load_daemon(state);
 	if (result)
 		return err_set(err, result, "the configuration has errors; nothing was changed");
 	result = engine_attach(state->engine, err);
@@ -308,7 +308,7 @@ static int start(struct daemon_state *state, const struct options *options, stru
 }
 
 /* What is kept stays kept; what is in hand joins it where there is a store to have it. */
-static void leave(struct daemon_state *state)
+static void leave_daemon(struct daemon_state *state)
 {
 	log_info("stopping; claimed services go on serving");
 	if (fdstore_has_backend(state->fdstore)) {
@@ -321,14 +321,14 @@ struct signals {
 	struct event *list[4];
 };
 
-static int catch_signals(struct signals *signals, struct event_base *base,
+static int catch_daemon_signals(struct signals *signals, struct event_base *base,
 	struct daemon_state *state, struct upgrade *upgrade, struct err *err)
 {
 	*signals = (struct signals){{
 		evsignal_new(base, SIGHUP, on_hangup, state),
 		evsignal_new(base, SIGUSR2, on_upgrade, upgrade),
-		evsignal_new(base, SIGTERM, on_stop, base),
-		evsignal_new(base, SIGINT, on_stop, base),
+		evsignal_new(base, SIGTERM, on_daemon_stop, base),
+		evsignal_new(base, SIGINT, on_daemon_stop, base),
 	}};
 	for (size_t i = 0; i < sizeof(signals->list) / sizeof(*signals->list); i++) {
 		if (!signals->list[i] || event_add(signals->list[i], NULL))
@@ -346,19 +346,19 @@ static void free_signals(struct signals *signals)
 	}
 }
 
-static int run(struct daemon_state *state, struct event_base *base, struct upgrade *upgrade,
+static int run_daemon(struct daemon_state *state, struct event_base *base, struct upgrade *upgrade,
 	struct err *err)
 {
 	struct control *control = NULL;
 	struct signals signals;
-	int result = catch_signals(&signals, base, state, upgrade, err);
+	int result = catch_daemon_signals(&signals, base, state, upgrade, err);
 
 	if (!result)
 		result = control_open(base, state, state->control_path, &control, err);
 	if (!result) {
 		systemd_notify_ready();
 		event_base_dispatch(base);
-		leave(state);
+		leave_daemon(state);
 	}
 	fdstore_seal(state->fdstore);
 	control_close(control);
@@ -367,7 +367,7 @@ static int run(struct daemon_state *state, struct event_base *base, struct upgra
 }
 
 /* What an earlier daemon has kept for this one. */
-static int inherit(struct daemon_state *state, struct err *err)
+static int inherit_daemon(struct daemon_state *state, struct err *err)
 {
 	state->fdstore = fdstore_new(systemd_notify_store());
 	if (!state->fdstore)
@@ -377,7 +377,7 @@ static int inherit(struct daemon_state *state, struct err *err)
 }
 
 /* All that can fail at a start without touching what runs. */
-static int check(const struct options *options, struct err *err)
+static int check_daemon(const struct options *options, struct err *err)
 {
 	struct diagnostics diagnostics = {0};
 	struct config *config = NULL;
@@ -412,7 +412,7 @@ static void on_event_log(int severity, const char *text)
 }
 
 /* With no daemon running: the machine is as if there had been none. */
-static int detach(const char *run_dir, struct err *err)
+static int detach_daemon(const char *run_dir, struct err *err)
 {
 	int result = engine_remove(run_dir, err);
 
@@ -421,7 +421,7 @@ static int detach(const char *run_dir, struct err *err)
 	return result;
 }
 
-static int serve(struct options *options, char **argv, struct err *err)
+static int serve_daemon(struct options *options, char **argv, struct err *err)
 {
 	char control_path[PATH_MAX];
 	struct daemon_state state = {
@@ -445,14 +445,14 @@ static int serve(struct options *options, char **argv, struct err *err)
 	spawn_raise_nofile();
 	read_wishes(options);
 	upgrade = upgrade_new(base, &state, argv);
-	result = upgrade ? inherit(&state, err) : err_errno(err, -ENOMEM, "starting");
+	result = upgrade ? inherit_daemon(&state, err) : err_errno(err, -ENOMEM, "starting");
 	parted = !result && privileges_part();
 	if (!result)
-		result = start(&state, options, base, err);
+		result = start_daemon(&state, options, base, err);
 	if (!result && parted)
 		privileges_drop();
 	if (!result)
-		result = run(&state, base, upgrade, err);
+		result = run_daemon(&state, base, upgrade, err);
 	upgrade_free(upgrade);
 	state_fini(&state);
 	confinement_close(state.confinement);
@@ -476,13 +476,13 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	upgrade_block_signals(SIG_BLOCK);
 	if (options.check)
-		result = check(&options, &err);
+		result = check_daemon(&options, &err);
 	else
 		result = lock_run_dir(options.run_dir, &lock, &err);
 	if (!result && options.detach)
-		result = detach(options.run_dir, &err);
+		result = detach_daemon(options.run_dir, &err);
 	else if (!result && !options.check)
-		result = serve(&options, argv, &err);
+		result = serve_daemon(&options, argv, &err);
 	if (result)
 		log_error("%s", err.text);
 	return result ? 1 : 0;

@@ -64,7 +64,7 @@ int sockets_set_freebind(int fd, int domain, bool on, struct err *err)
 	return set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, on, "IPV6_FREEBIND", err);
 }
 
-static int set_options(int fd, const struct sockets_request *request, struct err *err)
+static int set_socket_options(int fd, const struct sockets_request *request, struct err *err)
 {
 	int result = 0;
 
@@ -105,7 +105,7 @@ static int bind_placeholder(
 }
 
 /* Learns the port where the kernel has picked it. */
-static int read_port(int fd, struct addr_endpoint *bound, struct err *err)
+static int read_socket_port(int fd, struct addr_endpoint *bound, struct err *err)
 {
 	struct sockaddr_storage address;
 	socklen_t length = sizeof(address);
@@ -115,7 +115,7 @@ static int read_port(int fd, struct addr_endpoint *bound, struct err *err)
 	return addr_from_sockaddr(&address, length, bound);
 }
 
-static int explain_bind(int code, const struct sockets_request *request, struct err *err)
+static int explain_socket_bind(int code, const struct sockets_request *request, struct err *err)
 {
 	char text[ADDR_TEXT_SIZE];
 
@@ -141,7 +141,7 @@ int sockets_make(const struct sockets_request *request, int *fd_out, struct addr
 
 	if (fd < 0)
 		return err_errno(err, -errno, "socket");
-	result = set_options(fd, request, err);
+	result = set_socket_options(fd, request, err);
 	if (!result)
 		result = sockets_set_freebind(fd, request->domain, true, err);
 	if (result)
@@ -153,10 +153,10 @@ int sockets_make(const struct sockets_request *request, int *fd_out, struct addr
 		result = bind_to(fd, request->domain, bound);
 	}
 	if (result)
-		return explain_bind(result, request, err);
+		return explain_socket_bind(result, request, err);
 	result = sockets_set_freebind(fd, request->domain, false, err);
 	if (!result && !bound->port)
-		result = read_port(fd, bound, err);
+		result = read_socket_port(fd, bound, err);
 	if (result)
 		return result;
 	if (type == SOCK_STREAM && !request->idle && listen(fd, SOMAXCONN))

@@ -12,7 +12,7 @@
 #include "daemon/log.h"
 #include "daemon/routes/route_table.h"
 
-static void on_ready(void *context, uint32_t service)
+static void on_state_ready(void *context, uint32_t service)
 {
 	struct daemon_state *state = context;
 
@@ -31,7 +31,7 @@ int state_open(struct daemon_state *state, struct event_base *base, struct err *
 	if (state->claims)
 		state->getsocks = getsocks_new(base, state->claims);
 	state->grants = grants_new(state->engine, state->confinement);
-	state->deliveries = deliveries_new(base, state->fdstore, on_ready, state);
+	state->deliveries = deliveries_new(base, state->fdstore, on_state_ready, state);
 	if (state->drains && state->deliveries)
 		state->dispatcher =
 			dispatcher_new(base, state->deliveries, state->drains, !info.steers);
@@ -54,7 +54,7 @@ static void refuse_drained(
 	}
 }
 
-static int install(struct daemon_state *state, const struct config *config, struct err *err)
+static int install_state(struct daemon_state *state, const struct config *config, struct err *err)
 {
 	struct table table = {0};
 	int result = table_build(config, TABLE_OF_PACKETS, &table, err);
@@ -71,7 +71,7 @@ static int install(struct daemon_state *state, const struct config *config, stru
 
 /* Forgets what was made for a configuration that does not come into force: nothing may point into
  * it any more. */
-static void abandon(struct daemon_state *state)
+static void abandon_state(struct daemon_state *state)
 {
 	dispatcher_abandon(state->dispatcher);
 	if (state->config)
@@ -80,7 +80,7 @@ static void abandon(struct daemon_state *state)
 
 /* Makes what the configuration needs; on failure there is nothing but what there was before. The
  * engine's table comes last, since it cannot be taken back. */
-static int prepare(
+static int prepare_state(
 	struct daemon_state *state, const struct config *config, struct diagnostics *diagnostics)
 {
 	struct err err;
@@ -90,19 +90,19 @@ static int prepare(
 		result = deliveries_prepare(state->deliveries, config, &err);
 	if (result) {
 		diagnostics_error(diagnostics, NULL, 0, 0, "%s", err.text);
-		abandon(state);
+		abandon_state(state);
 		return result;
 	}
 	result = listeners_prepare(state->listeners, config, diagnostics);
 	if (!result) {
-		result = install(state, config, &err);
+		result = install_state(state, config, &err);
 		if (result) {
 			diagnostics_error(diagnostics, NULL, 0, 0, "%s", err.text);
 			listeners_abandon(state->listeners);
 		}
 	}
 	if (result)
-		abandon(state);
+		abandon_state(state);
 	return result;
 }
 
@@ -122,7 +122,7 @@ static bool is_due(void *context, const struct steer_key *key)
 
 /* Takes sockets out of the engine's map that an earlier configuration, or an earlier daemon's, left
  * there: their programs may live on, and would go on getting the service's connections. */
-static void reconcile(struct daemon_state *state)
+static void reconcile_state(struct daemon_state *state)
 {
 	int result = engine_reconcile(state->engine, is_due, state);
 
@@ -132,7 +132,7 @@ static void reconcile(struct daemon_state *state)
 			strerror(-result));
 }
 
-static void commit(struct daemon_state *state, struct config *config)
+static void commit_state(struct daemon_state *state, struct config *config)
 {
 	struct config *old = state->config;
 
@@ -146,7 +146,7 @@ static void commit(struct daemon_state *state, struct config *config)
 	dispatcher_commit(state->dispatcher);
 	listeners_commit(state->listeners, config);
 	grants_configure(state->grants, config);
-	reconcile(state);
+	reconcile_state(state);
 	config_free(old);
 	if (old)
 		state->reloads++;
@@ -160,7 +160,7 @@ int state_load(struct daemon_state *state, struct diagnostics *diagnostics)
 
 	if (result)
 		return result;
-	result = prepare(state, config, diagnostics);
+	result = prepare_state(state, config, diagnostics);
 	if (result) {
 		config_free(config);
 		return result;
@@ -171,14 +171,14 @@ int state_load(struct daemon_state *state, struct diagnostics *diagnostics)
 	if (state->config && config->confinement != state->config->confinement)
 		diagnostics_warning(diagnostics, NULL, 0, 0,
 			"'confinement' has changed; restart socketboxd for that");
-	commit(state, config);
+	commit_state(state, config);
 	return 0;
 }
 
 /* The engine refuses what is new, where it decides; where it does not, whoever has sockets does. */
 static int follow_drain(struct daemon_state *state, uint32_t service, struct err *err)
 {
-	int result = install(state, state->config, err);
+	int result = install_state(state, state->config, err);
 
 	if (!result)
 		result = listeners_follow(state->listeners, state->config, err);
@@ -262,7 +262,7 @@ void state_restore(struct daemon_state *state)
 	claims_restore(state->claims);
 	fdstore_visit_inherited(state->fdstore, HANDOFF_RECEIVER, restore_receiver, state);
 	restore_connections(state);
-	reconcile(state);
+	reconcile_state(state);
 	fdstore_settle(state->fdstore);
 }
 

@@ -15,7 +15,7 @@
 #define MOST_READS     64 /* of stderr in a row: others have their turn too */
 #define WATCH_AGAIN_MS 200
 
-static void tell(struct exec_child *child, int number)
+static void tell_child(struct exec_child *child, int number)
 {
 	/* Its process group, as it leads its session; or at least itself, where it has left that.
 	 */
@@ -29,13 +29,13 @@ void exec_child_end(struct exec_child *child)
 
 	if (child->pidfd < 0)
 		return;
-	tell(child, child->told ? SIGKILL : child->exec->kill_signal);
+	tell_child(child, child->told ? SIGKILL : child->exec->kill_signal);
 	child->told = true;
 	if (event_initialized(&child->timer))
 		evtimer_add(&child->timer, &delay);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *context)
+static void on_child_timer(evutil_socket_t fd, short what, void *context)
 {
 	struct exec_child *child = context;
 
@@ -101,7 +101,7 @@ static void on_exit_of(evutil_socket_t fd, short what, void *context)
 		exec_child_free(child);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *context)
+static void on_child_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct exec_child *child = context;
 
@@ -126,11 +126,11 @@ void exec_child_watch(struct exec_child *child)
 	if (!event_initialized(&child->exited)) {
 		event_assign(&child->exited, base, child->pidfd, EV_READ | EV_PERSIST, on_exit_of,
 			child);
-		evtimer_assign(&child->timer, base, on_timer, child);
+		evtimer_assign(&child->timer, base, on_child_timer, child);
 	}
 	if (has_lines && !event_initialized(&child->lines.readable))
 		event_assign(&child->lines.readable, base, child->lines.fd, EV_READ | EV_PERSIST,
-			on_readable, child);
+			on_child_readable, child);
 	child->unwatched = event_add(&child->exited, NULL) ||
 			   (has_lines && event_add(&child->lines.readable, NULL));
 	if (child->unwatched)

@@ -17,7 +17,7 @@ static struct {
 	int nothing; /* what they are while nobody is started */
 } stage = {-1, -1, -1};
 
-static int reserve(void)
+static int reserve_child_fds(void)
 {
 	cleanup_close int nothing = -1, first = -1, second = -1;
 
@@ -46,7 +46,7 @@ void child_fds_clear(void)
 
 int child_fds_fill(int socket, int error)
 {
-	int result = reserve();
+	int result = reserve_child_fds();
 
 	if (result)
 		return result;

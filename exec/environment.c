@@ -34,7 +34,7 @@ static const char *const never_passed[] = {
 	"STATE_DIRECTORY",
 };
 
-static int set(struct exec_words *out, const char *variable)
+static int set_variable(struct exec_words *out, const char *variable)
 {
 	size_t length = strcspn(variable, "=") + 1;
 
@@ -64,7 +64,7 @@ __attribute__((format(printf, 3, 4))) static void put(
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	*result = set(out, text);
+	*result = set_variable(out, text);
 }
 
 static bool is_passed(const struct exec_settings *settings, const char *variable)
@@ -140,7 +140,7 @@ int environment_make(const struct exec_settings *settings, const struct environm
 	*pid_text = NULL;
 	for (size_t i = 0; own && own[i] && !result; i++) {
 		if (is_passed(settings, own[i]))
-			result = set(out, own[i]);
+			result = set_variable(out, own[i]);
 	}
 	if (settings->user) {
 		put(out, &result, "USER=%s", settings->user);
@@ -149,7 +149,7 @@ int environment_make(const struct exec_settings *settings, const struct environm
 		put(out, &result, "SHELL=%s", settings->shell);
 	}
 	for (size_t i = 0; i < settings->env.count && !result; i++)
-		result = set(out, settings->env.list[i]);
+		result = set_variable(out, settings->env.list[i]);
 	if (!of->client) {
 		describe_listener(out, &result, of, pid_text);
 	} else if (of->client->is_unix) {

@@ -64,7 +64,8 @@ void exec_refuse_client(int fd, const char *banner)
 	close(fd);
 }
 
-static const char *explain(const struct exec_bounds *bounds, enum exec_reason reason, char text[80])
+static const char *explain_exec(
+	const struct exec_bounds *bounds, enum exec_reason reason, char text[80])
 {
 	switch (reason) {
 	case EXEC_BY_ADDRESS:
@@ -83,7 +84,8 @@ static const char *explain(const struct exec_bounds *bounds, enum exec_reason re
 	}
 }
 
-static void refuse(struct exec *exec, int fd, const struct client *client, enum exec_reason reason)
+static void refuse_exec(
+	struct exec *exec, int fd, const struct client *client, enum exec_reason reason)
 {
 	uint64_t left_out;
 	char text[80];
@@ -94,17 +96,17 @@ static void refuse(struct exec *exec, int fd, const struct client *client, enum 
 			exec_log(exec, LOG_NOTICE, 0, "%llu more were refused",
 				(unsigned long long)left_out);
 		exec_log(exec, LOG_NOTICE, 0, "refused %s: %s", client->text,
-			explain(&exec->settings->bounds, reason, text));
+			explain_exec(&exec->settings->bounds, reason, text));
 	}
 	exec_refuse_client(fd, exec->settings->banner);
 }
 
-static void enqueue(struct exec *exec, int fd, const struct client *client)
+static void enqueue_exec(struct exec *exec, int fd, const struct client *client)
 {
 	struct exec_waiting *turn = malloc(sizeof(*turn));
 
 	if (!turn) {
-		refuse(exec, fd, client, EXEC_BY_INSTANCES);
+		refuse_exec(exec, fd, client, EXEC_BY_INSTANCES);
 		return;
 	}
 	turn->fd = fd;
@@ -136,7 +138,7 @@ void exec_take(struct exec *exec, int fd, const struct addr_endpoint *local,
 	if (!reason && exec->report.waiting >= EXEC_MOST_WAIT)
 		reason = blocked ? blocked : EXEC_BY_INSTANCES;
 	if (reason) {
-		refuse(exec, fd, &client, reason);
+		refuse_exec(exec, fd, &client, reason);
 		return;
 	}
 	if (!blocked && TAILQ_EMPTY(&exec->queue) &&
@@ -144,7 +146,7 @@ void exec_take(struct exec *exec, int fd, const struct addr_endpoint *local,
 		close(fd);
 		return;
 	}
-	enqueue(exec, fd, &client);
+	enqueue_exec(exec, fd, &client);
 	if (exec_blocked(exec, now, &wait_ns))
 		arm_timer(exec, wait_ns);
 }
@@ -175,7 +177,7 @@ static bool give_turn(struct exec *exec)
 	if (!reason && exec_start(exec, turn->fd, &turn->client, NULL) == -EAGAIN)
 		return false;
 	if (reason)
-		refuse(exec, turn->fd, &turn->client, reason);
+		refuse_exec(exec, turn->fd, &turn->client, reason);
 	else
 		close(turn->fd);
 	TAILQ_REMOVE(&exec->queue, turn, entry);
@@ -218,7 +220,7 @@ bool exec_full(struct exec *exec)
 	return true;
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *context)
+static void on_exec_timer(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd, (void)what;
 	exec_advance(context);
@@ -232,7 +234,7 @@ static void adopt_settings(struct exec *exec, const struct exec_settings *settin
 	exec->log_failures_only = settings->log_failures_only;
 }
 
-static void destroy(struct exec *exec)
+static void destroy_exec(struct exec *exec)
 {
 	while (!LIST_EMPTY(&exec->children))
 		exec_child_free(LIST_FIRST(&exec->children));
@@ -296,10 +298,10 @@ int exec_new(const struct exec_options *options, const struct exec_settings *set
 		options->cgroup_parent ? strdup(options->cgroup_parent) : NULL;
 	exec->options.cgroup_name =
 		strdup(options->cgroup_name ? options->cgroup_name : options->name);
-	exec->timer = evtimer_new(options->base, on_timer, exec);
+	exec->timer = evtimer_new(options->base, on_exec_timer, exec);
 	if (!exec->options.name || !exec->options.cgroup_name || !exec->timer ||
 		(options->cgroup_parent && !exec->options.cgroup_parent)) {
-		destroy(exec);
+		destroy_exec(exec);
 		return err_errno(err, -ENOMEM, "exec");
 	}
 	exec_open_cgroup(exec);
@@ -339,7 +341,7 @@ void exec_child_free(struct exec_child *child)
 	if (exec->retired && LIST_EMPTY(&exec->children)) {
 		LIST_REMOVE(exec, retired_entry);
 		exec->retired = false;
-		destroy(exec);
+		destroy_exec(exec);
 	}
 }
 
@@ -361,7 +363,7 @@ void exec_retire(struct exec *exec)
 	quota_set(&exec->quota, &none);
 	exec->settings = NULL;
 	if (LIST_EMPTY(&exec->children)) {
-		destroy(exec);
+		destroy_exec(exec);
 		return;
 	}
 	exec->options.ready = exec->options.ended = NULL;
@@ -375,7 +377,7 @@ void exec_free(struct exec *exec)
 		return;
 	if (exec->settings->end_with_us)
 		exec_end(exec);
-	destroy(exec);
+	destroy_exec(exec);
 }
 
 void exec_get_report(const struct exec *exec, struct exec_report *report)

@@ -31,7 +31,7 @@ static void words_free(struct exec_words *words)
 	free(words->list);
 }
 
-static int no_memory(struct err *err)
+static int no_exec_settings_memory(struct err *err)
 {
 	return err_errno(err, -ENOMEM, "exec settings");
 }
@@ -81,7 +81,7 @@ static int find_groups(struct exec_settings *settings, struct err *err)
 	getgrouplist(settings->user, settings->gid, NULL, &count);
 	settings->groups = calloc((size_t)count + 1, sizeof(gid_t));
 	if (!settings->groups)
-		return no_memory(err);
+		return no_exec_settings_memory(err);
 	if (getgrouplist(settings->user, settings->gid, settings->groups, &count) < 0)
 		return err_set(
 			err, -EINVAL, "the groups of user %s cannot be read", settings->user);

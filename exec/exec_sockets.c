@@ -11,7 +11,7 @@
 
 /* Leaves the socket alone for a while, each time longer: it is readable still, and a program that
  * fails at once would be started without end. */
-static void delay(struct exec_socket *socket)
+static void delay_exec_socket(struct exec_socket *socket)
 {
 	struct timeval time;
 
@@ -23,7 +23,7 @@ static void delay(struct exec_socket *socket)
 	evtimer_add(&socket->retry, &time);
 }
 
-static void on_retry(evutil_socket_t fd, short what, void *context)
+static void on_exec_socket_retry(evutil_socket_t fd, short what, void *context)
 {
 	struct exec_socket *socket = context;
 
@@ -32,7 +32,7 @@ static void on_retry(evutil_socket_t fd, short what, void *context)
 	exec_advance(socket->exec);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *context)
+static void on_exec_socket_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct exec_socket *socket = context;
 	struct exec *exec = socket->exec;
@@ -45,7 +45,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		if (!result)
 			socket->busy = true;
 		else if (result != -EAGAIN)
-			delay(socket);
+			delay_exec_socket(socket);
 	}
 	exec_advance(exec);
 }
@@ -61,7 +61,7 @@ void exec_sockets_update(struct exec *exec)
 		if (socket->busy || blocked)
 			event_del(&socket->readable);
 		else if (event_add(&socket->readable, NULL))
-			delay(socket); /* no memory: later */
+			delay_exec_socket(socket); /* no memory: later */
 	}
 }
 
@@ -69,7 +69,7 @@ void exec_socket_done(struct exec_socket *socket, uint64_t ran_ns)
 {
 	socket->busy = false;
 	if (ran_ns < SHORT_RUN_NS)
-		delay(socket);
+		delay_exec_socket(socket);
 	else
 		socket->delay_ms = 0;
 }
@@ -82,15 +82,15 @@ int exec_serve(struct exec *exec, int fd, struct err *err)
 		return err_errno(err, -ENOMEM, "watching a socket");
 	socket->exec = exec;
 	socket->fd = fd;
-	event_assign(&socket->readable, exec->options.base, fd, EV_READ | EV_PERSIST, on_readable,
-		socket);
-	evtimer_assign(&socket->retry, exec->options.base, on_retry, socket);
+	event_assign(&socket->readable, exec->options.base, fd, EV_READ | EV_PERSIST,
+		on_exec_socket_readable, socket);
+	evtimer_assign(&socket->retry, exec->options.base, on_exec_socket_retry, socket);
 	LIST_INSERT_HEAD(&exec->sockets, socket, entry);
 	exec_advance(exec);
 	return 0;
 }
 
-static void forget(struct exec_socket *socket)
+static void forget_exec_socket(struct exec_socket *socket)
 {
 	struct exec_child *child;
 
@@ -112,12 +112,12 @@ void exec_unserve(struct exec *exec, int fd)
 	for (socket = LIST_FIRST(&exec->sockets); socket; socket = next) {
 		next = LIST_NEXT(socket, entry);
 		if (socket->fd == fd)
-			forget(socket);
+			forget_exec_socket(socket);
 	}
 }
 
 void exec_sockets_free(struct exec *exec)
 {
 	while (!LIST_EMPTY(&exec->sockets))
-		forget(LIST_FIRST(&exec->sockets));
+		forget_exec_socket(LIST_FIRST(&exec->sockets));
 }

@@ -15,13 +15,13 @@
 #include "exec/spawn.h"
 
 /* What a later time may mend, unlike, say, a program that cannot be executed. */
-static int shortage(int code)
+static int exec_start_shortage(int code)
 {
 	return code == -ENOMEM || code == -EMFILE || code == -ENFILE ? -EAGAIN : code;
 }
 
 /* The file that the command's first word names, as execvp(3) finds it. */
-static const char *find_program(const char *word, char path[PATH_MAX])
+static const char *find_exec_start_program(const char *word, char path[PATH_MAX])
 {
 	const char *list = getenv("PATH");
 
@@ -54,8 +54,8 @@ static int open_netns(const char *netns, int *fd_out, struct err *err)
 		snprintf(path, sizeof(path), "/proc/%s/ns/net", netns);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return err_errno(
-			err, shortage(-errno), "opening network namespace %s (%s)", netns, path);
+		return err_errno(err, exec_start_shortage(-errno),
+			"opening network namespace %s (%s)", netns, path);
 	*fd_out = fd;
 	return 0;
 }
@@ -81,7 +81,7 @@ static int open_stderr(struct exec_child *child, int *fd_out, struct err *err)
 		break;
 	}
 	(void)given;
-	return result ? err_errno(err, shortage(result), "opening its stderr") : 0;
+	return result ? err_errno(err, exec_start_shortage(result), "opening its stderr") : 0;
 }
 
 /* Addresses of a socket that a program gets as it is. */
@@ -98,8 +98,8 @@ static void describe_socket(int fd, struct environment_of *of, struct addr_endpo
 		of->local = local;
 }
 
-static int run(struct exec_child *child, struct spawn *what, struct exec_words *environment,
-	bool *no_cgroup, struct err *err)
+static int run_exec_start(struct exec_child *child, struct spawn *what,
+	struct exec_words *environment, bool *no_cgroup, struct err *err)
 {
 	const struct exec_settings *settings = child->exec->settings;
 	struct environment_of of = {.name = child->exec->options.name};
@@ -115,7 +115,7 @@ static int run(struct exec_child *child, struct spawn *what, struct exec_words *
 	return spawn(what, &child->pid, &child->pidfd, no_cgroup, err);
 }
 
-static int start(struct exec_child *child, int fd, struct err *err)
+static int start_exec_start(struct exec_child *child, int fd, struct err *err)
 {
 	const struct exec_settings *settings = child->exec->settings;
 	cleanup_close int error = -1, netns = -1;
@@ -123,7 +123,7 @@ static int start(struct exec_child *child, int fd, struct err *err)
 	char path[PATH_MAX];
 	struct spawn what = {
 		.settings = settings,
-		.path = find_program(settings->command.list[0], path),
+		.path = find_exec_start_program(settings->command.list[0], path),
 		.socket = fd,
 		.banner = settings->banner_start,
 		.stderr_fd = -1,
@@ -140,7 +140,7 @@ static int start(struct exec_child *child, int fd, struct err *err)
 		what.netns = netns;
 		what.stderr_fd = error;
 		ioctl(fd, FIONBIO, &(int){0});
-		result = run(child, &what, &environment, &no_cgroup, err);
+		result = run_exec_start(child, &what, &environment, &no_cgroup, err);
 	}
 	environment_free(&environment);
 	/* Somebody may have removed the directory while it was empty: made anew for the next. */
@@ -163,10 +163,10 @@ static void start_there(void *argument)
 {
 	struct start *what = argument;
 
-	what->result = start(what->child, what->fd, what->err);
+	what->result = start_exec_start(what->child, what->fd, what->err);
 }
 
-static int fail(struct exec *exec, const struct client *client, const struct err *err)
+static int fail_exec_start(struct exec *exec, const struct client *client, const struct err *err)
 {
 	uint64_t now = exec_now_ns(), left_out;
 
@@ -240,13 +240,13 @@ int exec_start(struct exec *exec, int fd, const struct client *client, struct ex
 
 	if (!child) {
 		err_errno(&err, -EAGAIN, "noting a process");
-		return fail(exec, client, &err);
+		return fail_exec_start(exec, client, &err);
 	}
 	exec_run(start_there, &what);
 	if (what.result) {
 		quota_leave(&exec->quota, child->counted);
 		exec_child_free(child);
-		return fail(exec, client, &err);
+		return fail_exec_start(exec, client, &err);
 	}
 	note_start(child);
 	exec_child_watch(child);

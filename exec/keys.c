@@ -12,22 +12,22 @@
 
 #define NO_ID ((uid_t)-1)
 
-static int no_memory(struct err *err)
+static int no_exec_key_memory(struct err *err)
 {
 	return err_errno(err, -ENOMEM, "exec settings");
 }
 
 static int add_word(struct exec_words *words, const char *text, struct err *err)
 {
-	return exec_words_add(words, text) ? no_memory(err) : 0;
+	return exec_words_add(words, text) ? no_exec_key_memory(err) : 0;
 }
 
-static int replace(char **where, const char *text, struct err *err)
+static int replace_exec_key(char **where, const char *text, struct err *err)
 {
 	char *copy = strdup(text);
 
 	if (!copy)
-		return no_memory(err);
+		return no_exec_key_memory(err);
 	free(*where);
 	*where = copy;
 	return 0;
@@ -60,14 +60,14 @@ static int set_user(struct exec_settings *settings, const char *text, struct err
 		return 0;
 	if (settings->gid == NO_ID)
 		settings->gid = entry->pw_gid;
-	if (replace(&settings->user, entry->pw_name, err) ||
-		replace(&settings->home, entry->pw_dir, err) ||
-		replace(&settings->shell, entry->pw_shell, err))
+	if (replace_exec_key(&settings->user, entry->pw_name, err) ||
+		replace_exec_key(&settings->home, entry->pw_dir, err) ||
+		replace_exec_key(&settings->shell, entry->pw_shell, err))
 		return -ENOMEM;
 	return 0;
 }
 
-static int find_group(const char *text, gid_t *out, struct err *err)
+static int find_exec_key_group(const char *text, gid_t *out, struct err *err)
 {
 	const struct group *entry = getgrnam(text);
 	struct err ignored;
@@ -87,7 +87,7 @@ static int find_group(const char *text, gid_t *out, struct err *err)
 static int set_group(struct exec_settings *settings, const char *text, struct err *err)
 {
 	settings->ids = true;
-	return find_group(text, &settings->gid, err);
+	return find_exec_key_group(text, &settings->gid, err);
 }
 
 static int set_groups(struct exec_settings *settings, const char *text, struct err *err)
@@ -98,12 +98,12 @@ static int set_groups(struct exec_settings *settings, const char *text, struct e
 	settings->ids = settings->groups_given = true;
 	if (!strcmp(text, "none"))
 		return 0;
-	result = find_group(text, &gid, err);
+	result = find_exec_key_group(text, &gid, err);
 	if (result)
 		return result;
 	list = reallocarray(settings->groups, settings->group_count + 1, sizeof(*list));
 	if (!list)
-		return no_memory(err);
+		return no_exec_key_memory(err);
 	settings->groups = list;
 	list[settings->group_count++] = gid;
 	return 0;
@@ -143,7 +143,7 @@ static int set_rlimit(struct exec_settings *settings, const char *text, struct e
 		return result;
 	list = reallocarray(settings->rlimits, settings->rlimit_count + 1, sizeof(*list));
 	if (!list)
-		return no_memory(err);
+		return no_exec_key_memory(err);
 	settings->rlimits = list;
 	list[settings->rlimit_count++] = limit;
 	return 0;
@@ -175,7 +175,7 @@ static int set_chdir(struct exec_settings *settings, const char *text, struct er
 	if (text[0] != '/')
 		return err_set(
 			err, -EINVAL, "'%s' is not an absolute path; write it from '/' on", text);
-	return replace(&settings->chdir, text, err);
+	return replace_exec_key(&settings->chdir, text, err);
 }
 
 static int set_netns(struct exec_settings *settings, const char *text, struct err *err)
@@ -184,7 +184,7 @@ static int set_netns(struct exec_settings *settings, const char *text, struct er
 		return err_set(err, -EINVAL,
 			"'%.60s' is not a network namespace; write a name of ip-netns(8), a pid or a path",
 			text);
-	return replace(&settings->netns, text, err);
+	return replace_exec_key(&settings->netns, text, err);
 }
 
 static int set_cgroup(struct exec_settings *settings, const char *text, struct err *err)
@@ -238,7 +238,7 @@ static int set_per_source(struct exec_settings *settings, const char *text, stru
 	int result;
 
 	if (!count)
-		return no_memory(err);
+		return no_exec_key_memory(err);
 	result = set_count(count,
 		"a number of processes for one client address, such as 5 or, each IPv6 /64 being one, 5/64",
 		&settings->bounds.per_source, err);
@@ -255,7 +255,7 @@ static int set_rate(struct exec_settings *settings, const char *text, struct err
 	return value_rate(text, &settings->bounds.rate, err);
 }
 
-static int add_prefix(struct exec_prefixes *prefixes, const char *text, struct err *err)
+static int add_exec_key_prefix(struct exec_prefixes *prefixes, const char *text, struct err *err)
 {
 	struct addr_prefix prefix, *list;
 	int result = addr_prefix_parse(text, &prefix, err);
@@ -264,7 +264,7 @@ static int add_prefix(struct exec_prefixes *prefixes, const char *text, struct e
 		return result;
 	list = reallocarray(prefixes->list, prefixes->count + 1, sizeof(*list));
 	if (!list)
-		return no_memory(err);
+		return no_exec_key_memory(err);
 	prefixes->list = list;
 	list[prefixes->count++] = prefix;
 	return 0;
@@ -272,15 +272,15 @@ static int add_prefix(struct exec_prefixes *prefixes, const char *text, struct e
 
 static int set_allow(struct exec_settings *settings, const char *text, struct err *err)
 {
-	return add_prefix(&settings->bounds.allow, text, err);
+	return add_exec_key_prefix(&settings->bounds.allow, text, err);
 }
 
 static int set_deny(struct exec_settings *settings, const char *text, struct err *err)
 {
-	return add_prefix(&settings->bounds.deny, text, err);
+	return add_exec_key_prefix(&settings->bounds.deny, text, err);
 }
 
-static int set_text(char **where, const char *text, struct err *err)
+static int set_exec_key_text(char **where, const char *text, struct err *err)
 {
 	char *banner;
 	int result = value_banner(text, &banner, err);
@@ -294,12 +294,12 @@ static int set_text(char **where, const char *text, struct err *err)
 
 static int set_banner(struct exec_settings *settings, const char *text, struct err *err)
 {
-	return set_text(&settings->banner, text, err);
+	return set_exec_key_text(&settings->banner, text, err);
 }
 
 static int set_banner_start(struct exec_settings *settings, const char *text, struct err *err)
 {
-	return set_text(&settings->banner_start, text, err);
+	return set_exec_key_text(&settings->banner_start, text, err);
 }
 
 static int set_stderr(struct exec_settings *settings, const char *text, struct err *err)

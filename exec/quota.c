@@ -92,7 +92,8 @@ static uint64_t hash_of(const struct quota *quota, const struct addr *key)
 	return hash * 0xbf58476d1ce4e5b9u >> 16;
 }
 
-static struct quota_count *find(const struct quota *quota, const struct addr *key, uint64_t hash)
+static struct quota_count *find_quota(
+	const struct quota *quota, const struct addr *key, uint64_t hash)
 {
 	struct quota_count *count =
 		quota->table_size ? quota->table[hash & (quota->table_size - 1)] : NULL;
@@ -113,7 +114,7 @@ enum exec_reason quota_check(const struct quota *quota, const struct quota_sourc
 	if (!bounds->per_source)
 		return EXEC_ALLOWED;
 	key = key_of(quota, source);
-	count = find(quota, &key, hash_of(quota, &key));
+	count = find_quota(quota, &key, hash_of(quota, &key));
 	return count && count->running >= bounds->per_source ? EXEC_BY_SOURCE : EXEC_ALLOWED;
 }
 
@@ -135,7 +136,7 @@ enum exec_reason quota_full(const struct quota *quota, uint64_t now_ns, uint64_t
 }
 
 /* Doubles the table where it is full; a table that stays too small still works. */
-static void grow(struct quota *quota)
+static void grow_quota(struct quota *quota)
 {
 	size_t size = quota->table_size ? quota->table_size * 2 : FIRST_SIZE;
 	struct quota_count **table;
@@ -163,11 +164,11 @@ static struct quota_count *find_or_add(struct quota *quota, const struct quota_s
 {
 	struct addr key = key_of(quota, source);
 	uint64_t hash = hash_of(quota, &key);
-	struct quota_count *count = find(quota, &key, hash), **slot;
+	struct quota_count *count = find_quota(quota, &key, hash), **slot;
 
 	if (count)
 		return count;
-	grow(quota);
+	grow_quota(quota);
 	count = quota->table_size ? calloc(1, sizeof(*count)) : NULL;
 	if (!count)
 		return NULL;

@@ -67,7 +67,7 @@ void spawn_restore_nofile(void)
 		setrlimit(RLIMIT_NOFILE, &nofile_before);
 }
 
-static IN_CHILD bool fail(struct spawn_context *spawn, enum step step)
+static IN_CHILD bool fail_spawn(struct spawn_context *spawn, enum step step)
 {
 	spawn->failed = step;
 	spawn->error = errno;
@@ -114,10 +114,10 @@ static IN_CHILD bool set_limits(struct spawn_context *spawn)
 	for (size_t i = 0; i < settings->rlimit_count; i++) {
 		if (syscall(SYS_prlimit64, 0, settings->rlimits[i].resource,
 			    &settings->rlimits[i].limit, NULL))
-			return fail(spawn, SET_LIMIT);
+			return fail_spawn(spawn, SET_LIMIT);
 	}
 	if (settings->nice_given && setpriority(PRIO_PROCESS, 0, settings->nice))
-		return fail(spawn, SET_NICE);
+		return fail_spawn(spawn, SET_NICE);
 	if (settings->umask >= 0)
 		umask((mode_t)settings->umask);
 	return true;
@@ -136,7 +136,7 @@ static IN_CHILD bool place_fds(struct spawn_context *spawn)
 
 	if (spawn->shares) {
 		if (child_fds_take(&from, &error))
-			return fail(spawn, PLACE_FDS);
+			return fail_spawn(spawn, PLACE_FDS);
 	} else {
 		from = out_of_the_way(what->socket);
 		error = what->stderr_fd < 0 ? from : out_of_the_way(what->stderr_fd);
@@ -144,7 +144,7 @@ static IN_CHILD bool place_fds(struct spawn_context *spawn)
 	if (from < 0 || error < 0 || dup2(from, STDIN_FILENO) < 0 ||
 		dup2(from, STDOUT_FILENO) < 0 || dup2(error, STDERR_FILENO) < 0 ||
 		(what->listen && dup2(from, SPAWN_LISTEN_FD) < 0))
-		return fail(spawn, PLACE_FDS);
+		return fail_spawn(spawn, PLACE_FDS);
 	/* What somebody else left open here is none of the program's business. ENOSYS before Linux
 	 * 5.9: our own are close-on-exec anyway. */
 	syscall(SYS_close_range, what->listen ? SPAWN_LISTEN_FD + 1 : SPAWN_LISTEN_FD, ~0u, 0);
@@ -161,13 +161,13 @@ static IN_CHILD bool drop_privileges(struct spawn_context *spawn)
 		return true;
 	if (syscall(SYS_setgroups, settings->group_count, settings->groups) &&
 		(errno != EPERM || settings->uid != geteuid()))
-		return fail(spawn, SET_GROUPS);
+		return fail_spawn(spawn, SET_GROUPS);
 	if (settings->gid != (gid_t)-1 &&
 		syscall(SYS_setresgid, settings->gid, settings->gid, settings->gid))
-		return fail(spawn, SET_GROUP);
+		return fail_spawn(spawn, SET_GROUP);
 	if (settings->uid != (uid_t)-1 &&
 		syscall(SYS_setresuid, settings->uid, settings->uid, settings->uid))
-		return fail(spawn, SET_USER);
+		return fail_spawn(spawn, SET_USER);
 	return true;
 }
 
@@ -197,19 +197,19 @@ static IN_CHILD int become_program(void *argument)
 	reset_signals(spawn->ignored);
 	setsid();
 	if (spawn->cgroup_procs >= 0 && write(spawn->cgroup_procs, "0", 1) != 1) {
-		fail(spawn, ENTER_CGROUP);
+		fail_spawn(spawn, ENTER_CGROUP);
 		return 127;
 	}
 	if (!set_limits(spawn))
 		return 127;
 	if (what->netns >= 0 && setns(what->netns, CLONE_NEWNET)) {
-		fail(spawn, ENTER_NETNS);
+		fail_spawn(spawn, ENTER_NETNS);
 		return 127;
 	}
 	if (!place_fds(spawn) || !drop_privileges(spawn))
 		return 127;
 	if (what->settings->chdir && chdir(what->settings->chdir)) {
-		fail(spawn, ENTER_DIRECTORY);
+		fail_spawn(spawn, ENTER_DIRECTORY);
 		return 127;
 	}
 	if (what->pid_text)
@@ -219,7 +219,7 @@ static IN_CHILD int become_program(void *argument)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(what->path, what->settings->command.list, what->environment);
-	fail(spawn, EXECUTE);
+	fail_spawn(spawn, EXECUTE);
 	return 127;
 }
 
@@ -310,7 +310,7 @@ static long start_child(struct spawn_context *spawn, int *pidfd)
 	return result == -ENOSYS ? clone_and_run(spawn, stack, pidfd) : result;
 }
 
-static int explain(const struct spawn_context *spawn, struct err *err)
+static int explain_spawn(const struct spawn_context *spawn, struct err *err)
 {
 	const struct exec_settings *settings = spawn->what->settings;
 
@@ -372,7 +372,7 @@ int spawn(
 		return err_errno(err, (int)pid, "clone");
 	if (spawn.failed != NOTHING) {
 		waitpid((pid_t)pid, NULL, 0);
-		return explain(&spawn, err);
+		return explain_spawn(&spawn, err);
 	}
 	*pid_out = (pid_t)pid;
 	*pidfd_out = take_fd(&pidfd);

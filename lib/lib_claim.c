@@ -69,7 +69,7 @@ int socketbox_fd(const struct socketbox *box)
 	return box->link.fd;
 }
 
-static int read_address(struct socketbox *box, const struct sockaddr *address, socklen_t length,
+static int read_lib_address(struct socketbox *box, const struct sockaddr *address, socklen_t length,
 	struct claim_client_bind *bind)
 {
 	struct sockaddr_storage copy = {0};
@@ -105,7 +105,7 @@ int socketbox_claim(struct socketbox *box, int type, const struct sockaddr *addr
 			"type is %d, not SOCK_STREAM or SOCK_DGRAM", type);
 	if (flags & ~(SOCKETBOX_V6ONLY | SOCKETBOX_REUSEPORT))
 		return err_set(&box->err, -EINVAL, "flags 0x%x are unknown", flags);
-	result = read_address(box, address, length, &bind);
+	result = read_lib_address(box, address, length, &bind);
 	if (!result)
 		result = claim_client_claim(&box->link, &bind, &fd, &granted, &box->err);
 	return result ? result : take_fd(&fd);

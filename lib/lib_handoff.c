@@ -105,7 +105,7 @@ int socketbox_sender_open(const char *path)
 	return take_fd(&fd);
 }
 
-static long now_ms(void)
+static long now_lib_ms(void)
 {
 	struct timespec now;
 
@@ -116,7 +116,7 @@ static long now_ms(void)
 int socketbox_send_to(int channel, int connection, int timeout_ms)
 {
 	struct pollfd writable = {.fd = channel, .events = POLLOUT};
-	long left = timeout_ms, end = now_ms() + timeout_ms;
+	long left = timeout_ms, end = now_lib_ms() + timeout_ms;
 	int result;
 
 	if (!is_connection(connection))
@@ -128,7 +128,7 @@ int socketbox_send_to(int channel, int connection, int timeout_ms)
 			return -ETIMEDOUT;
 		if (poll(&writable, 1, timeout_ms < 0 ? -1 : (int)left) < 0)
 			return -errno;
-		left = end - now_ms();
+		left = end - now_lib_ms();
 	}
 	return result;
 }

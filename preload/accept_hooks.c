@@ -30,7 +30,7 @@ static bool is_shut_down(int fd)
 }
 
 /* Makes the connection what accept4 promises. Status flags are not inherited. */
-static int prepare(int listener, int connection, int flags)
+static int prepare_accepted(int listener, int connection, int flags)
 {
 	int domain = real_number(connection, SO_DOMAIN), status = fcntl(connection, F_GETFL);
 	int wanted = status & ~O_NONBLOCK;
@@ -57,7 +57,7 @@ static int prepare(int listener, int connection, int flags)
  * What is no connection, or is one no more, is reported as ECONNABORTED, which servers expect of
  * accept and go on: skipping it here could wait in a call that must not wait.
  */
-static int receive(int fd, struct sockaddr *address, socklen_t *length, int flags)
+static int receive_accepted(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
 	cleanup_close int connection = -1;
 	int result;
@@ -72,7 +72,7 @@ static int receive(int fd, struct sockaddr *address, socklen_t *length, int flag
 	if (result == -EBADMSG)
 		return -ECONNABORTED;
 	if (!result)
-		result = prepare(fd, connection, flags);
+		result = prepare_accepted(fd, connection, flags);
 	if (result)
 		return result;
 	if (address && hooks_peer(connection, address, length))
@@ -82,7 +82,7 @@ static int receive(int fd, struct sockaddr *address, socklen_t *length, int flag
 
 /* The address of a client of a Unix stream listener of ours, with stealth. room is what length was
  * before the call. */
-static void disguise(int fd, struct sockaddr *address, socklen_t *length, socklen_t room)
+static void disguise_accepted(int fd, struct sockaddr *address, socklen_t *length, socklen_t room)
 {
 	struct name name;
 
@@ -91,7 +91,7 @@ static void disguise(int fd, struct sockaddr *address, socklen_t *length, sockle
 		hooks_give_loopback(address, length, room);
 }
 
-static int report(int result, int saved)
+static int report_accepted(int result, int saved)
 {
 	errno = result < 0 ? -result : saved;
 	return result < 0 ? -1 : result;
@@ -103,10 +103,10 @@ HOOK int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 	int saved = errno, connection;
 
 	if (is_receiver(fd))
-		return report(receive(fd, address, length, flags), saved);
+		return report_accepted(receive_accepted(fd, address, length, flags), saved);
 	connection = real_get()->accept4(fd, address, length, flags);
 	if (connection >= 0)
-		disguise(fd, address, length, room);
+		disguise_accepted(fd, address, length, room);
 	return connection;
 }
 
@@ -116,10 +116,10 @@ HOOK int accept(int fd, struct sockaddr *address, socklen_t *length)
 	int saved = errno, connection;
 
 	if (is_receiver(fd))
-		return report(receive(fd, address, length, 0), saved);
+		return report_accepted(receive_accepted(fd, address, length, 0), saved);
 	connection = real_get()->accept(fd, address, length);
 	if (connection >= 0)
-		disguise(fd, address, length, room);
+		disguise_accepted(fd, address, length, room);
 	return connection;
 }
 

@@ -70,7 +70,7 @@ static void set_aside(const struct name *name, const char *path)
 }
 
 /* Puts the bound file in place, or does without a place. */
-static int publish(const struct name *name, const char *temporary, const char *path)
+static int publish_bind(const struct name *name, const char *temporary, const char *path)
 {
 	enum conflict conflict = REFUSED;
 	struct sockaddr_un other;
@@ -108,11 +108,11 @@ static int bind_path(int fd, const struct name *name, const char *path)
 		unlink(temporary.sun_path);
 		return result;
 	}
-	return publish(name, temporary.sun_path, path);
+	return publish_bind(name, temporary.sun_path, path);
 }
 
 /* Puts a receiver in the place of the program's socket. */
-static int replace(int fd, const struct name *name, const struct settings_target *target)
+static int replace_bind(int fd, const struct name *name, const struct settings_target *target)
 {
 	int status = fcntl(fd, F_GETFL), flags = fcntl(fd, F_GETFD);
 	struct state state = {0};
@@ -176,7 +176,7 @@ static int try_bind(int fd, const struct sockaddr *address, socklen_t length)
 	result = settings_match(name.family, &name.endpoint, &target);
 	if (!result || !is_candidate(fd, &name))
 		return 1;
-	return result < 0 ? result : replace(fd, &name, &target);
+	return result < 0 ? result : replace_bind(fd, &name, &target);
 }
 
 HOOK int bind(int fd, const struct sockaddr *address, socklen_t length)

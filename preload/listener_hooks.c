@@ -91,12 +91,12 @@ HOOK int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 }
 
 /* A TCP socket as new as can be, to ask what one would say. */
-static int scratch(const struct name *name)
+static int listener_scratch(const struct name *name)
 {
 	return socket(name->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
-static bool listens(int fd)
+static bool listens_listener(int fd)
 {
 	struct state state;
 
@@ -104,7 +104,7 @@ static bool listens(int fd)
 }
 
 /* Answers an option of SOL_SOCKET that tells a Unix socket from a TCP one. */
-static bool show(int fd, int option, int *value)
+static bool show_listener(int fd, int option, int *value)
 {
 	struct name name;
 
@@ -127,7 +127,7 @@ static bool show(int fd, int option, int *value)
 	case SO_ACCEPTCONN:
 		if (*value || real_number(fd, SO_TYPE) != SOCK_DGRAM || !is_ours(fd, &name))
 			return false;
-		*value = listens(fd);
+		*value = listens_listener(fd);
 		return true;
 	case SO_REUSEPORT:
 		if (*value || !is_ours(fd, &name))
@@ -143,7 +143,7 @@ static bool show(int fd, int option, int *value)
 static int ask_scratch(
 	int fd, const struct name *name, int level, int option, void *value, socklen_t *length)
 {
-	cleanup_close int tcp = scratch(name);
+	cleanup_close int tcp = listener_scratch(name);
 	struct state state;
 
 	if (tcp < 0)
@@ -157,7 +157,7 @@ static int ask_scratch(
 	}
 	if (real_get()->getsockopt(tcp, level, option, value, length))
 		return -1;
-	if (level == IPPROTO_TCP && option == TCP_INFO && *length && listens(fd))
+	if (level == IPPROTO_TCP && option == TCP_INFO && *length && listens_listener(fd))
 		*(uint8_t *)value = TCP_LISTEN;
 	return 0;
 }
@@ -175,7 +175,7 @@ HOOK int getsockopt(int fd, int level, int option, void *value, socklen_t *lengt
 			memcpy(&shown, value, sizeof(shown));
 		else if (option == SO_DOMAIN || option == SO_TYPE)
 			shown = real_number(fd, option);
-		if (show(fd, option, &shown)) {
+		if (show_listener(fd, option, &shown)) {
 			*length = room < sizeof(shown) ? room : sizeof(shown);
 			memcpy(value, &shown, *length);
 		}
@@ -197,7 +197,7 @@ static bool is_filter(int level, int option)
 					      option == SO_ATTACH_BPF || option == SO_LOCK_FILTER);
 }
 
-static int remember(int fd, int level, int option, const void *value, socklen_t length)
+static int remember_listener(int fd, int level, int option, const void *value, socklen_t length)
 {
 	struct state state;
 
@@ -212,11 +212,11 @@ static int remember(int fd, int level, int option, const void *value, socklen_t 
 static int set_on_listener(
 	int fd, const struct name *name, int level, int option, const void *value, socklen_t length)
 {
-	cleanup_close int tcp = scratch(name);
+	cleanup_close int tcp = listener_scratch(name);
 
 	if (tcp < 0 || real_get()->setsockopt(tcp, level, option, value, length))
 		return -errno;
-	return remember(fd, level, option, value, length);
+	return remember_listener(fd, level, option, value, length);
 }
 
 HOOK int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
@@ -232,7 +232,7 @@ HOOK int setsockopt(int fd, int level, int option, const void *value, socklen_t 
 		/* What Unix sockets have too is set on both: SO_RCVTIMEO is for accept. */
 		if (level == SOL_SOCKET && real_number(fd, SO_DOMAIN) == AF_UNIX &&
 			is_ours(fd, &name))
-			remember(fd, level, option, value, length);
+			remember_listener(fd, level, option, value, length);
 		errno = saved;
 		return 0;
 	}

@@ -88,7 +88,7 @@ bool state_write(int fd, const struct state *state)
 	return done;
 }
 
-static void forget(struct state *state, uint32_t which)
+static void forget_listener_state(struct state *state, uint32_t which)
 {
 	for (unsigned at = 0; at < state->used; at += words_of(state->words[at])) {
 		unsigned size = words_of(state->words[at]);
@@ -108,7 +108,7 @@ bool state_set(struct state *state, int level, int name, const void *data, sockl
 
 	if (length > STATE_MOST_DATA || level < 0 || level > 0xff || name < 0 || name > 0xffff)
 		return false;
-	forget(state, head);
+	forget_listener_state(state, head);
 	if (state->used + words_of(head) > STATE_MOST_WORDS)
 		return false;
 	state->words[state->used] = head;
@@ -118,7 +118,7 @@ bool state_set(struct state *state, int level, int name, const void *data, sockl
 	return true;
 }
 
-static void set(int fd, const uint32_t *entry)
+static void set_listener_state(int fd, const uint32_t *entry)
 {
 	int saved = errno;
 
@@ -132,7 +132,7 @@ bool state_apply_one(const struct state *state, int fd, int level, int name)
 	for (unsigned at = 0; at < state->used; at += words_of(state->words[at])) {
 		if ((state->words[at] ^ head_of(level, name, 0)) >> 8)
 			continue;
-		set(fd, state->words + at);
+		set_listener_state(fd, state->words + at);
 		return true;
 	}
 	return false;
@@ -163,11 +163,11 @@ void state_apply(const struct state *state, int connection)
 {
 	for (unsigned at = 0; at < state->used; at += words_of(state->words[at])) {
 		if (!is_listeners(state->words[at]))
-			set(connection, state->words + at);
+			set_listener_state(connection, state->words + at);
 	}
 }
 
-static bool get(int fd, int level, int name, void *data, socklen_t *length)
+static bool get_listener_state(int fd, int level, int name, void *data, socklen_t *length)
 {
 	*length = STATE_MOST_DATA;
 	memset(data, 0, STATE_MOST_DATA);
@@ -196,8 +196,8 @@ void state_take_over(struct state *state, int fd, int listener)
 	for (size_t i = 0; fresh >= 0 && i < sockopts_count; i++) {
 		int level = sockopts[i].level, name = sockopts[i].name;
 
-		if (!get(fd, level, name, mine, &length) ||
-			!get(fresh, level, name, usual, &usual_length) ||
+		if (!get_listener_state(fd, level, name, mine, &length) ||
+			!get_listener_state(fresh, level, name, usual, &usual_length) ||
 			!memcmp(mine, usual, sizeof(mine)))
 			continue;
 		state_set(state, level, name, mine, length);

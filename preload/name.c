@@ -18,7 +18,7 @@ enum { FLAG_V6 = 1, FLAG_V6ONLY = 2, FLAG_REUSEPORT = 4 };
 
 static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-static void encode(const uint8_t packed[PACKED_SIZE], char *text)
+static void encode_name(const uint8_t packed[PACKED_SIZE], char *text)
 {
 	for (unsigned i = 0; i < PACKED_SIZE; i += 3) {
 		unsigned bits = packed[i] * 65536u + packed[i + 1] * 256u + packed[i + 2];
@@ -28,7 +28,7 @@ static void encode(const uint8_t packed[PACKED_SIZE], char *text)
 	}
 }
 
-static bool decode(const char *text, uint8_t packed[PACKED_SIZE])
+static bool decode_name(const char *text, uint8_t packed[PACKED_SIZE])
 {
 	for (unsigned i = 0; i < PACKED_SIZE; i += 3) {
 		unsigned bits = 0;
@@ -68,7 +68,7 @@ int name_encode(const struct name *name, const char *path, struct sockaddr_un *o
 	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
 	memcpy(out->sun_path, slash ? path : ".", directory);
 	memcpy(out->sun_path + directory, PREFIX, PREFIX_SIZE);
-	encode(packed, out->sun_path + directory + PREFIX_SIZE);
+	encode_name(packed, out->sun_path + directory + PREFIX_SIZE);
 	return 0;
 }
 
@@ -80,8 +80,8 @@ bool name_decode(const struct sockaddr_un *address, socklen_t length, struct nam
 	uint8_t packed[PACKED_SIZE];
 
 	if (address->sun_family != AF_UNIX || size < PREFIX_SIZE + ENCODED_SIZE ||
-		memcmp(text - PREFIX_SIZE, PREFIX, PREFIX_SIZE) != 0 || !decode(text, packed) ||
-		packed[0] != MARK)
+		memcmp(text - PREFIX_SIZE, PREFIX, PREFIX_SIZE) != 0 ||
+		!decode_name(text, packed) || packed[0] != MARK)
 		return false;
 	*out = (struct name){
 		.family = packed[1] & FLAG_V6 ? AF_INET6 : AF_INET,

@@ -45,7 +45,7 @@ static void copy_text(char *to, size_t size, const char *name)
 }
 
 /* One number, and where it ends; -1 if there is none. */
-static long read_port(const char *text, char **end)
+static long read_preload_port(const char *text, char **end)
 {
 	long number;
 
@@ -57,17 +57,17 @@ static long read_port(const char *text, char **end)
 }
 
 /* "80,443,8000-8100"; what cannot be read ends the list. */
-static void read_ports(struct ports *ports, const char *name, const char *fallback)
+static void read_preload_ports(struct ports *ports, const char *name, const char *fallback)
 {
 	const char *text = getenv(name);
 	char *end;
 
 	ports->count = 0;
 	for (text = text ? text : fallback; ports->count < MOST_PORTS; text = end + 1) {
-		long first = read_port(text, &end), last = first;
+		long first = read_preload_port(text, &end), last = first;
 
 		if (first >= 0 && *end == '-')
-			last = read_port(end + 1, &end);
+			last = read_preload_port(end + 1, &end);
 		if (first < 0 || last < first || (*end && *end != ','))
 			return;
 		ports->ranges[ports->count].first = (uint16_t)first;
@@ -77,7 +77,7 @@ static void read_ports(struct ports *ports, const char *name, const char *fallba
 	}
 }
 
-static bool has_port(const struct ports *ports, uint16_t port)
+static bool has_preload_port(const struct ports *ports, uint16_t port)
 {
 	for (unsigned i = 0; port && i < ports->count; i++) {
 		if (port >= ports->ranges[i].first && port <= ports->ranges[i].last)
@@ -113,10 +113,10 @@ __attribute__((constructor)) void settings_load(void)
 	copy_text(settings.root, sizeof(settings.root), "SKBOX_DIRECTORY_ROOT");
 	copy_text(settings.root2, sizeof(settings.root2), "SKBOX_DIRECTORY_ROOT2");
 	copy_text(settings.socket, sizeof(settings.socket), "SOCKETBOX_PRELOAD_SOCKET");
-	read_ports(&settings.virtual_ports, "SKBOX_PORT_FILTER_IPV6", "1-1023");
-	read_ports(&settings.any4, "SKBOX_PORT_FILTER_WILDCARD4", "");
-	read_ports(&settings.any6, "SKBOX_PORT_FILTER_WILDCARD6", "");
-	read_ports(&settings.service, "SOCKETBOX_PRELOAD_PORTS", "");
+	read_preload_ports(&settings.virtual_ports, "SKBOX_PORT_FILTER_IPV6", "1-1023");
+	read_preload_ports(&settings.any4, "SKBOX_PORT_FILTER_WILDCARD4", "");
+	read_preload_ports(&settings.any6, "SKBOX_PORT_FILTER_WILDCARD6", "");
+	read_preload_ports(&settings.service, "SOCKETBOX_PRELOAD_PORTS", "");
 	settings.address_count = 0;
 	read_addresses(getenv("SOCKETBOX_PRELOAD_ADDRESSES"));
 	errno = saved;
@@ -136,7 +136,7 @@ bool settings_stealth(void)
 	return settings.stealth;
 }
 
-static int set_path(struct settings_target *target, const char *path, uint16_t port)
+static int set_preload_path(struct settings_target *target, const char *path, uint16_t port)
 {
 	size_t length = strlen(path);
 
@@ -178,7 +178,7 @@ static int match_virtual(const struct addr *address, uint16_t port, struct setti
 	char path[PATH_MAX + 32];
 
 	if (memcmp(bytes, start, sizeof(start)) != 0 || kind > 3 ||
-		!has_port(&settings.virtual_ports, port))
+		!has_preload_port(&settings.virtual_ports, port))
 		return 0;
 	target->type = kind & 1 ? SOCK_STREAM : SOCK_DGRAM;
 	if (kind < 2)
@@ -186,13 +186,13 @@ static int match_virtual(const struct addr *address, uint16_t port, struct setti
 	if (!settings.root2[0])
 		return 0;
 	snprintf(path, sizeof(path), "%s/%05u/%05u_%05u", settings.root2, x, y, port);
-	return set_path(target, path, port);
+	return set_preload_path(target, path, port);
 }
 
 /* Under `socketbox run --preload`: wildcards, and addresses of the service. */
 static bool is_of_service(const struct addr_endpoint *endpoint)
 {
-	if (!settings.socket[0] || !has_port(&settings.service, endpoint->port))
+	if (!settings.socket[0] || !has_preload_port(&settings.service, endpoint->port))
 		return false;
 	if (addr_is_wildcard(&endpoint->addr))
 		return true;
@@ -210,14 +210,15 @@ int settings_match(int family, const struct addr_endpoint *endpoint, struct sett
 	ensure_read();
 	*target = (struct settings_target){.type = SOCK_DGRAM, .address.sun_family = AF_UNIX};
 	if (is_of_service(endpoint))
-		return set_path(target, settings.socket, endpoint->port);
+		return set_preload_path(target, settings.socket, endpoint->port);
 	if (!addr_is_wildcard(&endpoint->addr))
 		return family == AF_INET6 ? match_virtual(&endpoint->addr, endpoint->port, target)
 					  : 0;
 	if (!settings.root2[0] ||
-		!has_port(family == AF_INET ? &settings.any4 : &settings.any6, endpoint->port))
+		!has_preload_port(
+			family == AF_INET ? &settings.any4 : &settings.any6, endpoint->port))
 		return 0;
 	/* As fe8f::2:0:0. */
 	snprintf(path, sizeof(path), "%s/00000/00000_%05u", settings.root2, endpoint->port);
-	return set_path(target, path, endpoint->port);
+	return set_preload_path(target, path, endpoint->port);
 }

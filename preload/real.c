@@ -16,7 +16,7 @@ static atomic_bool resolved;
 
 /* Two threads that come here at once write the same values. A libc without one of these functions
  * is none that this library was linked against. */
-static void resolve(void)
+static void resolve_real(void)
 {
 	if (!RESOLVE(bind) || !RESOLVE(listen) || !RESOLVE(accept) || !RESOLVE(accept4) ||
 		!RESOLVE(getsockname) || !RESOLVE(getpeername) || !RESOLVE(getsockopt) ||
@@ -29,7 +29,7 @@ __attribute__((constructor)) static void load(void)
 {
 	int saved = errno;
 
-	resolve();
+	resolve_real();
 	errno = saved;
 }
 

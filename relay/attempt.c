@@ -71,7 +71,7 @@ void attempt_drop(struct connection *connection)
 	attempt_give_up(connection);
 }
 
-static void on_ended(void *context, enum session_end end)
+static void on_attempt_ended(void *context, enum session_end end)
 {
 	struct connection *connection = context;
 	struct relay_report *report = &connection->relay->report;
@@ -86,7 +86,7 @@ static void on_ended(void *context, enum session_end end)
 	connection_forget(connection);
 }
 
-static bool is_out_of_resources(int code)
+static bool is_attempt_out_of_resources(int code)
 {
 	return code == -EMFILE || code == -ENFILE || code == -ENOBUFS || code == -ENOMEM;
 }
@@ -100,7 +100,7 @@ static bool is_backends(const struct relay_backend *backend, int code)
 }
 
 /* Notes that the backend at hand did not work, and goes on with another. */
-static void fail(struct connection *connection, const struct err *err)
+static void fail_attempt(struct connection *connection, const struct err *err)
 {
 	struct relay *relay = connection->relay;
 	struct backend_set *backends = connection->backends;
@@ -127,7 +127,7 @@ static void on_connecting(evutil_socket_t fd, short what, void *context);
 static void begin_anew(struct connection *connection, const struct err *err);
 
 /* Waits for the socket, or just for some time; at most until the backend is given up. */
-static void await(struct connection *connection, int64_t ms)
+static void await_attempt(struct connection *connection, int64_t ms)
 {
 	bool io = connection->connecting >= 0;
 	int64_t left = connection->give_up_ms ? connection->give_up_ms - relay_now_ms() : 0;
@@ -154,12 +154,12 @@ static void await(struct connection *connection, int64_t ms)
 }
 
 /* Where descriptors or memory are short, waits for others to end rather than fail or spin. */
-static void starve(struct connection *connection, const struct err *err)
+static void starve_attempt(struct connection *connection, const struct err *err)
 {
 	struct relay *relay = connection->relay;
 
 	if (session_pool_trim(relay->pool)) {
-		await(connection, 0);
+		await_attempt(connection, 0);
 		return;
 	}
 	if (relay->say_starved_ms <= relay_now_ms()) {
@@ -167,18 +167,18 @@ static void starve(struct connection *connection, const struct err *err)
 		say(relay, "%s; connections wait until others end", err->text);
 	}
 	set_waiting(connection, true);
-	await(connection, STARVED_MS);
+	await_attempt(connection, STARVED_MS);
 }
 
 /* The same where there is a connection to the backend already, of which nothing comes. */
 static void begin_anew(struct connection *connection, const struct err *err)
 {
 	cleanup_close_fd(&connection->connecting);
-	starve(connection, err);
+	starve_attempt(connection, err);
 }
 
 /* The session has its two sockets: the way is at its end. */
-static void arrive(struct connection *connection)
+static void arrive_attempt(struct connection *connection)
 {
 	struct relay *relay = connection->relay;
 
@@ -197,13 +197,13 @@ void attempt_resume(struct connection *connection, const struct session_saved *k
 		.backend = kept->backend,
 		.kept = kept,
 		.idle_timeout_ms = connection->backends->settings.idle_timeout_ms,
-		.ended = on_ended,
+		.ended = on_attempt_ended,
 		.context = connection,
 	};
 	struct err err;
 
 	if (!session_start(relay->pool, &request, &connection->session, &err)) {
-		arrive(connection);
+		arrive_attempt(connection);
 		return;
 	}
 	relay->report.failed++;
@@ -211,7 +211,7 @@ void attempt_resume(struct connection *connection, const struct session_saved *k
 	attempt_drop(connection);
 }
 
-static void establish(struct connection *connection)
+static void establish_attempt(struct connection *connection)
 {
 	struct relay *relay = connection->relay;
 	struct backend_set *backends = connection->backends;
@@ -221,17 +221,17 @@ static void establish(struct connection *connection)
 		.first = connection->first,
 		.first_length = connection->first_length,
 		.idle_timeout_ms = backends->settings.idle_timeout_ms,
-		.ended = on_ended,
+		.ended = on_attempt_ended,
 		.context = connection,
 	};
 	char text[RELAY_BACKEND_TEXT_SIZE];
 	struct err err;
 	int result = session_start(relay->pool, &request, &connection->session, &err);
 
-	if (is_out_of_resources(result))
+	if (is_attempt_out_of_resources(result))
 		begin_anew(connection, &err);
 	else if (result)
-		fail(connection, &err);
+		fail_attempt(connection, &err);
 	if (result)
 		return;
 	take_fd(&connection->connecting);
@@ -239,11 +239,11 @@ static void establish(struct connection *connection)
 		say(relay, "backend %s: reachable again",
 			relay_backend_format(
 				&backends->settings.backends[connection->backend], text));
-	arrive(connection);
+	arrive_attempt(connection);
 }
 
 /* Chooses a backend if none is at hand; false if the connection was dropped for want of one. */
-static bool choose(struct connection *connection)
+static bool choose_attempt(struct connection *connection)
 {
 	struct backend_set *backends = connection->backends;
 	uint32_t timeout = backends->settings.connect_timeout_ms;
@@ -265,17 +265,17 @@ static void try_connect(struct connection *connection)
 	struct err err;
 	int result = connect_begin(&connection->target, &connection->connecting, &err);
 
-	if (is_out_of_resources(result))
-		starve(connection, &err);
+	if (is_attempt_out_of_resources(result))
+		starve_attempt(connection, &err);
 	else if (result == -EAGAIN &&
 		 (!connection->give_up_ms || relay_now_ms() < connection->give_up_ms))
-		await(connection, FULL_QUEUE_MS);
+		await_attempt(connection, FULL_QUEUE_MS);
 	else if (result < 0)
-		fail(connection, &err);
+		fail_attempt(connection, &err);
 	else if (result)
-		await(connection, 0);
+		await_attempt(connection, 0);
 	else
-		establish(connection);
+		establish_attempt(connection);
 }
 
 void attempt_start(struct connection *connection)
@@ -285,13 +285,13 @@ void attempt_start(struct connection *connection)
 	struct err err;
 	int result;
 
-	if (!choose(connection))
+	if (!choose_attempt(connection))
 		return;
 	result = connect_target(settings, &settings->backends[connection->backend],
 		connection->addressed ? &connection->local : NULL,
 		connection->addressed ? &connection->remote : NULL, &connection->target, &err);
-	if (is_out_of_resources(result)) {
-		starve(connection, &err);
+	if (is_attempt_out_of_resources(result)) {
+		starve_attempt(connection, &err);
 	} else if (result) {
 		say(relay, "refused: %s", err.text);
 		relay->report.refused++;
@@ -314,11 +314,11 @@ static void on_connecting(evutil_socket_t fd, short what, void *context)
 	}
 	result = what & EV_WRITE ? connect_result(fd) : -ETIMEDOUT;
 	if (!result) {
-		establish(connection);
+		establish_attempt(connection);
 		return;
 	}
 	err_errno(&err, result, "connect");
-	fail(connection, &err);
+	fail_attempt(connection, &err);
 }
 
 void attempt_init(struct connection *connection)

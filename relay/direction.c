@@ -30,7 +30,7 @@ void direction_fini(struct direction *direction)
 }
 
 /* Keeps what a socket did not take. */
-static int keep(struct direction *direction, const uint8_t *data, size_t length)
+static int keep_direction(struct direction *direction, const uint8_t *data, size_t length)
 {
 	direction->rest = malloc(length);
 	if (!direction->rest)
@@ -53,7 +53,7 @@ int direction_put(struct direction *direction, const uint8_t *data, size_t lengt
 	direction->bytes += (uint64_t)sent;
 	if ((size_t)sent == length)
 		return 0;
-	return keep(direction, data + sent, length - (size_t)sent);
+	return keep_direction(direction, data + sent, length - (size_t)sent);
 }
 
 static int push_rest(struct direction *direction)
@@ -90,7 +90,7 @@ static int push_pipe(struct direction *direction)
 	return 0;
 }
 
-static int push(struct direction *direction)
+static int push_direction(struct direction *direction)
 {
 	int result = direction->rest_length ? push_rest(direction) : push_pipe(direction);
 
@@ -197,13 +197,13 @@ int direction_resume(struct direction *direction, int content)
 
 int direction_run(struct direction *direction)
 {
-	int result = push(direction), more = 1;
+	int result = push_direction(direction), more = 1;
 
 	for (int round = 0; !result && more && round < ROUNDS; round++) {
 		if (direction_holds(direction) || direction->ended)
 			break;
 		more = direction->bulk ? pull_splice(direction) : pull_copy(direction);
-		result = more < 0 ? more : push(direction);
+		result = more < 0 ? more : push_direction(direction);
 	}
 	if (result || !direction->ended || direction->shut || direction_holds(direction))
 		return result;

@@ -15,7 +15,7 @@ static bool same_backend(const struct relay_backend *a, const struct relay_backe
 	return !strcmp(relay_backend_format(a, texts[0]), relay_backend_format(b, texts[1]));
 }
 
-static void inherit(struct backend_set *backends, const struct backend_set *former)
+static void inherit_backend(struct backend_set *backends, const struct backend_set *former)
 {
 	for (size_t i = 0; i < backends->settings.backend_count; i++) {
 		for (size_t j = 0; j < former->settings.backend_count; j++) {
@@ -41,7 +41,7 @@ struct backend_set *backend_set_new(
 	}
 	backends->references = 1;
 	if (former)
-		inherit(backends, former);
+		inherit_backend(backends, former);
 	return backends;
 }
 
@@ -66,7 +66,7 @@ static bool is_tried(const struct tried *tried, size_t backend)
 }
 
 /* Keeps others away until the outcome is known. */
-static void probe(const struct backend_set *backends, struct health *health, int64_t now_ms)
+static void probe_backend(const struct backend_set *backends, struct health *health, int64_t now_ms)
 {
 	uint32_t timeout = backends->settings.connect_timeout_ms;
 
@@ -98,7 +98,7 @@ int backend_set_choose(struct backend_set *backends, struct tried *tried, int64_
 	tried->bits[chosen / 8] |= (uint8_t)(1 << (chosen % 8));
 	backends->next = ((size_t)chosen + 1) % count;
 	if (backends->health[chosen].failures && backends->health[chosen].skip_until_ms <= now_ms)
-		probe(backends, &backends->health[chosen], now_ms);
+		probe_backend(backends, &backends->health[chosen], now_ms);
 	return chosen;
 }
 

@@ -21,7 +21,7 @@ union answer {
 	uint8_t space[4096];
 };
 
-static int read_answer(const union answer *answer, ssize_t length)
+static int read_own_address_answer(const union answer *answer, ssize_t length)
 {
 	const struct nlmsgerr *error = NLMSG_DATA(&answer->header);
 	const struct rtmsg *route = NLMSG_DATA(&answer->header);
@@ -59,5 +59,5 @@ int own_address_is(const struct addr *addr)
 		return -errno;
 	/* The kernel has answered when send returns. */
 	length = recv(fd, &answer, sizeof(answer), MSG_DONTWAIT);
-	return length < 0 ? -errno : read_answer(&answer, length);
+	return length < 0 ? -errno : read_own_address_answer(&answer, length);
 }

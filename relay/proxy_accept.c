@@ -25,7 +25,7 @@ enum proxy_verdict proxy_verdict(const struct relay_accept_proxy *proxy, const s
 	return proxy->others_plain ? PROXY_PLAIN : PROXY_REFUSED;
 }
 
-static void finish(
+static void finish_proxy_accept(
 	struct proxy_accept *accept, const struct proxy_header *header, const char *reason)
 {
 	proxy_accepted *done = accept->done;
@@ -72,13 +72,13 @@ static void on_expired(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	finish(accept, NULL,
+	finish_proxy_accept(accept, NULL,
 		accept->length ? "a PROXY header that did not come to its end in time"
 			       : "no PROXY header came in time");
 }
 
 /* Takes bytes out of the socket that were peeked at. */
-static bool consume(struct proxy_accept *accept, size_t length)
+static bool consume_proxy_accept(struct proxy_accept *accept, size_t length)
 {
 	if (length && recv(accept->fd, accept->data + accept->length, length, MSG_DONTWAIT) !=
 			      (ssize_t)length)
@@ -87,7 +87,7 @@ static bool consume(struct proxy_accept *accept, size_t length)
 	return true;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *context)
+static void on_proxy_accept_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct proxy_accept *accept = context;
 	struct proxy_header header;
@@ -102,16 +102,17 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (got <= 0) {
-		finish(accept, NULL, "closed before a PROXY header came");
+		finish_proxy_accept(accept, NULL, "closed before a PROXY header came");
 		return;
 	}
 	length = proxy_parse(accept->data, accept->length + (size_t)got, &header, &needed, &err);
 	if (length < 0)
-		finish(accept, NULL, err.text);
-	else if (!consume(accept, length ? (size_t)length - accept->length : (size_t)got))
-		finish(accept, NULL, "closed before a PROXY header came");
+		finish_proxy_accept(accept, NULL, err.text);
+	else if (!consume_proxy_accept(
+			 accept, length ? (size_t)length - accept->length : (size_t)got))
+		finish_proxy_accept(accept, NULL, "closed before a PROXY header came");
 	else if (length)
-		finish(accept, &header, NULL);
+		finish_proxy_accept(accept, &header, NULL);
 }
 
 int proxy_accept_start(struct event_base *base, int fd, uint32_t timeout_ms, proxy_accepted *done,
@@ -125,7 +126,8 @@ int proxy_accept_start(struct event_base *base, int fd, uint32_t timeout_ms, pro
 	accept->fd = fd;
 	accept->done = done;
 	accept->context = context;
-	event_assign(&accept->readable, base, fd, EV_READ | EV_PERSIST, on_readable, accept);
+	event_assign(&accept->readable, base, fd, EV_READ | EV_PERSIST, on_proxy_accept_readable,
+		accept);
 	evtimer_assign(&accept->expired, base, on_expired, accept);
 	if (event_add(&accept->readable, NULL) || event_add(&accept->expired, &timeout)) {
 		event_del(&accept->readable);

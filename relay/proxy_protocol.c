@@ -89,7 +89,7 @@ size_t proxy_encode(enum proxy_version version, const struct addr_endpoint *sour
 }
 
 /* Takes the word before the next space, or the end, out of the line. */
-static bool next_word(char **line, const char **word)
+static bool next_proxy_header_word(char **line, const char **word)
 {
 	char *start = *line, *space;
 
@@ -104,7 +104,7 @@ static bool next_word(char **line, const char **word)
 }
 
 /* A decimal number without leading zeros. */
-static bool parse_port(const char *text, uint16_t *out)
+static bool parse_proxy_header_port(const char *text, uint16_t *out)
 {
 	unsigned port = 0;
 
@@ -133,7 +133,7 @@ static int parse_line(char *line, struct proxy_header *out, struct err *err)
 	const char *word, *source, *destination, *source_port, *destination_port;
 	int family;
 
-	if (!next_word(&line, &word))
+	if (!next_proxy_header_word(&line, &word))
 		return err_set(err, -EPROTO, "a PROXY v1 header without a protocol");
 	if (!strcmp(word, "UNKNOWN"))
 		return 0; /* the rest must be ignored */
@@ -141,16 +141,18 @@ static int parse_line(char *line, struct proxy_header *out, struct err *err)
 		return err_set(err, -EPROTO,
 			"a PROXY v1 header whose protocol is not TCP4, TCP6 or UNKNOWN");
 	family = word[3] == '4' ? AF_INET : AF_INET6;
-	if (!next_word(&line, &source) || !next_word(&line, &destination) ||
-		!next_word(&line, &source_port) || !next_word(&line, &destination_port) || line)
+	if (!next_proxy_header_word(&line, &source) ||
+		!next_proxy_header_word(&line, &destination) ||
+		!next_proxy_header_word(&line, &source_port) ||
+		!next_proxy_header_word(&line, &destination_port) || line)
 		return err_set(err, -EPROTO,
 			"a PROXY v1 header without two addresses and two ports, single spaces between");
 	if (!parse_address(source, family, &out->source.addr) ||
 		!parse_address(destination, family, &out->destination.addr))
 		return err_set(
 			err, -EPROTO, "a PROXY v1 header whose addresses are not of its protocol");
-	if (!parse_port(source_port, &out->source.port) ||
-		!parse_port(destination_port, &out->destination.port))
+	if (!parse_proxy_header_port(source_port, &out->source.port) ||
+		!parse_proxy_header_port(destination_port, &out->destination.port))
 		return err_set(err, -EPROTO,
 			"a PROXY v1 header whose ports are not numbers from 0 to 65535");
 	out->proxied = true;
@@ -187,7 +189,7 @@ static ssize_t parse_v1(const uint8_t *data, size_t length, struct proxy_header 
 }
 
 /* CRC-32C (RFC 4960, appendix B), with the four bytes at `blank` counted as zero. */
-static uint32_t checksum(const uint8_t *data, size_t length, size_t blank)
+static uint32_t checksum_proxy_header(const uint8_t *data, size_t length, size_t blank)
 {
 	uint32_t crc = 0xffffffffu;
 
@@ -213,7 +215,7 @@ static int check_tlvs(const uint8_t *data, size_t at, size_t length, struct err 
 			if (size != 4)
 				return err_set(err, -EPROTO,
 					"a PROXY v2 header with a checksum of %zu bytes", size);
-			if (checksum(data, length, value) !=
+			if (checksum_proxy_header(data, length, value) !=
 				((uint32_t)get_u16(data + value) << 16 | get_u16(data + value + 2)))
 				return err_set(
 					err, -EPROTO, "a PROXY v2 header with a wrong checksum");

@@ -148,7 +148,7 @@ void relay_take(struct relay *relay, int fd, const struct addr_endpoint *local,
 	attempt_start(connection);
 }
 
-static void keep_connection(struct connection *connection,
+static void keep_relay_connection(struct connection *connection,
 	void (*give)(void *context, const struct relay_saved *kept), void *context)
 {
 	struct relay *relay = connection->relay;
@@ -176,7 +176,7 @@ void relay_save(struct relay *relay, void (*give)(void *context, const struct re
 	void *context)
 {
 	while (relay->connections)
-		keep_connection(relay->connections, give, context);
+		keep_relay_connection(relay->connections, give, context);
 }
 
 void relay_resume(struct relay *relay, const struct session_saved *kept)

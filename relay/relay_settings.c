@@ -11,7 +11,7 @@
 
 #define MAPPED_BITS 96 /* the low 32 are the IPv4 address */
 
-static bool parse_port(const char *text, uint16_t *out)
+static bool parse_relay_setting_port(const char *text, uint16_t *out)
 {
 	char *end;
 	unsigned long port = strtoul(text, &end, 10);
@@ -23,13 +23,13 @@ static bool parse_port(const char *text, uint16_t *out)
 }
 
 /* Splits "HOST:PORT" or "[HOST]:PORT" at its last colon; false if it is neither. */
-static bool split(const char *text, char *host, size_t size, uint16_t *port)
+static bool split_relay_setting(const char *text, char *host, size_t size, uint16_t *port)
 {
 	const char *colon = strrchr(text, ':');
 	size_t length = colon ? (size_t)(colon - text) : 0;
 	bool brackets = length > 2 && text[0] == '[' && text[length - 1] == ']';
 
-	if (!length || !parse_port(colon + 1, port))
+	if (!length || !parse_relay_setting_port(colon + 1, port))
 		return false;
 	if (brackets) {
 		text++;
@@ -80,7 +80,7 @@ static int parse_nat64(const char *text, struct relay_backend *out, struct err *
 	int result;
 
 	if (rest[0] == '[') {
-		if (!split(rest, prefix, sizeof(prefix), &backend.endpoint.port))
+		if (!split_relay_setting(rest, prefix, sizeof(prefix), &backend.endpoint.port))
 			return err_set(err, -EINVAL,
 				"'%s' is not a mapping with a port; write it as nat64:[64:ff9b::/96]:80",
 				text);
@@ -101,7 +101,7 @@ int relay_backend_parse(const char *text, struct relay_backend *out, struct err 
 		return parse_unix(text, out, err);
 	if (!strncmp(text, "nat64:", 6))
 		return parse_nat64(text, out, err);
-	if (!split(text, host, sizeof(host), &backend.endpoint.port))
+	if (!split_relay_setting(text, host, sizeof(host), &backend.endpoint.port))
 		return err_set(err, -EINVAL,
 			"'%s' is not a backend; write 192.0.2.1:80, [2001:db8::1]:80, unix:/run/app.sock or nat64:64:ff9b::/96",
 			text);

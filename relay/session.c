@@ -80,7 +80,7 @@ void session_reset_socket(int fd)
 }
 
 /* False for want of memory. */
-static bool watch(struct event *event, bool *added, bool wanted)
+static bool watch_session(struct event *event, bool *added, bool wanted)
 {
 	if (*added == wanted)
 		return true;
@@ -95,15 +95,15 @@ static bool watch(struct event *event, bool *added, bool wanted)
 static bool watch_side(struct side *side, bool read, bool write, bool after_end)
 {
 	if (!after_end)
-		watch(&side->after_end, &side->ending, false);
-	return watch(&side->read, &side->reading, read) &&
-	       watch(&side->write, &side->writing, write) &&
-	       watch(&side->after_end, &side->ending, after_end);
+		watch_session(&side->after_end, &side->ending, false);
+	return watch_session(&side->read, &side->reading, read) &&
+	       watch_session(&side->write, &side->writing, write) &&
+	       watch_session(&side->after_end, &side->ending, after_end);
 }
 
 /* Waits for what each socket is to do next. False for want of memory: what is not watched would
  * stay for ever. */
-static bool settle(struct session *session)
+static bool settle_session(struct session *session)
 {
 	bool to_client = direction_holds(&session->in), to_backend = direction_holds(&session->out);
 
@@ -122,7 +122,7 @@ static void stop_watching(struct session *session)
 }
 
 /* Leaves the sockets alone. */
-static void dissolve(struct session *session)
+static void dissolve_session(struct session *session)
 {
 	stop_watching(session);
 	direction_fini(&session->out);
@@ -134,7 +134,7 @@ static void free_session(struct session *session, bool reset)
 {
 	int fds[] = {session->client.fd, session->backend.fd};
 
-	dissolve(session);
+	dissolve_session(session);
 	for (size_t i = 0; i < 2; i++) {
 		if (reset)
 			session_reset_socket(fds[i]);
@@ -148,7 +148,7 @@ void session_stop(struct session *session)
 	free_session(session, true);
 }
 
-static void end(struct session *session, enum session_end how)
+static void end_session(struct session *session, enum session_end how)
 {
 	void (*ended)(void *context, enum session_end end) = session->ended;
 	void *context = session->context;
@@ -158,7 +158,7 @@ static void end(struct session *session, enum session_end how)
 }
 
 /* The wall clock may jump; this one costs a few nanoseconds and is exact to a tick. */
-static int64_t now_ms(void)
+static int64_t now_session_ms(void)
 {
 	struct timespec now;
 
@@ -167,30 +167,31 @@ static int64_t now_ms(void)
 }
 
 /* Notes what a direction has moved. */
-static void account(struct session *session, uint64_t *total, uint64_t bytes)
+static void account_session(struct session *session, uint64_t *total, uint64_t bytes)
 {
 	if (!bytes)
 		return;
 	*total += bytes;
 	if (session->idle_timeout_ms)
-		session->moved_ms = now_ms();
+		session->moved_ms = now_session_ms();
 }
 
 /* Runs a direction. The session may be gone afterwards. */
-static void turn(struct session *session, struct direction *direction)
+static void turn_session(struct session *session, struct direction *direction)
 {
 	struct session_counts *counts = &session->pool->counts;
 	uint64_t before = direction->bytes;
 	int result = direction_run(direction);
 
-	account(session, direction == &session->out ? &counts->to_backends : &counts->to_clients,
+	account_session(session,
+		direction == &session->out ? &counts->to_backends : &counts->to_clients,
 		direction->bytes - before);
 	if (result)
-		end(session, SESSION_RESET);
+		end_session(session, SESSION_RESET);
 	else if (session->out.shut && session->in.shut)
-		end(session, SESSION_FINISHED);
-	else if (!settle(session))
-		end(session, SESSION_RESET);
+		end_session(session, SESSION_FINISHED);
+	else if (!settle_session(session))
+		end_session(session, SESSION_RESET);
 }
 
 static void on_read(evutil_socket_t fd, short what, void *context)
@@ -200,7 +201,7 @@ static void on_read(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	turn(session, side == &session->client ? &session->out : &session->in);
+	turn_session(session, side == &session->client ? &session->out : &session->in);
 }
 
 static void on_write(evutil_socket_t fd, short what, void *context)
@@ -210,7 +211,7 @@ static void on_write(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	turn(session, side == &session->client ? &session->in : &session->out);
+	turn_session(session, side == &session->client ? &session->in : &session->out);
 }
 
 static void on_after_end(evutil_socket_t fd, short what, void *context)
@@ -221,7 +222,7 @@ static void on_after_end(evutil_socket_t fd, short what, void *context)
 
 	(void)what;
 	if (!getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) && error)
-		end(side->session, SESSION_RESET);
+		end_session(side->session, SESSION_RESET);
 }
 
 static struct timeval to_timeval(int64_t ms)
@@ -233,16 +234,16 @@ static struct timeval to_timeval(int64_t ms)
 static void on_idle(evutil_socket_t fd, short what, void *context)
 {
 	struct session *session = context;
-	int64_t left_ms = session->moved_ms + session->idle_timeout_ms - now_ms();
+	int64_t left_ms = session->moved_ms + session->idle_timeout_ms - now_session_ms();
 	struct timeval left = to_timeval(left_ms);
 
 	(void)fd;
 	(void)what;
 	if (left_ms <= 0 || event_add(&session->idle, &left))
-		end(session, SESSION_IDLE);
+		end_session(session, SESSION_IDLE);
 }
 
-static void assign(struct session *session, struct side *side, int fd)
+static void assign_session(struct session *session, struct side *side, int fd)
 {
 	struct event_base *base = session->pool->base;
 
@@ -260,14 +261,14 @@ static int start_idle(struct session *session)
 	if (!session->idle_timeout_ms)
 		return 0;
 	evtimer_assign(&session->idle, session->pool->base, on_idle, session);
-	session->moved_ms = now_ms();
+	session->moved_ms = now_session_ms();
 	return event_add(&session->idle, &timeout) ? -ENOMEM : 0;
 }
 
 /* In session_saved.ended. */
 enum { OUT_ENDED = 1, OUT_SHUT = 2, IN_ENDED = 4, IN_SHUT = 8 };
 
-static unsigned ends(const struct session *session)
+static unsigned ends_session(const struct session *session)
 {
 	return (session->out.ended ? OUT_ENDED : 0u) | (session->out.shut ? OUT_SHUT : 0u) |
 	       (session->in.ended ? IN_ENDED : 0u) | (session->in.shut ? IN_SHUT : 0u);
@@ -282,7 +283,7 @@ int session_save(struct session *session, struct session_saved *out)
 		.backend = session->backend.fd,
 		.to_backend = -1,
 		.to_client = -1,
-		.ended = ends(session),
+		.ended = ends_session(session),
 	};
 	result = direction_save(&session->out, &out->to_backend);
 	if (!result)
@@ -292,11 +293,11 @@ int session_save(struct session *session, struct session_saved *out)
 		free_session(session, true);
 		return result;
 	}
-	dissolve(session);
+	dissolve_session(session);
 	return 0;
 }
 
-static int resume(struct session *session, const struct session_saved *kept)
+static int resume_session(struct session *session, const struct session_saved *kept)
 {
 	int out = 0, in = 0;
 
@@ -323,8 +324,8 @@ int session_start(struct session_pool *pool, const struct session_request *reque
 	session->idle_timeout_ms = request->idle_timeout_ms;
 	session->ended = request->ended;
 	session->context = request->context;
-	assign(session, &session->client, request->client);
-	assign(session, &session->backend, request->backend);
+	assign_session(session, &session->client, request->client);
+	assign_session(session, &session->backend, request->backend);
 	session->out = (struct direction){.shared = &pool->shared,
 		.opposite = &session->in,
 		.from = request->client,
@@ -334,15 +335,15 @@ int session_start(struct session_pool *pool, const struct session_request *reque
 		.from = request->backend,
 		.to = request->client};
 	if (request->kept)
-		result = resume(session, request->kept);
+		result = resume_session(session, request->kept);
 	else if (request->first_length)
 		result = direction_put(&session->out, request->first, request->first_length);
 	if (!result)
 		result = start_idle(session);
-	if (!result && !settle(session))
+	if (!result && !settle_session(session))
 		result = -ENOMEM;
 	if (result) {
-		dissolve(session);
+		dissolve_session(session);
 		return err_errno(err, result, "starting to relay");
 	}
 	pool->counts.to_backends += session->out.bytes;

@@ -13,7 +13,7 @@
 #define LARGEST_FILE (1024 * 1024)
 
 /* The whole file with a NUL behind it; the caller's. */
-static int read_file(const char *path, char **out, struct err *err)
+static int read_import_file(const char *path, char **out, struct err *err)
 {
 	cleanup_fclose FILE *file = fopen(path, "re");
 	cleanup_free char *text = malloc(LARGEST_FILE + 1);
@@ -38,7 +38,7 @@ static int read_file(const char *path, char **out, struct err *err)
 static int do_xinetd(const char *path, struct err *err)
 {
 	cleanup_free char *text = NULL;
-	int result = read_file(path, &text, err);
+	int result = read_import_file(path, &text, err);
 
 	if (result)
 		return result;
@@ -52,7 +52,7 @@ static int do_systemd(const char *path, struct err *err)
 	const char *slash = strrchr(path, '/');
 	char service[NAME_MAX + 1], beside[PATH_MAX];
 	struct err missing;
-	int result = read_file(path, &text, err);
+	int result = read_import_file(path, &text, err);
 
 	if (!result)
 		result = import_systemd_service(path, text, service, sizeof(service), err);
@@ -61,7 +61,7 @@ static int do_systemd(const char *path, struct err *err)
 	if (snprintf(beside, sizeof(beside), "%.*s%s", slash ? (int)(slash - path + 1) : 0, path,
 		    service) >= PATH_MAX)
 		return err_set(err, -ENAMETOOLONG, "%s: too long a path", path);
-	if (read_file(beside, &service_text, &missing))
+	if (read_import_file(beside, &service_text, &missing))
 		fprintf(stderr, "%s: warning: %s\n", path, missing.text);
 	return import_systemd(path, text, service_text, stdout, stderr, err);
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct section_entry *look(struct section *section, const char *name)
+static struct section_entry *look_section(struct section *section, const char *name)
 {
 	for (size_t i = 0; i < section->count; i++) {
 		if (!strcmp(section->entries[i].name, name))
@@ -17,7 +17,7 @@ static struct section_entry *look(struct section *section, const char *name)
 
 struct section_entry *section_find(struct section *section, const char *name)
 {
-	struct section_entry *entry = look(section, name);
+	struct section_entry *entry = look_section(section, name);
 
 	if (entry)
 		entry->used = true;
@@ -35,7 +35,7 @@ const char *section_text(struct section *section, const char *name)
 
 struct section_entry *section_entry(struct section *section, const char *name)
 {
-	struct section_entry *entry = look(section, name);
+	struct section_entry *entry = look_section(section, name);
 
 	if (entry || section->count == SECTION_MOST)
 		return entry;

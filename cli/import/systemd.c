@@ -16,7 +16,7 @@ static const char *const silent[] = {"Accept", "Service", "RemoveOnStop", "Symli
 	"FileDescriptorName", "FlushPending", "SocketMode", "SocketUser", "SocketGroup"};
 
 /* "22", "192.0.2.1:22" or "[2001:db8::1]:22". */
-static bool read_endpoint(const char *text, char *address, unsigned *port)
+static bool read_systemd_endpoint(const char *text, char *address, unsigned *port)
 {
 	const char *colon = strrchr(text, ':'), *digits = colon ? colon + 1 : text;
 	size_t length = colon ? (size_t)(colon - text) : 0;
@@ -60,7 +60,7 @@ static void add_routes(struct writer *writer, struct section *socket, const char
 	for (size_t i = 0; entry && i < entry->words.count; i++) {
 		const char *to = address;
 
-		if (!read_endpoint(entry->words.list[i], address, &port)) {
+		if (!read_systemd_endpoint(entry->words.list[i], address, &port)) {
 			writer_note(writer,
 				"%s=%s: only ports and IP addresses have routes; for a Unix socket, socketbox-inetd(1) may serve",
 				name, entry->words.list[i]);
@@ -72,7 +72,7 @@ static void add_routes(struct writer *writer, struct section *socket, const char
 	}
 }
 
-static void write_limits(struct writer *writer, struct section *socket)
+static void write_systemd_limits(struct writer *writer, struct section *socket)
 {
 	const char *instances = section_text(socket, "MaxConnections");
 	const char *per_source = section_text(socket, "MaxConnectionsPerSource");
@@ -108,7 +108,7 @@ static void write_trigger_limit(struct writer *writer, struct section *socket)
 	writer_key(writer, "rate", text);
 }
 
-static bool accepts(struct section *socket)
+static bool accepts_systemd(struct section *socket)
 {
 	const char *accept = section_text(socket, "Accept");
 
@@ -116,7 +116,7 @@ static bool accepts(struct section *socket)
 }
 
 /* "NAME" of "NAME.socket", or of "NAME@.socket". */
-static int stem(const char *unit, char *out, size_t size, struct err *err)
+static int systemd_stem(const char *unit, char *out, size_t size, struct err *err)
 {
 	static const char suffix[] = ".socket";
 	const char *slash = strrchr(unit, '/');
@@ -146,10 +146,10 @@ int import_systemd_service(
 	if (result)
 		err_errno(err, result, "importing %s", unit);
 	else
-		result = stem(unit, name, sizeof(name), err);
+		result = systemd_stem(unit, name, sizeof(name), err);
 	if (!result && (named ? snprintf(service, size, "%s", named)
 			      : snprintf(service, size, "%s%s.service", name,
-					accepts(&socket) ? "@" : "")) >= (int)size)
+					accepts_systemd(&socket) ? "@" : "")) >= (int)size)
 		result = err_set(err, -ENAMETOOLONG, "the service's name is too long");
 	section_fini(&socket);
 	return result;
@@ -164,7 +164,7 @@ static void write_socket(struct writer *writer, struct section *socket, bool per
 	else if (section_find(socket, "ListenDatagram"))
 		writer_note(writer, "ListenDatagram: does not go together with Accept=yes");
 	if (per_connection) {
-		write_limits(writer, socket);
+		write_systemd_limits(writer, socket);
 		write_trigger_limit(writer, socket);
 	} else {
 		writer_key(writer, "wait", "true");
@@ -188,7 +188,7 @@ int import_systemd(const char *unit, const char *text, const char *service_text,
 	struct exec_words routes = {0};
 	struct writer writer;
 	char name[200];
-	int result = stem(unit, name, sizeof(name), err);
+	int result = systemd_stem(unit, name, sizeof(name), err);
 
 	if (result)
 		return result;
@@ -199,7 +199,7 @@ int import_systemd(const char *unit, const char *text, const char *service_text,
 	if (!result)
 		result = writer_service(&writer, name, err);
 	if (!result) {
-		bool per_connection = accepts(&socket);
+		bool per_connection = accepts_systemd(&socket);
 
 		if (!service_text)
 			writer_note(&writer, "the service's unit was not found beside it");

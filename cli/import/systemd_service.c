@@ -61,7 +61,7 @@ static const struct {
 static const char *const silent[] = {"Type", "Restart", "RestartSec", "StandardInput",
 	"StandardOutput", "KillMode", "SyslogIdentifier", "StandardError"};
 
-static const char *last(struct section *service, const char *name)
+static const char *unit_service_last(struct section *service, const char *name)
 {
 	const struct section_entry *entry = section_find(service, name);
 
@@ -114,7 +114,7 @@ static void write_words(struct writer *writer, const struct exec_words *words)
 	writer_words_free(&command);
 }
 
-static void write_command(struct writer *writer, struct section *service)
+static void write_unit_service_command(struct writer *writer, struct section *service)
 {
 	const struct section_entry *entry = section_find(service, "ExecStart");
 	struct exec_words words = {0};
@@ -135,12 +135,12 @@ static void write_command(struct writer *writer, struct section *service)
 	writer_words_free(&words);
 }
 
-static void write_rlimits(struct writer *writer, struct section *service)
+static void write_unit_service_rlimits(struct writer *writer, struct section *service)
 {
 	struct exec_words words = {0};
 
 	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
-		const char *value = last(service, limits[i].setting);
+		const char *value = unit_service_last(service, limits[i].setting);
 		char text[80], *at = text;
 
 		if (!value)
@@ -162,7 +162,7 @@ static void write_rlimits(struct writer *writer, struct section *service)
 	writer_words_free(&words);
 }
 
-static void write_addresses(
+static void write_unit_service_addresses(
 	struct writer *writer, struct section *service, const char *name, const char *key)
 {
 	struct exec_words words = {0}, prefixes = {0};
@@ -187,7 +187,7 @@ static void write_addresses(
 
 static void write_directory(struct writer *writer, struct section *service)
 {
-	const char *directory = last(service, "WorkingDirectory");
+	const char *directory = unit_service_last(service, "WorkingDirectory");
 
 	if (!directory)
 		return;
@@ -201,7 +201,7 @@ static void write_times(struct writer *writer, struct section *service)
 	char text[32];
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++) {
-		const char *value = last(service, times[i].setting);
+		const char *value = unit_service_last(service, times[i].setting);
 		uint64_t ms;
 
 		if (!value)
@@ -217,7 +217,8 @@ static void write_times(struct writer *writer, struct section *service)
 
 static void write_streams(struct writer *writer, struct section *service, bool per_connection)
 {
-	const char *input = last(service, "StandardInput"), *error = last(service, "StandardError");
+	const char *input = unit_service_last(service, "StandardInput"),
+		   *error = unit_service_last(service, "StandardError");
 
 	if (per_connection && (!input || strcmp(input, "socket") != 0))
 		writer_note(writer,
@@ -228,9 +229,9 @@ static void write_streams(struct writer *writer, struct section *service, bool p
 
 void systemd_service_write(struct writer *writer, struct section *service, bool per_connection)
 {
-	write_command(writer, service);
+	write_unit_service_command(writer, service);
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
-		const char *value = last(service, values[i].setting);
+		const char *value = unit_service_last(service, values[i].setting);
 
 		if (value)
 			writer_key(writer, values[i].key, value);
@@ -238,13 +239,13 @@ void systemd_service_write(struct writer *writer, struct section *service, bool 
 	write_list(writer, service, "SupplementaryGroups", "groups");
 	write_list(writer, service, "Environment", "env");
 	write_list(writer, service, "PassEnvironment", "pass-env");
-	write_rlimits(writer, service);
+	write_unit_service_rlimits(writer, service);
 	write_directory(writer, service);
 	write_times(writer, service);
 	write_streams(writer, service, per_connection);
 	if (per_connection) {
-		write_addresses(writer, service, "IPAddressAllow", "allow-from");
-		write_addresses(writer, service, "IPAddressDeny", "deny-from");
+		write_unit_service_addresses(writer, service, "IPAddressAllow", "allow-from");
+		write_unit_service_addresses(writer, service, "IPAddressDeny", "deny-from");
 	}
 	for (size_t i = 0; i < sizeof(silent) / sizeof(*silent); i++)
 		section_find(service, silent[i]);

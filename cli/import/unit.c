@@ -10,7 +10,7 @@
 
 #include "common/cleanup.h"
 
-static char *trim(char *text)
+static char *trim_unit(char *text)
 {
 	size_t length;
 
@@ -44,7 +44,7 @@ int unit_read(const char *text, const char *name, struct section *out)
 		struct section_entry *entry;
 		size_t length;
 
-		line = trim(line);
+		line = trim_unit(line);
 		length = strlen(line);
 		if (*line == '[') {
 			inside = length > 2 && line[length - 1] == ']' &&
@@ -54,8 +54,8 @@ int unit_read(const char *text, const char *name, struct section *out)
 		if (!inside || *line == '#' || *line == ';' || !equals)
 			continue;
 		*equals = '\0';
-		value = trim(equals + 1);
-		entry = section_entry(out, trim(line));
+		value = trim_unit(equals + 1);
+		entry = section_entry(out, trim_unit(line));
 		if (!entry)
 			continue; /* more names than any unit has */
 		if (!*value)
@@ -67,7 +67,7 @@ int unit_read(const char *text, const char *name, struct section *out)
 }
 
 /* One word at *text, without its quotes, into word. */
-static bool take_word(const char **text, char *word)
+static bool take_unit_word(const char **text, char *word)
 {
 	char quote = 0;
 
@@ -93,7 +93,7 @@ bool unit_split(const char *text, struct exec_words *out)
 	cleanup_free char *word = malloc(strlen(text) + 1);
 
 	while (word && *(text += strspn(text, " \t"))) {
-		if (!take_word(&text, word) || exec_words_add(out, word))
+		if (!take_unit_word(&text, word) || exec_words_add(out, word))
 			return false;
 	}
 	return word != NULL;

@@ -34,7 +34,7 @@ static bool is_plain(const char *text)
 }
 
 /* In double quotes where need be; what is no ASCII text is escaped. */
-static void quote(FILE *out, const char *text)
+static void quote_yaml(FILE *out, const char *text)
 {
 	if (is_plain(text)) {
 		fputs(text, out);
@@ -113,7 +113,7 @@ void writer_end(struct writer *writer, FILE *out)
 	writer_words_free(&writer->routes_written);
 }
 
-static bool is_among(const struct exec_words *words, const char *word)
+static bool is_yaml_among(const struct exec_words *words, const char *word)
 {
 	for (size_t i = 0; i < words->count; i++) {
 		if (!strcmp(words->list[i], word))
@@ -135,7 +135,7 @@ int writer_service(struct writer *writer, const char *name, struct err *err)
 	}
 	*service = (struct writer_service){.tried = exec_settings_new()};
 	snprintf(service->name, sizeof(service->name), "%s", plain);
-	for (unsigned n = 2; is_among(&writer->names, service->name) && n < 1000; n++)
+	for (unsigned n = 2; is_yaml_among(&writer->names, service->name) && n < 1000; n++)
 		snprintf(service->name, sizeof(service->name), "%s-%u", plain, n);
 	service->keys = open_memstream(&service->key_text, &service->key_size);
 	service->notes = open_memstream(&service->note_text, &service->note_size);
@@ -145,7 +145,7 @@ int writer_service(struct writer *writer, const char *name, struct err *err)
 	return 0;
 }
 
-static bool works(struct writer *writer, const char *key, const char *value)
+static bool works_yaml(struct writer *writer, const char *key, const char *value)
 {
 	struct err err;
 
@@ -157,10 +157,10 @@ static bool works(struct writer *writer, const char *key, const char *value)
 
 void writer_key(struct writer *writer, const char *key, const char *value)
 {
-	if (!works(writer, key, value))
+	if (!works_yaml(writer, key, value))
 		return;
 	fprintf(writer->service.keys, "      %s: ", key);
-	quote(writer->service.keys, value);
+	quote_yaml(writer->service.keys, value);
 	fputc('\n', writer->service.keys);
 }
 
@@ -179,9 +179,9 @@ static void write_pairs(struct writer *writer, const struct exec_words *values)
 		if (!name || !equals || again)
 			continue;
 		fputs(separator, writer->service.keys);
-		quote(writer->service.keys, name);
+		quote_yaml(writer->service.keys, name);
 		fputs(": ", writer->service.keys);
-		quote(writer->service.keys, equals + 1);
+		quote_yaml(writer->service.keys, equals + 1);
 		separator = ", ";
 	}
 }
@@ -192,7 +192,7 @@ void writer_list(struct writer *writer, const char *key, const struct exec_words
 	struct exec_words good = {0};
 
 	for (size_t i = 0; i < values->count; i++) {
-		if (works(writer, key, values->list[i]))
+		if (works_yaml(writer, key, values->list[i]))
 			exec_words_add(&good, values->list[i]);
 	}
 	if (good.count) {
@@ -201,7 +201,7 @@ void writer_list(struct writer *writer, const char *key, const struct exec_words
 			write_pairs(writer, &good);
 		for (size_t i = 0; i < good.count && !pairs; i++) {
 			fputs(i ? ", " : "", writer->service.keys);
-			quote(writer->service.keys, good.list[i]);
+			quote_yaml(writer->service.keys, good.list[i]);
 		}
 		fprintf(writer->service.keys, "%c\n", pairs ? '}' : ']');
 	}
@@ -217,9 +217,9 @@ int writer_route(struct exec_words *routes, const char *to, unsigned port, bool 
 	return exec_words_add(routes, text);
 }
 
-static void write_route(struct writer *writer, const char *route)
+static void write_yaml_route(struct writer *writer, const char *route)
 {
-	if (is_among(&writer->routes_written, route)) {
+	if (is_yaml_among(&writer->routes_written, route)) {
 		writer_note(writer, "{%s} is a route already, so it does not lead here", route);
 		return;
 	}
@@ -243,7 +243,7 @@ void writer_service_end(struct writer *writer, const struct exec_words *routes, 
 	if (!dropped && !routes->count)
 		writer_note(writer, "no route leads here; write one");
 	for (size_t i = 0; i < routes->count && !dropped; i++)
-		write_route(writer, routes->list[i]);
+		write_yaml_route(writer, routes->list[i]);
 	fclose(service->keys);
 	fclose(service->notes);
 	fprintf(writer->services, dropped ? "  # %s: not translated\n" : "  %s:\n", service->name);

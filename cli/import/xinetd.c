@@ -19,13 +19,13 @@ struct parser {
 	unsigned line;
 };
 
-static int wrong(const struct parser *parser, struct err *err, const char *what)
+static int wrong_xinetd(const struct parser *parser, struct err *err, const char *what)
 {
 	return err_set(err, -EINVAL, "line %u: %s", parser->line, what);
 }
 
 /* The next word of *text, in place, or NULL. */
-static char *take_word(char **text)
+static char *take_xinetd_word(char **text)
 {
 	char *word = *text + strspn(*text, " \t\r");
 	size_t length = strcspn(word, " \t\r");
@@ -52,7 +52,7 @@ static void remove_word(struct exec_words *words, const char *word)
 }
 
 /* "+=" and "-=" change what defaults say. */
-static int inherit(struct parser *parser, const char *name)
+static int inherit_xinetd(struct parser *parser, const char *name)
 {
 	const struct section_entry *inherited = section_entry(&parser->defaults, name);
 	int result = 0;
@@ -72,14 +72,14 @@ static int read_attribute(struct parser *parser, char *text, struct err *err)
 	size_t known = section->count;
 
 	if (!equals)
-		return wrong(parser, err, "an attribute is 'NAME = VALUE'");
+		return wrong_xinetd(parser, err, "an attribute is 'NAME = VALUE'");
 	*equals = '\0';
 	if (sign == '+' || sign == '-')
 		equals[-1] = '\0';
 	rest = text;
-	name = take_word(&rest);
+	name = take_xinetd_word(&rest);
 	if (!name)
-		return wrong(parser, err, "an attribute has no name");
+		return wrong_xinetd(parser, err, "an attribute has no name");
 	entry = section_entry(section, name);
 	if (!entry) {
 		writer_warn(
@@ -88,9 +88,9 @@ static int read_attribute(struct parser *parser, char *text, struct err *err)
 	}
 	if (sign != '+' && sign != '-' && strcmp(name, "env") != 0)
 		section_clear(entry);
-	else if (!is_default && section->count > known && inherit(parser, name))
+	else if (!is_default && section->count > known && inherit_xinetd(parser, name))
 		return err_errno(err, -ENOMEM, "importing");
-	for (rest = equals + 1; (word = take_word(&rest));) {
+	for (rest = equals + 1; (word = take_xinetd_word(&rest));) {
 		if (sign == '-')
 			remove_word(&entry->words, word);
 		else if (section_add(section, name, word))
@@ -109,13 +109,13 @@ static int add_defaults(struct parser *parser, struct err *err)
 		if (!strcmp(name, "disabled") || !strcmp(name, "enabled"))
 			continue;
 		if (section_entry(&parser->service, name) && parser->service.count > known &&
-			inherit(parser, name))
+			inherit_xinetd(parser, name))
 			return err_errno(err, -ENOMEM, "importing");
 	}
 	return 0;
 }
 
-static int close_block(struct parser *parser, struct err *err)
+static int close_xinetd_block(struct parser *parser, struct err *err)
 {
 	int result = 0;
 
@@ -133,15 +133,15 @@ static int close_block(struct parser *parser, struct err *err)
 /* A line outside of a block. */
 static int read_heading(struct parser *parser, char *text, struct err *err)
 {
-	char *word = take_word(&text), *name;
+	char *word = take_xinetd_word(&text), *name;
 
 	if (parser->named && !strcmp(word, "{")) {
 		parser->open = true;
 		return 0;
 	}
 	if (parser->named)
-		return wrong(parser, err, "'{' is missing");
-	name = take_word(&text);
+		return wrong_xinetd(parser, err, "'{' is missing");
+	name = take_xinetd_word(&text);
 	if (!strcmp(word, "include") || !strcmp(word, "includedir")) {
 		writer_warn(
 			&parser->writer, "%s %s: import those files too", word, name ? name : "");
@@ -151,11 +151,12 @@ static int read_heading(struct parser *parser, char *text, struct err *err)
 		strcpy(parser->name, "defaults");
 	} else if (!strcmp(word, "service") && name && strlen(name) < sizeof(parser->name)) {
 		strcpy(parser->name, name);
-		name = take_word(&text);
+		name = take_xinetd_word(&text);
 		if (!strcmp(parser->name, "defaults"))
-			return wrong(parser, err, "a service cannot be called defaults");
+			return wrong_xinetd(parser, err, "a service cannot be called defaults");
 	} else {
-		return wrong(parser, err, "neither 'service NAME', 'defaults' nor an include");
+		return wrong_xinetd(
+			parser, err, "neither 'service NAME', 'defaults' nor an include");
 	}
 	parser->named = true;
 	parser->open = name && !strcmp(name, "{");
@@ -170,7 +171,7 @@ static int read_line(struct parser *parser, char *text, struct err *err)
 	if (!parser->open)
 		return read_heading(parser, text, err);
 	if (*text == '}')
-		return close_block(parser, err);
+		return close_xinetd_block(parser, err);
 	return read_attribute(parser, text, err);
 }
 
@@ -189,7 +190,7 @@ int import_xinetd(const char *file, const char *text, FILE *out, FILE *warnings,
 		result = read_line(parser, line, err);
 	}
 	if (!result && (parser->named || parser->open))
-		result = wrong(parser, err, "the last block is not closed by '}'");
+		result = wrong_xinetd(parser, err, "the last block is not closed by '}'");
 	/* What has been read until a fault is of no use. */
 	writer_end(&parser->writer, result ? NULL : out);
 	section_fini(&parser->defaults);

@@ -47,7 +47,7 @@ static bool has_word(struct section *section, const char *name, const char *word
 }
 
 /* "192.0.2.0" and "192.0.0.0" are networks, by their zeros; "localhost" is both. */
-static void add_address(
+static void add_xinetd_service_address(
 	struct writer *writer, const char *attribute, const char *word, struct exec_words *prefixes)
 {
 	struct addr_prefix prefix;
@@ -71,7 +71,7 @@ static void add_address(
 	exec_words_add(prefixes, addr_prefix_format(&prefix, text));
 }
 
-static void write_addresses(
+static void write_xinetd_service_addresses(
 	struct writer *writer, struct section *service, const char *attribute, const char *key)
 {
 	const struct section_entry *entry = section_find(service, attribute);
@@ -80,7 +80,7 @@ static void write_addresses(
 	if (!entry)
 		return;
 	for (size_t i = 0; i < entry->words.count; i++)
-		add_address(writer, attribute, entry->words.list[i], &prefixes);
+		add_xinetd_service_address(writer, attribute, entry->words.list[i], &prefixes);
 	if (!prefixes.count && !strcmp(key, "allow-from")) {
 		/* Nobody: an empty list, or one of which nothing could be translated. */
 		exec_words_add(&prefixes, "0.0.0.0/0");
@@ -97,12 +97,12 @@ static void write_access(struct writer *writer, struct section *service)
 	const struct section_entry *only = section_find(service, "only_from");
 	bool nobody = only && !only->words.count;
 
-	write_addresses(writer, service, "only_from", "allow-from");
+	write_xinetd_service_addresses(writer, service, "only_from", "allow-from");
 	if (!nobody && !writer->service.tried->bounds.deny.count)
-		write_addresses(writer, service, "no_access", "deny-from");
+		write_xinetd_service_addresses(writer, service, "no_access", "deny-from");
 }
 
-static void write_limits(struct writer *writer, struct section *service)
+static void write_xinetd_service_limits(struct writer *writer, struct section *service)
 {
 	const struct section_entry *cps = section_find(service, "cps");
 	const char *instances = section_text(service, "instances");
@@ -126,7 +126,7 @@ static void write_limits(struct writer *writer, struct section *service)
 		writer_key(writer, "per-source", per_source);
 }
 
-static void write_rlimits(struct writer *writer, struct section *service)
+static void write_xinetd_service_rlimits(struct writer *writer, struct section *service)
 {
 	struct exec_words words = {0};
 	char text[64];
@@ -170,7 +170,7 @@ static void write_banners(struct writer *writer, struct section *service)
 }
 
 /* The server and its arguments. With NAMEINARGS the first is the name that the program is told. */
-static void write_command(struct writer *writer, struct section *service)
+static void write_xinetd_service_command(struct writer *writer, struct section *service)
 {
 	const struct section_entry *arguments = section_find(service, "server_args");
 	const char *server = section_text(service, "server");
@@ -203,7 +203,7 @@ static void write_keys(struct writer *writer, struct section *service, bool wait
 	const struct section_entry *env = section_find(service, "env");
 	const struct section_entry *pass = section_find(service, "passenv");
 
-	write_command(writer, service);
+	write_xinetd_service_command(writer, service);
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
 		const char *value = section_text(service, values[i].attribute);
 
@@ -212,7 +212,7 @@ static void write_keys(struct writer *writer, struct section *service, bool wait
 	}
 	if (section_text(service, "user") && !has_word(service, "groups", "yes"))
 		writer_key(writer, "groups", "none");
-	write_rlimits(writer, service);
+	write_xinetd_service_rlimits(writer, service);
 	if (env)
 		writer_list(writer, "env", &env->words);
 	if (pass)
@@ -220,14 +220,14 @@ static void write_keys(struct writer *writer, struct section *service, bool wait
 	if (wait) {
 		writer_key(writer, "wait", "true");
 	} else {
-		write_limits(writer, service);
+		write_xinetd_service_limits(writer, service);
 		write_access(writer, service);
 		write_banners(writer, service);
 	}
 	writer_key(writer, "stderr", "socket");
 }
 
-static unsigned find_port(struct section *service, const char *name, bool udp)
+static unsigned find_xinetd_service_port(struct section *service, const char *name, bool udp)
 {
 	const char *port = section_text(service, "port");
 	const struct servent *known;
@@ -245,7 +245,7 @@ static void find_routes(struct writer *writer, struct section *service, const ch
 {
 	const char *bind = section_text(service, "bind"),
 		   *interface = section_text(service, "interface");
-	unsigned port = find_port(service, name, udp);
+	unsigned port = find_xinetd_service_port(service, name, udp);
 	struct addr_prefix prefix;
 	char text[ADDR_TEXT_SIZE];
 	struct err err;
@@ -267,7 +267,8 @@ static void find_routes(struct writer *writer, struct section *service, const ch
 }
 
 /* Why socketbox cannot serve it, or NULL. */
-static const char *obstacle(struct section *service, struct section *defaults, const char *name)
+static const char *xinetd_service_obstacle(
+	struct section *service, struct section *defaults, const char *name)
 {
 	const char *kind = section_text(service, "socket_type"), *id = section_text(service, "id");
 	const struct section_entry *enabled = section_find(defaults, "enabled");
@@ -303,7 +304,8 @@ static void note_rest(struct writer *writer, struct section *service)
 int xinetd_service_write(struct writer *writer, const char *name, struct section *service,
 	struct section *defaults, struct err *err)
 {
-	const char *id = section_text(service, "id"), *why = obstacle(service, defaults, name);
+	const char *id = section_text(service, "id"),
+		   *why = xinetd_service_obstacle(service, defaults, name);
 	bool udp = has_word(service, "socket_type", "dgram");
 	struct exec_words routes = {0};
 	int result = writer_service(writer, id && *id ? id : name, err);

@@ -25,7 +25,7 @@ struct inetd {
 	bool ends_programs, stopping, short_of_something;
 };
 
-static void print(void *context, int priority, const char *text)
+static void print_inetd(void *context, int priority, const char *text)
 {
 	char line[1600];
 	ssize_t ignored;
@@ -54,14 +54,14 @@ static void retry_later(struct inetd *inetd, int code)
 	if (!inetd->short_of_something) {
 		snprintf(text, sizeof(text), "cannot take connections now, they wait: %s",
 			strerror(-code));
-		print(NULL, LOG_ERR, text);
+		print_inetd(NULL, LOG_ERR, text);
 	}
 	inetd->short_of_something = true;
 	event_del(&inetd->readable);
 	evtimer_add(&inetd->retry, &delay);
 }
 
-static void receive(evutil_socket_t fd, short what, void *context)
+static void receive_inetd(evutil_socket_t fd, short what, void *context)
 {
 	struct inetd *inetd = context;
 	struct err err;
@@ -79,7 +79,7 @@ static void receive(evutil_socket_t fd, short what, void *context)
 			inetd->short_of_something = false;
 			exec_take(inetd->exec, connection, NULL, NULL);
 		} else if (result == -EPROTO) {
-			print(NULL, LOG_WARNING, err.text);
+			print_inetd(NULL, LOG_WARNING, err.text);
 		} else if (result == -EAGAIN) {
 			return;
 		} else if (result == -EPIPE) {
@@ -92,7 +92,7 @@ static void receive(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-static void on_ready(void *context)
+static void on_inetd_ready(void *context)
 {
 	struct inetd *inetd = context;
 
@@ -100,13 +100,13 @@ static void on_ready(void *context)
 		event_add(&inetd->readable, NULL);
 }
 
-static void on_retry(evutil_socket_t fd, short what, void *context)
+static void on_inetd_retry(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd, (void)what;
-	on_ready(context);
+	on_inetd_ready(context);
 }
 
-static void on_ended(void *context)
+static void on_inetd_ended(void *context)
 {
 	struct inetd *inetd = context;
 	struct exec_report report;
@@ -136,7 +136,7 @@ static void on_signal(evutil_socket_t number, short what, void *context)
 	exec_end(inetd->exec);
 }
 
-static int serve(struct inetd *inetd, const struct inetd_options *options, struct err *err)
+static int serve_inetd(struct inetd *inetd, const struct inetd_options *options, struct err *err)
 {
 	char cgroup_name[32];
 	const char *program = options->settings->command.list[0], *slash = strrchr(program, '/');
@@ -144,9 +144,9 @@ static int serve(struct inetd *inetd, const struct inetd_options *options, struc
 		.base = inetd->base,
 		.name = slash ? slash + 1 : program,
 		.cgroup_name = cgroup_name,
-		.log = print,
-		.ready = on_ready,
-		.ended = on_ended,
+		.log = print_inetd,
+		.ready = on_inetd_ready,
+		.ended = on_inetd_ended,
 		.context = inetd,
 	};
 	int result;
@@ -156,9 +156,9 @@ static int serve(struct inetd *inetd, const struct inetd_options *options, struc
 	result = exec_new(&exec_options, options->settings, &inetd->exec, err);
 	if (result)
 		return result;
-	event_assign(&inetd->readable, inetd->base, inetd->socket.fd, EV_READ | EV_PERSIST, receive,
-		inetd);
-	evtimer_assign(&inetd->retry, inetd->base, on_retry, inetd);
+	event_assign(&inetd->readable, inetd->base, inetd->socket.fd, EV_READ | EV_PERSIST,
+		receive_inetd, inetd);
+	evtimer_assign(&inetd->retry, inetd->base, on_inetd_retry, inetd);
 	evsignal_assign(&inetd->terminate, inetd->base, SIGTERM, on_signal, inetd);
 	evsignal_assign(&inetd->interrupt, inetd->base, SIGINT, on_signal, inetd);
 	evsignal_add(&inetd->terminate, NULL);
@@ -193,7 +193,7 @@ int inetd_main(int argc, char **argv, struct err *err)
 		err_errno(err, -ENOMEM, "event_base_new");
 	else if (!socket_open(options.socket, options.mode, options.settings->wait, &inetd.socket,
 			 err) &&
-		 !serve(&inetd, &options, err))
+		 !serve_inetd(&inetd, &options, err))
 		result = EXIT_DONE;
 	socket_close(&inetd.socket);
 	if (inetd.base)

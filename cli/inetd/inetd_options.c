@@ -36,7 +36,7 @@ static int set_key(struct exec_settings *settings, const struct exec_key *key, c
 }
 
 /* One option at argv[*at]; *at goes to its last word. */
-static int read_option(
+static int read_inetd_option(
 	int argc, char **argv, int *at, struct inetd_options *out, bool *seen, struct err *err)
 {
 	const char *word = argv[*at] + 2, *equals = strchr(word, '=');
@@ -68,7 +68,7 @@ int inetd_options_read(int argc, char **argv, struct inetd_options *out, struct 
 	if (!out->settings || exec_key_count > MOST_KEYS)
 		return err_errno(err, -ENOMEM, "options");
 	for (; !result && at < argc && !strncmp(argv[at], "--", 2) && argv[at][2]; at++)
-		result = read_option(argc, argv, &at, out, seen, err);
+		result = read_inetd_option(argc, argv, &at, out, seen, err);
 	if (!result && at < argc && !strcmp(argv[at], "--"))
 		at++;
 	if (!result && argc - at < 2)

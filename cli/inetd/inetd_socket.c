@@ -21,7 +21,7 @@ static int get_option(int fd, int name)
 	return getsockopt(fd, SOL_SOCKET, name, &value, &length) ? -1 : value;
 }
 
-static int inherit(int fd, bool any, struct socket *out, struct err *err)
+static int inherit_inetd_socket(int fd, bool any, struct socket *out, struct err *err)
 {
 	int type = get_option(fd, SO_TYPE), family = get_option(fd, SO_DOMAIN);
 	bool listens = get_option(fd, SO_ACCEPTCONN) == 1;
@@ -41,7 +41,7 @@ static int inherit(int fd, bool any, struct socket *out, struct err *err)
 }
 
 /* Removes a socket file that nobody serves: connecting to it is refused. */
-static int remove_stale(const struct sockaddr_un *address, struct err *err)
+static int remove_inetd_socket_stale(const struct sockaddr_un *address, struct err *err)
 {
 	cleanup_close int probe = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct stat file;
@@ -64,7 +64,7 @@ static int remove_stale(const struct sockaddr_un *address, struct err *err)
 	return 0;
 }
 
-static int make(const char *path, int mode, struct socket *out, struct err *err)
+static int make_inetd_socket(const char *path, int mode, struct socket *out, struct err *err)
 {
 	cleanup_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un address;
@@ -78,7 +78,7 @@ static int make(const char *path, int mode, struct socket *out, struct err *err)
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address))) {
 		if (errno != EADDRINUSE)
 			return err_errno(err, -errno, "making %s", path);
-		result = remove_stale(&address, err);
+		result = remove_inetd_socket_stale(&address, err);
 		if (result)
 			return result;
 		if (bind(fd, (const struct sockaddr *)&address, sizeof(address)))
@@ -99,8 +99,8 @@ static int make(const char *path, int mode, struct socket *out, struct err *err)
 int socket_open(const char *word, int mode, bool any, struct socket *out, struct err *err)
 {
 	if (word[0] && !word[strspn(word, "0123456789")] && strlen(word) < 8)
-		return inherit(atoi(word), any, out, err);
-	return make(word, mode, out, err);
+		return inherit_inetd_socket(atoi(word), any, out, err);
+	return make_inetd_socket(word, mode, out, err);
 }
 
 void socket_close(struct socket *socket)
@@ -130,7 +130,7 @@ static int accept_next(const struct socket *socket, int *connection)
 }
 
 /* True if the next descriptor that comes has a number; else the kernel would drop it. */
-static bool has_room(int fd)
+static bool has_inetd_socket_room(int fd)
 {
 	cleanup_close int probe = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
@@ -145,7 +145,7 @@ int socket_next(const struct socket *socket, int *connection, struct err *err)
 
 	if (socket->accepts)
 		return accept_next(socket, connection);
-	if (!has_room(socket->fd))
+	if (!has_inetd_socket_room(socket->fd))
 		return -errno;
 	length = channel_receive(socket->fd, message, sizeof(message), &fd, MSG_DONTWAIT);
 	if (length < 0)

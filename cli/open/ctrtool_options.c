@@ -63,7 +63,7 @@ static const struct preset protocols[] = {
 };
 
 /* A number in C's notation: 10, 0x80000. */
-static int read_number(int option, const char *text, unsigned long long most,
+static int read_ctrtool_number(int option, const char *text, unsigned long long most,
 	unsigned long long *out, struct err *err)
 {
 	unsigned long long value = 0;
@@ -84,7 +84,7 @@ static int read_preset(
 	unsigned long long value = 0;
 
 	if (*text >= '0' && *text <= '9') {
-		int result = read_number(option, text, INT_MAX, &value, err);
+		int result = read_ctrtool_number(option, text, INT_MAX, &value, err);
 
 		if (!result)
 			*out = (int)value;
@@ -152,7 +152,8 @@ static int bad_address(int option, const char *text, struct err *err)
 
 /* ADDRESS,PORT[,FLAGS[,SCOPE]]. Empty parts count for nothing: "::,80,,eth0" has the flags e, t,
  * h and 0, as in the original; "::,80,:,eth0" has none. */
-static int read_address(int option, const char *text, struct socket_spec *spec, struct err *err)
+static int read_ctrtool_address(
+	int option, const char *text, struct socket_spec *spec, struct err *err)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&spec->address;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&spec->address;
@@ -164,7 +165,7 @@ static int read_address(int option, const char *text, struct socket_spec *spec, 
 	bool scope_is_number = false;
 	unsigned long long number = 0;
 
-	if (!host || !port || read_number(option, port, 65535, &number, NULL) ||
+	if (!host || !port || read_ctrtool_number(option, port, 65535, &number, NULL) ||
 		inet_pton(option == '6' ? AF_INET6 : AF_INET, host,
 			option == '6' ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr) != 1)
 		return bad_address(option, text, err);
@@ -180,7 +181,7 @@ static int read_address(int option, const char *text, struct socket_spec *spec, 
 	v6->sin6_port = htons((uint16_t)number);
 	spec->address_size = sizeof(*v6);
 	if (scope_is_number) {
-		if (!scope || read_number(option, scope, UINT32_MAX, &number, NULL))
+		if (!scope || read_ctrtool_number(option, scope, UINT32_MAX, &number, NULL))
 			return bad_address(option, text, err);
 		v6->sin6_scope_id = (uint32_t)number;
 	} else if (scope) {
@@ -192,7 +193,7 @@ static int read_address(int option, const char *text, struct socket_spec *spec, 
 }
 
 /* A path that fills sun_path has no NUL behind it: bind(2) takes it so. */
-static int read_path(const char *text, struct socket_spec *spec, struct err *err)
+static int read_ctrtool_path(const char *text, struct socket_spec *spec, struct err *err)
 {
 	struct sockaddr_un *address = (struct sockaddr_un *)&spec->address;
 	size_t length = strlen(text);
@@ -208,7 +209,7 @@ static int read_path(const char *text, struct socket_spec *spec, struct err *err
 	return 0;
 }
 
-static int add(struct ctrtool_options *options, struct err *err)
+static int add_ctrtool(struct ctrtool_options *options, struct err *err)
 {
 	struct socket_spec *specs =
 		reallocarray(options->specs, options->count + 1, sizeof(*options->specs));
@@ -249,7 +250,7 @@ static int take_for(struct socket_spec *spec, int option, struct err *err)
 	case 'p':
 		return read_preset(option, optarg, protocols, &spec->protocol, err);
 	case 'l':
-		result = read_number(option, optarg, INT_MAX, &number, err);
+		result = read_ctrtool_number(option, optarg, INT_MAX, &number, err);
 		if (!result) {
 			spec->backlog = (int)number;
 			spec->listen = number > 0; /* 0 is the original's "not" */
@@ -260,12 +261,12 @@ static int take_for(struct socket_spec *spec, int option, struct err *err)
 			return err_set(err, -EINVAL,
 				"-%c %.64s: this socket already has an address; begin another with -n",
 				option, optarg);
-		return option == 'P' ? read_path(optarg, spec, err)
-				     : read_address(option, optarg, spec, err);
+		return option == 'P' ? read_ctrtool_path(optarg, spec, err)
+				     : read_ctrtool_address(option, optarg, spec, err);
 	}
 }
 
-static int take(struct ctrtool_options *options, int option, struct err *err)
+static int take_ctrtool(struct ctrtool_options *options, int option, struct err *err)
 {
 	if (option == '?')
 		return err_set(err, -EINVAL, "there is no option '-%c'",
@@ -277,16 +278,16 @@ static int take(struct ctrtool_options *options, int option, struct err *err)
 			"-%c is not about sockets, which are all that this ctrtool opens (-n and the options -N -U -A -d -t -p -l -4 -6 -P, and -o); for files, use the original",
 			option);
 	if (option == 'n')
-		return add(options, err);
+		return add_ctrtool(options, err);
 	if (option == 'o')
-		return read_number(option, optarg, LLONG_MAX, &options->offset, err);
+		return read_ctrtool_number(option, optarg, LLONG_MAX, &options->offset, err);
 	if (!options->count)
 		return err_set(err, -EINVAL, "-%c is about a socket: it stands after -n", option);
 	return take_for(&options->specs[options->count - 1], option, err);
 }
 
 /* What only the whole of a socket's options shows. */
-static int finish(struct socket_spec *spec, struct err *err)
+static int finish_ctrtool(struct socket_spec *spec, struct err *err)
 {
 	int family = ((const struct sockaddr *)&spec->address)->sa_family;
 
@@ -302,7 +303,7 @@ static int finish(struct socket_spec *spec, struct err *err)
 }
 
 /* Errors quote words, which may hold anything. */
-static void make_printable(struct err *err)
+static void make_ctrtool_printable(struct err *err)
 {
 	for (char *c = err->text; *c; c++) {
 		if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
@@ -318,14 +319,14 @@ int ctrtool_options_parse(int argc, char **argv, struct ctrtool_options *options
 	opterr = 0;
 	optind = 0; /* starts anew, glibc's way */
 	while (!result && (option = getopt(argc, argv, OPTIONS)) != -1)
-		result = take(options, option, err);
+		result = take_ctrtool(options, option, err);
 	for (size_t i = 0; i < options->count && !result; i++)
-		result = finish(&options->specs[i], err);
+		result = finish_ctrtool(&options->specs[i], err);
 	if (!result && !argv[optind])
 		result = err_set(err, -EINVAL, "no program is named");
 	options->command = argv + optind;
 	if (result) {
-		make_printable(err);
+		make_ctrtool_printable(err);
 		ctrtool_options_fini(options);
 	}
 	return result;

@@ -20,7 +20,7 @@
 
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 
-static int set_options(int fd, const struct socket_spec *spec, struct err *err)
+static int set_spec_socket_options(int fd, const struct socket_spec *spec, struct err *err)
 {
 	bool v6 = spec->domain == AF_INET6;
 	int ip = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
@@ -62,7 +62,7 @@ static int find_scope(const char *scope, uint32_t *index, struct err *err)
 	return 0;
 }
 
-static int explain_bind(int code, const struct socket_spec *spec, struct err *err)
+static int explain_spec_socket_bind(int code, const struct socket_spec *spec, struct err *err)
 {
 	const struct sockaddr *address = (const struct sockaddr *)&spec->address;
 	char text[ADDR_TEXT_SIZE] = "the address";
@@ -95,7 +95,7 @@ static int bind_address(int fd, const struct socket_spec *spec, struct err *err)
 			return result;
 	}
 	if (bind(fd, (struct sockaddr *)&address, spec->address_size))
-		return explain_bind(-errno, spec, err);
+		return explain_spec_socket_bind(-errno, spec, err);
 	return 0;
 }
 
@@ -108,7 +108,7 @@ static int make_here(const struct socket_spec *spec, int *fd_out, struct err *er
 	if (fd < 0)
 		return err_errno(err, -errno, "making a socket of domain %d, type %d, protocol %d",
 			spec->domain, spec->type, spec->protocol);
-	result = set_options(fd, spec, err);
+	result = set_spec_socket_options(fd, spec, err);
 	if (!result && spec->address_size && spec->domain != AF_UNIX)
 		result = bind_address(fd, spec, err);
 	if (!result)
@@ -163,7 +163,7 @@ int make_socket(const struct socket_spec *spec, int *fd_out, struct err *err)
 	if (!result && spec->address_size && spec->domain == AF_UNIX)
 		result = path_bind(fd, spec, err);
 	if (!result && spec->listen && listen(fd, spec->backlog))
-		result = explain_bind(-errno, spec, err);
+		result = explain_spec_socket_bind(-errno, spec, err);
 	if (!result)
 		*fd_out = take_fd(&fd);
 	return result;

@@ -19,7 +19,7 @@ struct request {
 	char **command;
 };
 
-static int take_option(struct request *request, int option, const char *word, struct err *err)
+static int take_open_option(struct request *request, int option, const char *word, struct err *err)
 {
 	switch (option) {
 	case 'n':
@@ -40,7 +40,7 @@ static int take_option(struct request *request, int option, const char *word, st
 }
 
 /* Options may stand before, between and after the specs; what follows "--" is the program. */
-static int parse(int argc, char **argv, struct request *request, struct err *err)
+static int parse_open(int argc, char **argv, struct request *request, struct err *err)
 {
 	static const struct option names[] = {
 		{"netns", required_argument, NULL, 'n'},
@@ -55,7 +55,7 @@ static int parse(int argc, char **argv, struct request *request, struct err *err
 		int result = 0;
 
 		if (option != -1)
-			result = take_option(request, option, argv[optind - 1], err);
+			result = take_open_option(request, option, argv[optind - 1], err);
 		else if (!strcmp(argv[optind - 1], "--"))
 			ended = true;
 		else if (optind < argc)
@@ -121,7 +121,7 @@ int open_main(int argc, char **argv, struct err *err)
 		err_errno(err, -ENOMEM, "reading the command line");
 		return EXIT_FAILED;
 	}
-	if (parse(argc, argv, &request, err))
+	if (parse_open(argc, argv, &request, err))
 		return EXIT_USAGE;
 	/* All are read before the first is made: a slip in the last one leaves nothing behind. */
 	for (size_t i = 0; i < request.count; i++) {

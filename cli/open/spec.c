@@ -52,7 +52,7 @@ static const struct kind {
 };
 
 /* Copies the spec without what would disturb a terminal. */
-static void show(const char *text, size_t from, char *shown)
+static void show_spec(const char *text, size_t from, char *shown)
 {
 	size_t used = 0;
 
@@ -79,12 +79,12 @@ __attribute__((format(printf, 3, 4))) static int fail(
 		if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
 			*c = '?';
 	}
-	show(reader->text, from, shown);
+	show_spec(reader->text, from, shown);
 	return err_set(reader->err, -EINVAL, "%s\n  %s\n  %*s^", what, shown, (int)(at - from), "");
 }
 
 /* Reads up to the next comma; a backslash takes the next character as it is. */
-static int next_word(struct reader *reader)
+static int next_spec_word(struct reader *reader)
 {
 	size_t used = 0;
 
@@ -106,7 +106,7 @@ static int next_word(struct reader *reader)
 }
 
 /* A number without sign, in octal where base is 8; false if it is none, or above most. */
-static bool number(const char *text, unsigned base, unsigned long most, int *out)
+static bool spec_number(const char *text, unsigned base, unsigned long most, int *out)
 {
 	unsigned long value = 0;
 
@@ -139,7 +139,8 @@ static int read_scope(struct reader *reader, char *host, struct socket_spec *spe
 }
 
 /* ADDRESS:PORT, the address in brackets if it is IPv6. */
-static int read_endpoint(struct reader *reader, const struct kind *kind, struct socket_spec *spec)
+static int read_spec_endpoint(
+	struct reader *reader, const struct kind *kind, struct socket_spec *spec)
 {
 	bool v6 = reader->word[0] == '[';
 	char *host = reader->word + v6, *host_end = v6 ? strchr(host, ']') : strrchr(host, ':');
@@ -152,7 +153,7 @@ static int read_endpoint(struct reader *reader, const struct kind *kind, struct 
 			v6 ? "'%.64s' is not complete: write [ADDRESS]:PORT, such as [::]:80"
 			   : "'%.64s' is not ADDRESS:PORT, such as 192.0.2.1:80 or [::]:80",
 			reader->word);
-	if (!number(colon + 1, 10, 65535, &port))
+	if (!spec_number(colon + 1, 10, 65535, &port))
 		return fail(reader, reader->start,
 			"'%.64s' is not a port: write a number from 0 to 65535", colon + 1);
 	*host_end = '\0';
@@ -178,7 +179,7 @@ static int read_endpoint(struct reader *reader, const struct kind *kind, struct 
 	return 0;
 }
 
-static int read_path(struct reader *reader, const struct kind *kind, struct socket_spec *spec)
+static int read_spec_path(struct reader *reader, const struct kind *kind, struct socket_spec *spec)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t length = strlen(reader->word);
@@ -209,17 +210,17 @@ static int read_path(struct reader *reader, const struct kind *kind, struct sock
 
 static int take_backlog(struct socket_spec *spec, const char *value)
 {
-	return number(value, 10, INT_MAX, &spec->backlog) ? 0 : -EINVAL;
+	return spec_number(value, 10, INT_MAX, &spec->backlog) ? 0 : -EINVAL;
 }
 
 static int take_defer_accept(struct socket_spec *spec, const char *value)
 {
-	return number(value, 10, 3600, &spec->defer_accept_s) ? 0 : -EINVAL;
+	return spec_number(value, 10, 3600, &spec->defer_accept_s) ? 0 : -EINVAL;
 }
 
 static int take_mode(struct socket_spec *spec, const char *value)
 {
-	return number(value, 8, 0777, &spec->mode) ? 0 : -EINVAL;
+	return spec_number(value, 8, 0777, &spec->mode) ? 0 : -EINVAL;
 }
 
 static int take_text(char *out, size_t size, const char *value)
@@ -306,7 +307,7 @@ static int take_switch(const struct option *option, struct socket_spec *spec, co
 	return *field || !strcmp(value, "no") ? 0 : -EINVAL;
 }
 
-static int read_option(
+static int read_spec_option(
 	struct reader *reader, const struct kind *kind, unsigned *seen, struct socket_spec *spec)
 {
 	char *equals = strchr(reader->word, '=');
@@ -337,7 +338,7 @@ static int read_option(
 }
 
 /* Options that the address rules out. */
-static int check(const struct reader *reader, const struct socket_spec *spec)
+static int check_spec(const struct reader *reader, const struct socket_spec *spec)
 {
 	const struct sockaddr_un *path = (const struct sockaddr_un *)&spec->address;
 
@@ -368,18 +369,18 @@ int spec_parse(const char *text, struct socket_spec *spec, struct err *err)
 	made.listen = kind->bit & LISTENING;
 	made.backlog = SOMAXCONN;
 	reader.at = strlen(kind->prefix);
-	result = next_word(&reader);
+	result = next_spec_word(&reader);
 	if (!result)
-		result = kind->bit & UNIX ? read_path(&reader, kind, &made)
-					  : read_endpoint(&reader, kind, &made);
+		result = kind->bit & UNIX ? read_spec_path(&reader, kind, &made)
+					  : read_spec_endpoint(&reader, kind, &made);
 	while (!result && reader.text[reader.at] == ',') {
 		reader.at++;
-		result = next_word(&reader);
+		result = next_spec_word(&reader);
 		if (!result)
-			result = read_option(&reader, kind, &seen, &made);
+			result = read_spec_option(&reader, kind, &seen, &made);
 	}
 	if (!result)
-		result = check(&reader, &made);
+		result = check_spec(&reader, &made);
 	if (!result)
 		*spec = made;
 	return result;

@@ -32,7 +32,7 @@ static int bind_once(int fd, const struct socket_spec *plan)
  * socket can be connected to another one unseen, and one of another type is refused with
  * EPROTOTYPE, but only if it is there.
  */
-static int remove_stale(const char *path, const struct socket_spec *plan, struct err *err)
+static int remove_unix_path_stale(const char *path, const struct socket_spec *plan, struct err *err)
 {
 	cleanup_close int probe = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct stat file;
@@ -106,7 +106,7 @@ int path_bind(int fd, const struct socket_spec *plan, struct err *err)
 		return result;
 	result = bind_once(fd, plan);
 	if (result == -EADDRINUSE && path[0]) {
-		result = remove_stale(path, plan, err);
+		result = remove_unix_path_stale(path, plan, err);
 		if (result)
 			return result;
 		result = bind_once(fd, plan);

@@ -38,7 +38,7 @@ struct attempt {
 	struct claim_client_bind bind;
 };
 
-static void respond(struct bind_context *context, uint64_t id, int error, uint32_t flags)
+static void respond_bind(struct bind_context *context, uint64_t id, int error, uint32_t flags)
 {
 	struct seccomp_notif_resp response = {.id = id, .error = error, .flags = flags};
 
@@ -54,7 +54,7 @@ struct arguments {
 };
 
 /* 32-bit programs of glibc and Go bind by socketcall(2), whose arguments are in memory. */
-static int read_arguments(const struct attempt *attempt, struct arguments *out)
+static int read_bind_arguments(const struct attempt *attempt, struct arguments *out)
 {
 	const struct seccomp_data *data = &attempt->notification->data;
 	uint32_t words[3];
@@ -72,11 +72,11 @@ static int read_arguments(const struct attempt *attempt, struct arguments *out)
 }
 
 /* Reads the address that the program passed. -EAFNOSUPPORT, -EINVAL: it is none of ours. */
-static int read_address(struct attempt *attempt, struct addr_endpoint *endpoint, int *family)
+static int read_bind_address(struct attempt *attempt, struct addr_endpoint *endpoint, int *family)
 {
 	struct sockaddr_storage address = {0};
 	struct arguments arguments;
-	int result = read_arguments(attempt, &arguments);
+	int result = read_bind_arguments(attempt, &arguments);
 
 	if (!result && arguments.length > sizeof(address))
 		result = -EINVAL;
@@ -161,7 +161,7 @@ static bool is_bound(int fd)
 /* Two UDP sockets of a program without SO_REUSEADDR cannot have one address. Programs that look for
  * a free port, such as TFTP servers for each transfer, count on it. (Two TCP sockets that listen
  * cannot either, but workers which each bind one are better served by sharing it.) */
-static bool is_taken(const struct attempt *attempt)
+static bool is_bind_taken(const struct attempt *attempt)
 {
 	int copy;
 
@@ -189,7 +189,7 @@ static void warn_unread(struct bind_context *context, const struct tracee *trace
 	warn_once(&context->warned, text);
 }
 
-static enum decision decide(struct attempt *attempt)
+static enum decision decide_bind(struct attempt *attempt)
 {
 	const struct bind_context *context = attempt->context;
 	ino_t netns = 0;
@@ -198,7 +198,7 @@ static enum decision decide(struct attempt *attempt)
 	if (!result && netns != context->netns)
 		return CONTINUE;
 	if (!result)
-		result = read_address(attempt, &attempt->bind.endpoint, &family);
+		result = read_bind_address(attempt, &attempt->bind.endpoint, &family);
 	if (!result)
 		result = read_socket(attempt, family);
 	if (result) {
@@ -222,11 +222,11 @@ static enum decision decide(struct attempt *attempt)
 		(is_for_a_grant(&attempt->bind.endpoint) && context->client->fd < 0 &&
 			context->client->ungranted))
 		return CONTINUE;
-	return is_taken(attempt) ? TAKEN : CLAIM;
+	return is_bind_taken(attempt) ? TAKEN : CLAIM;
 }
 
 /* Claims the socket and puts it in place. The error is what bind(2) shall return. */
-static int claim(struct attempt *attempt, struct err *err)
+static int claim_bind(struct attempt *attempt, struct err *err)
 {
 	struct bind_context *context = attempt->context;
 	cleanup_close int socket = -1;
@@ -245,7 +245,7 @@ static int claim(struct attempt *attempt, struct err *err)
 }
 
 /* Prints the daemon's refusal. A server that picks ports at random is told once per address. */
-static void say_refused(struct attempt *attempt, int result, const char *text)
+static void say_bind_refused(struct attempt *attempt, int result, const char *text)
 {
 	const struct addr_endpoint *endpoint = &attempt->bind.endpoint;
 	char key[ADDR_TEXT_SIZE + 16], address[ADDR_TEXT_SIZE];
@@ -268,12 +268,12 @@ static bool still_waits(const struct attempt *attempt)
 		&attempt->notification->id);
 }
 
-static int carry_out(struct attempt *attempt, bool last)
+static int carry_bind_out(struct attempt *attempt, bool last)
 {
 	struct bind_context *context = attempt->context;
 	uint64_t id = attempt->notification->id;
 	struct err err;
-	int result = claim(attempt, &err);
+	int result = claim_bind(attempt, &err);
 
 	if (result == -EPIPE && !last)
 		return -EAGAIN;
@@ -285,12 +285,12 @@ static int carry_out(struct attempt *attempt, bool last)
 			"socketboxd did not come back: bind fails with EADDRNOTAVAIL");
 		result = -EADDRNOTAVAIL;
 	} else if (result) {
-		say_refused(attempt, result, err.text);
+		say_bind_refused(attempt, result, err.text);
 	}
 	if (result == -ENOENT)
-		respond(context, id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+		respond_bind(context, id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 	else
-		respond(context, id, result, 0);
+		respond_bind(context, id, result, 0);
 	return 0;
 }
 
@@ -303,20 +303,20 @@ int bind_answer(struct bind_context *context, const struct seccomp_notif *notifi
 	result = tracee_open((pid_t)notification->pid, &attempt.tracee, NULL);
 	if (result) {
 		warn_unread(context, &(struct tracee){.thread = (pid_t)notification->pid}, result);
-		respond(context, notification->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+		respond_bind(context, notification->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 		return 0;
 	}
-	decision = decide(&attempt);
+	decision = decide_bind(&attempt);
 	/* All that was read is of the thread that still waits, not of another that has its number
 	 * now. */
 	if (!still_waits(&attempt))
 		decision = DONE;
 	if (decision == CLAIM)
-		result = carry_out(&attempt, last);
+		result = carry_bind_out(&attempt, last);
 	else if (decision == TAKEN)
-		respond(context, notification->id, -EADDRINUSE, 0);
+		respond_bind(context, notification->id, -EADDRINUSE, 0);
 	else
-		respond(context, notification->id, 0,
+		respond_bind(context, notification->id, 0,
 			decision == CONTINUE ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0);
 	cleanup_close_fd(&attempt.own);
 	tracee_fini(&attempt.tracee);

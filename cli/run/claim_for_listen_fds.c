@@ -37,7 +37,7 @@ static bool v4_only(const struct claim_client *client, const struct wire_endpoin
 	return true;
 }
 
-static int add(struct claim_client *client, const struct wire_endpoint *endpoint,
+static int add_listen_fds(struct claim_client *client, const struct wire_endpoint *endpoint,
 	struct listen_fds *sockets, struct err *err)
 {
 	bool v4 = v4_only(client, endpoint);
@@ -77,7 +77,7 @@ int claim_for_listen_fds(struct claim_client *client, struct listen_fds *sockets
 				"service '%s' has the ports %u to %u, and --listen-fds needs single ones; give the routes single ports, or run the program without --listen-fds",
 				client->service, endpoint->port_first ? endpoint->port_first : 1u,
 				endpoint->port_last);
-		result = is_first(client, i) ? add(client, endpoint, sockets, err) : 0;
+		result = is_first(client, i) ? add_listen_fds(client, endpoint, sockets, err) : 0;
 		if (result)
 			return result;
 	}

@@ -13,7 +13,7 @@
 
 #define MAX_DEPTH 64
 
-static bool holds(const char *pid, const char *wanted)
+static bool holds_holder(const char *pid, const char *wanted)
 {
 	char path[64], link[64];
 	bool found = false;
@@ -34,7 +34,7 @@ static bool holds(const char *pid, const char *wanted)
 	return found;
 }
 
-static bool below(const char *pid, const char *wanted, int depth);
+static bool below_holder(const char *pid, const char *wanted, int depth);
 
 static bool below_thread(const char *pid, const char *thread, const char *wanted, int depth)
 {
@@ -44,13 +44,13 @@ static bool below_thread(const char *pid, const char *thread, const char *wanted
 	snprintf(path, sizeof(path), "/proc/%.16s/task/%.16s/children", pid, thread);
 	children = fopen(path, "re");
 	while (children && fscanf(children, "%15s", child) == 1) {
-		if (holds(child, wanted) || below(child, wanted, depth + 1))
+		if (holds_holder(child, wanted) || below_holder(child, wanted, depth + 1))
 			return true;
 	}
 	return false;
 }
 
-static bool below(const char *pid, const char *wanted, int depth)
+static bool below_holder(const char *pid, const char *wanted, int depth)
 {
 	bool found = false;
 	struct dirent *entry;
@@ -79,5 +79,5 @@ bool holders_any(int fd)
 		return false;
 	snprintf(wanted, sizeof(wanted), "socket:[%lu]", (unsigned long)file.st_ino);
 	snprintf(own, sizeof(own), "%d", (int)getpid());
-	return below(own, wanted, 0);
+	return below_holder(own, wanted, 0);
 }

@@ -64,7 +64,7 @@ static int raise_loopback(struct err *err)
 }
 
 /* Sends one RTM_NEWADDR and waits for the kernel's word. */
-static int add_address(int netlink, unsigned lo, const struct addr *addr)
+static int add_isolate_address(int netlink, unsigned lo, const struct addr *addr)
 {
 	bool v4 = addr_is_v4(addr);
 	struct {
@@ -111,11 +111,11 @@ static int enable_ipv6(void)
 
 static int add_or_explain(int netlink, unsigned lo, const struct addr *addr, struct err *err)
 {
-	int result = add_address(netlink, lo, addr);
+	int result = add_isolate_address(netlink, lo, addr);
 	char text[ADDR_TEXT_SIZE];
 
 	if (result == -EACCES && !addr_is_v4(addr) && !enable_ipv6())
-		result = add_address(netlink, lo, addr);
+		result = add_isolate_address(netlink, lo, addr);
 	if (!result)
 		return 0;
 	addr_format(addr, text);

@@ -54,7 +54,7 @@ static int notify_binds(scmp_filter_ctx context)
 	return result;
 }
 
-static int add_rules(scmp_filter_ctx context)
+static int add_notify_rules(scmp_filter_ctx context)
 {
 	int result = seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
 
@@ -79,7 +79,7 @@ static int add_rules(scmp_filter_ctx context)
 }
 
 /* Compiles the filter into instructions. */
-static int compile(struct sock_filter *instructions, unsigned short *count)
+static int compile_notify(struct sock_filter *instructions, unsigned short *count)
 {
 	scmp_filter_ctx context = seccomp_init(SCMP_ACT_ALLOW);
 	cleanup_close int file = memfd_create("filter", MFD_CLOEXEC);
@@ -90,7 +90,7 @@ static int compile(struct sock_filter *instructions, unsigned short *count)
 		seccomp_release(context);
 		return -ENOMEM;
 	}
-	result = add_rules(context);
+	result = add_notify_rules(context);
 	if (!result)
 		result = seccomp_export_bpf(context, file);
 	seccomp_release(context);
@@ -102,7 +102,7 @@ static int compile(struct sock_filter *instructions, unsigned short *count)
 	return 0;
 }
 
-static int load(struct sock_fprog *program, unsigned long flags)
+static int load_notify(struct sock_fprog *program, unsigned long flags)
 {
 	int fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
 		SECCOMP_FILTER_FLAG_NEW_LISTENER | flags, program);
@@ -117,9 +117,9 @@ static int load_best(struct sock_fprog *program)
 	int fd = -EINVAL;
 
 	if (!getenv(NO_FLAG_VARIABLE))
-		fd = load(program, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+		fd = load_notify(program, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
 	if (fd == -EINVAL)
-		fd = load(program, 0);
+		fd = load_notify(program, 0);
 	return fd;
 }
 
@@ -127,7 +127,7 @@ int filter_install(int *notify_fd, struct err *err)
 {
 	struct sock_filter instructions[MAX_INSTRUCTIONS];
 	struct sock_fprog program = {.filter = instructions};
-	int fd, result = compile(instructions, &program.len);
+	int fd, result = compile_notify(instructions, &program.len);
 
 	if (result)
 		return err_errno(err, result, "building the seccomp filter");

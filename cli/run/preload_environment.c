@@ -22,7 +22,7 @@ struct list {
 	size_t count;
 };
 
-static void add(struct list *list, const char *item)
+static void add_preload(struct list *list, const char *item)
 {
 	size_t used = strlen(list->text), length = strlen(item);
 
@@ -35,7 +35,7 @@ static void add(struct list *list, const char *item)
 			item);
 }
 
-static void add_ports(struct list *ports, const struct wire_endpoint *endpoint)
+static void add_preload_ports(struct list *ports, const struct wire_endpoint *endpoint)
 {
 	unsigned first = endpoint->port_first ? endpoint->port_first : 1;
 	char text[16];
@@ -46,7 +46,7 @@ static void add_ports(struct list *ports, const struct wire_endpoint *endpoint)
 		snprintf(text, sizeof(text), "%u", first);
 	else
 		snprintf(text, sizeof(text), "%u-%u", first, endpoint->port_last);
-	add(ports, text);
+	add_preload(ports, text);
 }
 
 static void add_addresses(struct list *addresses, const struct wire_endpoint *endpoint)
@@ -58,12 +58,12 @@ static void add_addresses(struct list *addresses, const struct wire_endpoint *en
 	char text[ADDR_TEXT_SIZE];
 
 	if (!endpoint->family) {
-		add(addresses, "0.0.0.0/0");
-		add(addresses, "::/0");
+		add_preload(addresses, "0.0.0.0/0");
+		add_preload(addresses, "::/0");
 		return;
 	}
 	memcpy(prefix.addr.bytes, endpoint->address, sizeof(prefix.addr.bytes));
-	add(addresses, addr_prefix_format(&prefix, text));
+	add_preload(addresses, addr_prefix_format(&prefix, text));
 }
 
 /* What of the service is TCP. */
@@ -73,7 +73,7 @@ static int list_endpoints(const struct claim_client *client, struct list *ports,
 	for (size_t i = 0; i < client->endpoint_count; i++) {
 		if (client->endpoints[i].protocol != IPPROTO_TCP)
 			continue;
-		add_ports(ports, &client->endpoints[i]);
+		add_preload_ports(ports, &client->endpoints[i]);
 		add_addresses(addresses, &client->endpoints[i]);
 	}
 	if (!ports->count)
@@ -106,7 +106,7 @@ static int ask_path(struct claim_client *client, char path[PATH_SIZE], struct er
 	return 0;
 }
 
-static int set(const char *name, const char *value, struct err *err)
+static int set_preload(const char *name, const char *value, struct err *err)
 {
 	return setenv(name, value, 1) ? err_errno(err, -errno, "setting %s", name) : 0;
 }
@@ -126,7 +126,7 @@ static int set_library(struct err *err)
 		if (asprintf(&value, "%s:%s", before, library) < 0)
 			return err_errno(err, -ENOMEM, "setting LD_PRELOAD");
 	}
-	return set("LD_PRELOAD", value ? value : library, err);
+	return set_preload("LD_PRELOAD", value ? value : library, err);
 }
 
 int preload_prepare(
@@ -144,10 +144,10 @@ int preload_prepare(
 	if (!result)
 		result = list_endpoints(client, &ports, &addresses, err);
 	if (!result)
-		result = set("SOCKETBOX_PRELOAD_SOCKET", path ? path : asked, err);
+		result = set_preload("SOCKETBOX_PRELOAD_SOCKET", path ? path : asked, err);
 	if (!result)
-		result = set("SOCKETBOX_PRELOAD_PORTS", ports.text, err);
+		result = set_preload("SOCKETBOX_PRELOAD_PORTS", ports.text, err);
 	if (!result)
-		result = set("SOCKETBOX_PRELOAD_ADDRESSES", addresses.text, err);
+		result = set_preload("SOCKETBOX_PRELOAD_ADDRESSES", addresses.text, err);
 	return result ? result : set_library(err);
 }

@@ -29,7 +29,7 @@ typedef Elf32_Phdr elf_segment;
 #define REMEDY "start it without --preload, which needs nothing of the program"
 
 /* As execvp finds it. */
-static bool find(const char *name, char path[PATH_MAX])
+static bool find_program(const char *name, char path[PATH_MAX])
 {
 	const char *list = getenv("PATH");
 
@@ -139,5 +139,5 @@ int program_check_preload(const char *name, struct err *err)
 {
 	char path[PATH_MAX];
 
-	return find(name, path) ? check_file(path, false, err) : 0;
+	return find_program(name, path) ? check_file(path, false, err) : 0;
 }

@@ -28,7 +28,7 @@ struct options {
 	size_t address_count;
 };
 
-static int add_address(struct options *options, const struct addr *address)
+static int add_run_address(struct options *options, const struct addr *address)
 {
 	struct addr *list =
 		reallocarray(options->addresses, options->address_count + 1, sizeof(*list));
@@ -40,7 +40,7 @@ static int add_address(struct options *options, const struct addr *address)
 	return 0;
 }
 
-static int take_option(struct options *options, int option, struct err *err)
+static int take_run_option(struct options *options, int option, struct err *err)
 {
 	struct addr address;
 	int result;
@@ -51,7 +51,7 @@ static int take_option(struct options *options, int option, struct err *err)
 		return 0;
 	case 'a':
 		result = addr_parse(optarg, &address, err);
-		return result ? result : add_address(options, &address);
+		return result ? result : add_run_address(options, &address);
 	case 'n':
 		options->no_addresses = true;
 		return 0;
@@ -96,7 +96,7 @@ static bool is_service(const struct options *options, int argc, char **argv)
 
 /* Options may stand before and after the service; what follows "--", or the first word after the
  * service, is the program. */
-static int parse(int argc, char **argv, struct options *options, struct err *err)
+static int parse_run(int argc, char **argv, struct options *options, struct err *err)
 {
 	static const struct option names[] = {
 		{"isolate", no_argument, NULL, 'i'},
@@ -127,7 +127,7 @@ static int parse(int argc, char **argv, struct options *options, struct err *err
 				argv[optind - 1]);
 			return -EINVAL;
 		}
-		result = take_option(options, option, err);
+		result = take_run_option(options, option, err);
 		if (result)
 			return result;
 	}
@@ -150,7 +150,7 @@ static int add_route_addresses(
 		for (size_t a = 0; a < options->address_count; a++)
 			known |= addr_equal(&options->addresses[a], &address);
 		if (!known && client->endpoints[i].prefix_length == 128 &&
-			add_address(options, &address))
+			add_run_address(options, &address))
 			return err_errno(err, -ENOMEM, "listing addresses");
 	}
 	return 0;
@@ -185,8 +185,8 @@ static void raise_fd_limit(void)
 }
 
 /* Starts the program and stays with it; *status is its wait status. */
-static int launch(const struct options *options, struct claim_client *client, struct trace *trace,
-	const struct listen_fds *sockets, int *status, struct err *err)
+static int launch_run(const struct options *options, struct claim_client *client,
+	struct trace *trace, const struct listen_fds *sockets, int *status, struct err *err)
 {
 	struct bind_context context = {.notify_fd = -1, .client = client, .trace = trace};
 	struct started started;
@@ -226,7 +226,7 @@ static int run_traced(const struct options *options, int *status, struct err *er
 
 	if (!trace)
 		return err_errno(err, -ENOMEM, "tracing");
-	result = launch(options, NULL, trace, &none, status, err);
+	result = launch_run(options, NULL, trace, &none, status, err);
 	if (!result)
 		trace_print(trace, stdout);
 	trace_free(trace);
@@ -247,7 +247,7 @@ static int run_service(struct options *options, int *status, struct err *err)
 	if (!result && options->preload)
 		result = preload_prepare(&client, options->preload_path, options->command[0], err);
 	if (!result)
-		result = launch(options, &client, NULL, &sockets, status, err);
+		result = launch_run(options, &client, NULL, &sockets, status, err);
 	listen_fds_fini(&sockets);
 	claim_client_close(&client);
 	return result;
@@ -258,7 +258,7 @@ int run_main(int argc, char **argv, struct err *err)
 	struct options options = {0};
 	int result, status = 0;
 
-	if (parse(argc, argv, &options, err)) {
+	if (parse_run(argc, argv, &options, err)) {
 		free(options.addresses);
 		return EXIT_USAGE;
 	}

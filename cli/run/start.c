@@ -28,7 +28,7 @@ static ino_t own_netns(void)
 	return stat("/proc/self/ns/net", &file) ? 0 : file.st_ino;
 }
 
-static int prepare(const struct start *start, int *channel, struct err *err)
+static int prepare_program_start(const struct start *start, int *channel, struct err *err)
 {
 	int result = 0;
 
@@ -61,7 +61,7 @@ static _Noreturn void be_child(const struct start *start, int channel)
 {
 	struct message failure = {0};
 
-	if (!prepare(start, &channel, &failure.err)) {
+	if (!prepare_program_start(start, &channel, &failure.err)) {
 		sigprocmask(SIG_SETMASK, start->mask, NULL);
 		execvp(start->command[0], start->command);
 		err_errno(&failure.err, -errno, "cannot execute %s", start->command[0]);

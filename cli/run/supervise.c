@@ -42,7 +42,7 @@ struct supervisor {
 	size_t waiting_count;
 };
 
-static int64_t now_ms(void)
+static int64_t now_supervised_ms(void)
 {
 	struct timespec now;
 
@@ -70,7 +70,7 @@ static void signal_children(int number)
 		kill(pid, number);
 }
 
-static void reap(struct supervisor *supervisor)
+static void reap_supervised(struct supervisor *supervisor)
 {
 	int status;
 	pid_t pid;
@@ -91,7 +91,7 @@ static void take_signal(struct supervisor *supervisor)
 	if (read(supervisor->signals, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo == SIGCHLD)
-		reap(supervisor);
+		reap_supervised(supervisor);
 	else if (info.ssi_code == SI_KERNEL || info.ssi_pid == (uint32_t)getpid())
 		return; /* the terminal has sent it to the program too; SIGPIPE is of our stderr */
 	else if (!supervisor->program_ended)
@@ -104,10 +104,10 @@ static void daemon_is_away(struct supervisor *supervisor)
 {
 	cleanup_close_fd(&supervisor->context->client->fd);
 	supervisor->retry_wait_ms = RETRY_FIRST_MS;
-	supervisor->retry_ms = now_ms() + RETRY_FIRST_MS;
+	supervisor->retry_ms = now_supervised_ms() + RETRY_FIRST_MS;
 }
 
-static bool is_away(const struct supervisor *supervisor)
+static bool is_supervised_away(const struct supervisor *supervisor)
 {
 	return supervisor->context->client && supervisor->context->client->fd < 0;
 }
@@ -123,7 +123,7 @@ static void put_aside(struct supervisor *supervisor, const struct seccomp_notif 
 	}
 	supervisor->waiting = list;
 	list[supervisor->waiting_count++] =
-		(struct waiting){*notification, now_ms() + AWAY_PATIENCE_MS};
+		(struct waiting){*notification, now_supervised_ms() + AWAY_PATIENCE_MS};
 }
 
 static void take_bind(struct supervisor *supervisor)
@@ -146,16 +146,16 @@ static void take_waiting(struct supervisor *supervisor)
 
 	for (size_t i = 0; i < supervisor->waiting_count; i++) {
 		struct waiting *waiting = &supervisor->waiting[i];
-		bool over = now_ms() >= waiting->until_ms;
+		bool over = now_supervised_ms() >= waiting->until_ms;
 
-		if ((is_away(supervisor) && !over) ||
+		if ((is_supervised_away(supervisor) && !over) ||
 			bind_answer(supervisor->context, &waiting->notification, over) == -EAGAIN)
 			supervisor->waiting[kept++] = *waiting;
 	}
 	supervisor->waiting_count = kept;
 }
 
-static void say_refused(const struct claim_client_claim *claim, const struct err *err)
+static void say_supervised_refused(const struct claim_client_claim *claim, const struct err *err)
 {
 	char text[ADDR_TEXT_SIZE];
 
@@ -168,9 +168,9 @@ static void try_daemon(struct supervisor *supervisor)
 	struct err err;
 	int result;
 
-	if (!is_away(supervisor) || now_ms() < supervisor->retry_ms)
+	if (!is_supervised_away(supervisor) || now_supervised_ms() < supervisor->retry_ms)
 		return;
-	result = claim_client_restore(supervisor->context->client, say_refused, &err);
+	result = claim_client_restore(supervisor->context->client, say_supervised_refused, &err);
 	if (result >= 0) {
 		supervisor->retry_ms = 0;
 		return;
@@ -180,21 +180,21 @@ static void try_daemon(struct supervisor *supervisor)
 	supervisor->retry_wait_ms *= 2;
 	if (supervisor->retry_wait_ms > RETRY_LAST_MS)
 		supervisor->retry_wait_ms = RETRY_LAST_MS;
-	supervisor->retry_ms = now_ms() + supervisor->retry_wait_ms;
+	supervisor->retry_ms = now_supervised_ms() + supervisor->retry_wait_ms;
 }
 
 static int poll_timeout(const struct supervisor *supervisor)
 {
 	int64_t left;
 
-	if (!is_away(supervisor))
+	if (!is_supervised_away(supervisor))
 		return -1;
-	left = supervisor->retry_ms - now_ms();
+	left = supervisor->retry_ms - now_supervised_ms();
 	return left < 0 ? 0 : (int)left;
 }
 
 /* One round. False once nothing is left to do. */
-static bool step(struct supervisor *supervisor)
+static bool step_supervised(struct supervisor *supervisor)
 {
 	struct bind_context *context = supervisor->context;
 	struct pollfd fds[] = {
@@ -226,8 +226,8 @@ int supervise(pid_t program, struct bind_context *context)
 
 	supervise_signals(&set);
 	supervisor.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	reap(&supervisor);
-	while (step(&supervisor))
+	reap_supervised(&supervisor);
+	while (step_supervised(&supervisor))
 		;
 	cleanup_close_fd(&supervisor.signals);
 	free(supervisor.waiting);

@@ -49,7 +49,7 @@ static bool closes_on_exec(const struct tracee *tracee, int fd)
 	return line && strtol(line + strlen("flags:"), NULL, 8) & O_CLOEXEC;
 }
 
-static int put(int notify_fd, uint64_t id, const struct tracee *tracee, int fd, int socket)
+static int put_swap(int notify_fd, uint64_t id, const struct tracee *tracee, int fd, int socket)
 {
 	struct seccomp_notif_addfd add = {
 		.id = id,
@@ -121,9 +121,9 @@ int swap_socket(int notify_fd, uint64_t id, const struct tracee *tracee, int fd,
 	 * and finds what is still to be done by the old socket there. */
 	for (size_t i = 0; !result && i < found.socket_count; i++) {
 		if (found.sockets[i] != fd)
-			result = put(notify_fd, id, tracee, found.sockets[i], socket);
+			result = put_swap(notify_fd, id, tracee, found.sockets[i], socket);
 	}
 	if (!result)
-		result = put(notify_fd, id, tracee, fd, socket);
+		result = put_swap(notify_fd, id, tracee, fd, socket);
 	return result ? err_errno(err, result, "putting the socket in place") : 0;
 }

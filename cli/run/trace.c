@@ -59,7 +59,7 @@ static struct trace_route route_of(const struct claim_client_bind *bind)
 	};
 }
 
-static void remember(struct trace *trace, const struct claim_client_bind *bind)
+static void remember_trace(struct trace *trace, const struct claim_client_bind *bind)
 {
 	struct trace_route route = route_of(bind), *list;
 
@@ -105,12 +105,12 @@ void trace_note(struct trace *trace, const struct tracee *tracee,
 		: bind->endpoint.port ? ": passed through"
 				      : ": passed through, a grant's matter");
 	if (!local && bind->endpoint.port)
-		remember(trace, bind);
+		remember_trace(trace, bind);
 	else if (!local)
 		remember_grant(trace, bind);
 }
 
-static void print_service(const struct trace *trace, FILE *out)
+static void print_trace_service(const struct trace *trace, FILE *out)
 {
 	char text[ADDR_TEXT_SIZE];
 
@@ -154,7 +154,7 @@ void trace_print(const struct trace *trace, FILE *out)
 	}
 	for (size_t i = 0; i < trace->count; i++)
 		wildcard |= trace->routes[i].wildcard;
-	print_service(trace, out);
+	print_trace_service(trace, out);
 	if (trace->count)
 		fprintf(out, "routes:\n");
 	if (wildcard)

@@ -30,7 +30,7 @@ static int open_proc(pid_t pid, const char *name, int flags)
 }
 
 /* Reads a whole /proc file. */
-static int slurp(pid_t pid, const char *name, char **out)
+static int slurp_tracee(pid_t pid, const char *name, char **out)
 {
 	cleanup_close int fd = open_proc(pid, name, O_RDONLY);
 	cleanup_free char *text = NULL;
@@ -63,7 +63,7 @@ static pid_t group_of(pid_t thread)
 	cleanup_free char *status = NULL;
 	const char *line;
 
-	if (slurp(thread, "status", &status))
+	if (slurp_tracee(thread, "status", &status))
 		return 0;
 	line = strstr(status, "\nTgid:");
 	return line ? (pid_t)strtol(line + strlen("\nTgid:"), NULL, 10) : 0;
@@ -153,7 +153,7 @@ int tracee_fd_info(const struct tracee *tracee, int fd, char **text)
 	char name[32];
 
 	snprintf(name, sizeof(name), "fdinfo/%d", fd);
-	return slurp(tracee->thread, name, text);
+	return slurp_tracee(tracee->thread, name, text);
 }
 
 void tracee_name(const struct tracee *tracee, char name[16])

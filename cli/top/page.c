@@ -23,7 +23,7 @@ static const char help[] =
 	"q quit   order: c connections, u without a socket, w waiting, n name   any other key: look now";
 
 /* What came from elsewhere must not steer the terminal. */
-static void make_printable(char *text)
+static void make_page_printable(char *text)
 {
 	for (; *text; text++) {
 		if ((unsigned char)*text < ' ' || *text == 0x7f)
@@ -40,7 +40,7 @@ __attribute__((format(printf, 3, 4))) static void print_line(
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	make_printable(text);
+	make_page_printable(text);
 	if (!page->width)
 		fprintf(page->out, "%s\n", text);
 	else if (style)
@@ -96,7 +96,7 @@ static void print_services(const struct page *page, const struct rates *rates, s
 	}
 }
 
-static void print_routes(const struct page *page, const struct rates *rates, size_t most)
+static void print_page_routes(const struct page *page, const struct rates *rates, size_t most)
 {
 	print_line(page, REVERSE, "%10s %10s %8s  %s", "NEW/S", "NO_SOCKET/S", "NUMBER", "ROUTE");
 	for (size_t r = 0; r < rates->route_count && r < most; r++) {
@@ -109,7 +109,7 @@ static void print_routes(const struct page *page, const struct rates *rates, siz
 }
 
 /* How many services, if each kind is to have half, and what the other one does not need. */
-static size_t share(size_t room, size_t services, size_t routes)
+static size_t page_share(size_t room, size_t services, size_t routes)
 {
 	size_t half = room / 2;
 
@@ -122,7 +122,7 @@ void page_print(
 	const struct page *page, const struct status_model *model, const struct rates *rates)
 {
 	size_t room = page->height > OTHER_LINES ? page->height - OTHER_LINES : 0;
-	size_t services = page->width ? share(room, rates->service_count, rates->route_count)
+	size_t services = page->width ? page_share(room, rates->service_count, rates->route_count)
 				      : rates->service_count;
 	size_t shown = services < rates->service_count ? services : rates->service_count;
 
@@ -132,7 +132,7 @@ void page_print(
 	print_line(page, NULL, "%s", "");
 	print_services(page, rates, services);
 	print_line(page, NULL, "%s", "");
-	print_routes(page, rates, page->width ? room - shown : rates->route_count);
+	print_page_routes(page, rates, page->width ? room - shown : rates->route_count);
 	if (!page->width)
 		return;
 	fprintf(page->out, CLEAR_REST "\033[%u;1H%.*s" CLEAR_LINE, page->height, (int)page->width,

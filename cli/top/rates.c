@@ -15,7 +15,7 @@ static int compare_texts(const void *a, const void *b)
 		(*(const struct status_model_route *const *)b)->text);
 }
 
-static const struct status_model_route **index_routes(const struct status_model *model)
+static const struct status_model_route **index_rates_routes(const struct status_model *model)
 {
 	const struct status_model_route **list =
 		calloc(model->route_count + 1, sizeof(const struct status_model_route *));
@@ -28,7 +28,7 @@ static const struct status_model_route **index_routes(const struct status_model 
 	return list;
 }
 
-static double rate(json_int_t before, json_int_t now, double seconds)
+static double rates_rate(json_int_t before, json_int_t now, double seconds)
 {
 	return (double)(now >= before ? now - before : now) / seconds;
 }
@@ -49,8 +49,8 @@ static void compute_routes(const struct status_model_route **index,
 
 		*row = (struct rates_row){
 			.route = route,
-			.decided = rate(old->lookups, route->lookups, seconds),
-			.no_socket = rate(old->no_socket, route->no_socket, seconds),
+			.decided = rates_rate(old->lookups, route->lookups, seconds),
+			.no_socket = rates_rate(old->no_socket, route->no_socket, seconds),
 		};
 		rates->decided += row->decided;
 		rates->no_socket += row->no_socket;
@@ -86,7 +86,7 @@ static void compute_services(const struct status_model *now, struct rates *rates
 int rates_compute(const struct status_model *before, const struct status_model *now, double seconds,
 	struct rates *rates)
 {
-	cleanup_free const struct status_model_route **index = index_routes(before);
+	cleanup_free const struct status_model_route **index = index_rates_routes(before);
 	struct rates made = {
 		.services = calloc(now->service_count + 1, sizeof(*made.services)),
 		.routes = calloc(now->route_count + 1, sizeof(*made.routes)),
@@ -140,14 +140,14 @@ static int by_no_socket(const void *a, const void *b)
 	return result ? result : by_decided(a, b);
 }
 
-static double waits(const struct rates_row *row)
+static double waits_rates(const struct rates_row *row)
 {
 	return row->service ? (double)(row->service->backlog + row->service->in_hand) : 0;
 }
 
 static int by_waiting(const void *a, const void *b)
 {
-	int result = compare_numbers(waits(a), waits(b));
+	int result = compare_numbers(waits_rates(a), waits_rates(b));
 
 	return result ? result : by_decided(a, b);
 }

@@ -22,7 +22,7 @@ static bool has_keys;	 /* standard input is a terminal too */
 static sigset_t outside; /* the signals that were blocked before */
 static volatile sig_atomic_t came;
 
-static void note(int signal)
+static void note_screen(int signal)
 {
 	/* What ends the program comes before what only changes the picture. */
 	if (!came || signal != SIGWINCH)
@@ -62,9 +62,9 @@ static void give_back(void)
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
 }
 
-static void catch_signals(void)
+static void catch_screen_signals(void)
 {
-	struct sigaction action = {.sa_handler = note};
+	struct sigaction action = {.sa_handler = note_screen};
 	sigset_t block;
 
 	sigemptyset(&block);
@@ -80,7 +80,7 @@ int screen_open(void)
 	if (!isatty(STDOUT_FILENO))
 		return -errno;
 	has_keys = !tcgetattr(STDIN_FILENO, &before);
-	catch_signals();
+	catch_screen_signals();
 	take_over();
 	return 0;
 }
@@ -118,7 +118,7 @@ static void let_through(int number)
 	take_over();
 }
 
-static int react(int number)
+static int react_screen(int number)
 {
 	if (number == SIGCONT)
 		take_over();
@@ -127,7 +127,7 @@ static int react(int number)
 	return SCREEN_REDRAW;
 }
 
-static int read_key(void)
+static int read_screen_key(void)
 {
 	unsigned char key;
 	ssize_t got = read(STDIN_FILENO, &key, 1);
@@ -146,8 +146,8 @@ int screen_wait(int64_t ms)
 	came = 0;
 	ready = ppoll(&keys, 1, &time, &outside);
 	if (came)
-		return react(came);
+		return react_screen(came);
 	if (ready > 0)
-		return read_key();
+		return read_screen_key();
 	return ready ? SCREEN_REDRAW : SCREEN_TIME;
 }

@@ -33,7 +33,7 @@ struct top {
 	struct err fault;  /* code 0: the last look went well */
 };
 
-static int64_t now_ms(void)
+static int64_t now_top_ms(void)
 {
 	struct timespec now;
 
@@ -51,7 +51,7 @@ static int read_interval(const char *text, struct options *options, struct err *
 	return 0;
 }
 
-static int read_option(int option, struct options *options, struct err *err)
+static int read_top_option(int option, struct options *options, struct err *err)
 {
 	switch (option) {
 	case 'c':
@@ -71,7 +71,7 @@ static int read_option(int option, struct options *options, struct err *err)
 	}
 }
 
-static int read_options(int argc, char **argv, struct options *options, struct err *err)
+static int read_top_options(int argc, char **argv, struct options *options, struct err *err)
 {
 	static const struct option names[] = {
 		{"control", required_argument, NULL, 'c'},
@@ -84,7 +84,7 @@ static int read_options(int argc, char **argv, struct options *options, struct e
 
 	opterr = 0;
 	while (!result && (option = getopt_long(argc, argv, "", names, NULL)) != -1)
-		result = read_option(option, options, err);
+		result = read_top_option(option, options, err);
 	if (!result && optind < argc)
 		result = err_set(err, -EINVAL, "unexpected argument '%s'", argv[optind]);
 	options->path = control_json_path(options->path);
@@ -92,7 +92,7 @@ static int read_options(int argc, char **argv, struct options *options, struct e
 }
 
 /* Where it goes wrong, what was seen last stays to be shown. */
-static int look(struct top *top)
+static int look_top(struct top *top)
 {
 	struct status_model model;
 	struct rates rates;
@@ -101,7 +101,7 @@ static int look(struct top *top)
 	top->fault.code = 0;
 	if (status_model_read(top->options->path, &model, &top->fault))
 		return top->fault.code;
-	when = now_ms();
+	when = now_top_ms();
 	/* The first has nothing to be compared with but itself. */
 	if (rates_compute(top->now.status ? &top->now : &model, &model,
 		    (double)(when > top->looked_ms ? when - top->looked_ms : 1) / 1000, &rates)) {
@@ -116,7 +116,7 @@ static int look(struct top *top)
 	return 0;
 }
 
-static void print(struct top *top, struct page *page)
+static void print_top(struct top *top, struct page *page)
 {
 	rates_sort(&top->rates, top->order);
 	page->fault = top->fault.code ? top->fault.text : NULL;
@@ -124,7 +124,7 @@ static void print(struct top *top, struct page *page)
 	page_print(page, &top->now, &top->rates);
 }
 
-static void draw(struct top *top)
+static void draw_top(struct top *top)
 {
 	cleanup_free char *text = NULL;
 	size_t length = 0;
@@ -133,12 +133,12 @@ static void draw(struct top *top)
 	if (!page.out)
 		return;
 	screen_size(&page.width, &page.height);
-	print(top, &page);
+	print_top(top, &page);
 	fclose(page.out);
 	screen_write(text, length);
 }
 
-static void rest(int64_t ms)
+static void rest_top(int64_t ms)
 {
 	struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
 
@@ -154,8 +154,8 @@ static int run_batch(struct top *top, struct err *err)
 
 	for (long n = 0; !top->options->times || n < top->options->times; n++) {
 		due += top->options->interval_ms;
-		rest(due - now_ms());
-		if (look(top)) {
+		rest_top(due - now_top_ms());
+		if (look_top(top)) {
 			if (n + 1 == top->options->times)
 				return err_set(err, top->fault.code, "%s", top->fault.text);
 			fprintf(stderr, "socketbox top: %s\n", top->fault.text);
@@ -163,7 +163,7 @@ static int run_batch(struct top *top, struct err *err)
 		}
 		if (n)
 			putchar('\n');
-		print(top, &page);
+		print_top(top, &page);
 		if (fflush(stdout))
 			return err_errno(err, -errno, "writing");
 	}
@@ -171,7 +171,7 @@ static int run_batch(struct top *top, struct err *err)
 }
 
 /* False: enough. */
-static bool obey(struct top *top, int key, int64_t *due)
+static bool obey_top(struct top *top, int key, int64_t *due)
 {
 	static const struct {
 		int key;
@@ -192,7 +192,7 @@ static bool obey(struct top *top, int key, int64_t *due)
 		return true;
 	}
 	if (key >= 0)
-		*due = now_ms();
+		*due = now_top_ms();
 	return true;
 }
 
@@ -204,16 +204,16 @@ static int run_screen(struct top *top, struct err *err)
 	if (result)
 		return err_errno(err, result, "the terminal");
 	do {
-		int64_t left = due - now_ms();
+		int64_t left = due - now_top_ms();
 
 		if (left <= 0) {
-			look(top);
-			due = now_ms() + top->options->interval_ms;
+			look_top(top);
+			due = now_top_ms() + top->options->interval_ms;
 			left = top->options->interval_ms;
 		}
-		draw(top);
+		draw_top(top);
 		key = screen_wait(left);
-	} while (obey(top, key, &due));
+	} while (obey_top(top, key, &due));
 	screen_close();
 	return 0;
 }
@@ -224,9 +224,9 @@ int top_main(int argc, char **argv, struct err *err)
 	struct top top = {.options = &options};
 	int result;
 
-	if (read_options(argc, argv, &options, err))
+	if (read_top_options(argc, argv, &options, err))
 		return EXIT_USAGE;
-	result = look(&top);
+	result = look_top(&top);
 	if (result)
 		err_set(err, result, "%s", top.fault.text);
 	else if (options.batch || !isatty(STDOUT_FILENO))

@@ -306,7 +306,7 @@ static int add_claimant(struct claim *claim, const struct peer *peer, struct err
 	return 0;
 }
 
-static int64_t now_ms(void)
+static int64_t now_claim_ms(void)
 {
 	struct timespec now;
 
@@ -325,7 +325,7 @@ void claims_hold(struct claim *claim, unsigned least_ms)
 	if (!hold_ms || evtimer_add(claim->hold, &wait))
 		claims_forget(claim);
 	else
-		claim->hold_until_ms = now_ms() + hold_ms;
+		claim->hold_until_ms = now_claim_ms() + hold_ms;
 }
 
 void claims_release(struct claims *claims, const struct peer *peer)
@@ -346,14 +346,14 @@ void claims_release(struct claims *claims, const struct peer *peer)
 	}
 }
 
-static bool same_bind(const struct coverage_bind *a, const struct coverage_bind *b)
+static bool same_claim_bind(const struct coverage_bind *a, const struct coverage_bind *b)
 {
 	return a->protocol == b->protocol && a->family == b->family && a->v6only == b->v6only &&
 	       a->endpoint.port == b->endpoint.port &&
 	       addr_equal(&a->endpoint.addr, &b->endpoint.addr);
 }
 
-static struct claim *find(
+static struct claim *find_claim(
 	struct claims *claims, uint32_t service, const struct coverage_bind *bind, bool group)
 {
 	const struct claims_place *place = claims_find_place(claims, service, bind);
@@ -363,17 +363,17 @@ static struct claim *find(
 		return NULL;
 	LIST_FOREACH(claim, &place->claims, entry_at)
 	{
-		if (claim->group == group && same_bind(&claim->bind, bind))
+		if (claim->group == group && same_claim_bind(&claim->bind, bind))
 			return claim;
 	}
 	return NULL;
 }
 
-static int give(struct claims *claims, const struct config_service *service,
+static int give_claim(struct claims *claims, const struct config_service *service,
 	const struct peer *claimant, const struct coverage_bind *bind, bool reuseport,
 	struct issued_socket *issued, struct err *err)
 {
-	struct claim *claim = find(claims, service->id, bind, reuseport);
+	struct claim *claim = find_claim(claims, service->id, bind, reuseport);
 	bool existed = claim != NULL;
 	int result;
 
@@ -406,7 +406,7 @@ static int give(struct claims *claims, const struct config_service *service,
 static int make_way(struct claims *claims, uint32_t service, const struct coverage_bind *bind,
 	bool reuseport, struct err *err)
 {
-	struct claim *other = find(claims, service, bind, !reuseport);
+	struct claim *other = find_claim(claims, service, bind, !reuseport);
 	char text[ADDR_TEXT_SIZE];
 	int result;
 
@@ -469,7 +469,7 @@ int claims_claim(struct claims *claims, const struct config_service *service,
 	result = make_way(claims, service->id, bind, reuseport, err);
 	if (result)
 		return result;
-	return give(claims, service, claimant, bind, reuseport, issued, err);
+	return give_claim(claims, service, claimant, bind, reuseport, issued, err);
 }
 
 int claims_register(struct claims *claims, const struct config_service *service,
@@ -477,7 +477,7 @@ int claims_register(struct claims *claims, const struct config_service *service,
 	struct issued_socket *issued, struct err *err)
 {
 	bool group = fd < 0;
-	struct claim *claim = find(claims, service->id, bind, group);
+	struct claim *claim = find_claim(claims, service->id, bind, group);
 	bool existed = claim != NULL;
 	int result = refuse_delivered(service, err);
 
@@ -593,7 +593,7 @@ void claims_configure(struct claims *claims, const struct config *config)
 }
 
 /* TCP_INFO of a listening socket: tcpi_unacked is the length of its accept queue. */
-static int32_t backlog(const struct claim *claim)
+static int32_t claim_backlog(const struct claim *claim)
 {
 	struct tcp_info info;
 	socklen_t length = sizeof(info);
@@ -621,7 +621,7 @@ static bool has_unread(const struct claim *claim)
 
 static int64_t hold_left(const struct claim *claim)
 {
-	int64_t left = claim->hold_until_ms - now_ms();
+	int64_t left = claim->hold_until_ms - now_claim_ms();
 
 	if (!evtimer_pending(claim->hold, NULL))
 		return -1;
@@ -641,7 +641,7 @@ static void visit_claim(const struct claim *claim,
 		.claimants = claim->claimants,
 		.claimant_count = claim->claimant_count,
 		.hold_left_ms = hold_left(claim),
-		.backlog = backlog(claim),
+		.backlog = claim_backlog(claim),
 		.unread = has_unread(claim),
 		.pktinfo = claims_udp_pktinfo(claim),
 	};

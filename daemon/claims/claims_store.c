@@ -23,7 +23,8 @@ static void name_claim(const struct claim *claim, char name[FDSTORE_NAME_SIZE])
 		fdstore_endpoint(&claim->bind.endpoint, endpoint));
 }
 
-static int read_name(const char *name, uint32_t *service, struct coverage_bind *bind, bool *group)
+static int read_claim_name(
+	const char *name, uint32_t *service, struct coverage_bind *bind, bool *group)
 {
 	char endpoint[FDSTORE_ENDPOINT_SIZE];
 	unsigned id, protocol, family, v6only, is_group;
@@ -83,7 +84,7 @@ static void restore_one(void *context, const char *name, int *fd)
 	bool group;
 	int result;
 
-	if (read_name(name, &service, &bind, &group) || !has_claims(claims, service))
+	if (read_claim_name(name, &service, &bind, &group) || !has_claims(claims, service))
 		return;
 	claim = claims_add(claims, service, &bind, group, &err);
 	if (!claim)

@@ -50,7 +50,7 @@ static int add_refuser(const struct claim *claim, struct drop_group *drop_group,
 }
 
 /* A program that the service itself has attached to the group is lost. */
-static int choose(const struct drop_group *drop_group, unsigned place, struct err *err)
+static int choose_group_drain(const struct drop_group *drop_group, unsigned place, struct err *err)
 {
 	struct sock_filter code = BPF_STMT(BPF_RET | BPF_K, place);
 	struct sock_fprog program = {.len = 1, .filter = &code};
@@ -68,7 +68,7 @@ static void let_go(struct drop_group *drop_group)
 	free(drop_group);
 }
 
-static int refuse(struct claim *claim, struct err *err)
+static int refuse_group_drain(struct claim *claim, struct err *err)
 {
 	struct drop_group *drop_group;
 	struct queues group;
@@ -82,7 +82,7 @@ static int refuse(struct claim *claim, struct err *err)
 	while (!result && drop_group->count <= group.sockets)
 		result = add_refuser(claim, drop_group, err);
 	if (!result)
-		result = choose(drop_group, group.sockets, err);
+		result = choose_group_drain(drop_group, group.sockets, err);
 	if (result)
 		let_go(drop_group);
 	else
@@ -105,7 +105,7 @@ int claims_group_follow(struct claim *claim, struct err *err)
 	if (engine_steers(claim->claims->engine))
 		return 0;
 	if (drains_has(claim->claims->drains, claim->service))
-		return claim->drop_group ? 0 : refuse(claim, err);
+		return claim->drop_group ? 0 : refuse_group_drain(claim, err);
 	claims_group_admit(claim);
 	return 0;
 }

@@ -16,7 +16,7 @@ static int first_family(const struct claim *claim)
 	return coverage_takes(&claim->bind, 4) ? 4 : 6;
 }
 
-static int domain(const struct claim *claim)
+static int group_domain(const struct claim *claim)
 {
 	return claim->bind.family == 4 ? AF_INET : AF_INET6;
 }
@@ -46,7 +46,7 @@ int claims_group_queues(const struct claim *claim, struct queues *queues)
 	const struct addr_endpoint *bound =
 		claim->bound.port ? &claim->bound : &claim->bind.endpoint;
 
-	return queues_at(bound, domain(claim), claim->bind.protocol, queues);
+	return queues_at(bound, group_domain(claim), claim->bind.protocol, queues);
 }
 
 static int steer_slot(struct claim *claim, uint32_t slot, int fd, struct err *err)
@@ -107,12 +107,12 @@ static int add_member(struct claim *claim, int fd, struct err *err)
 	return set_members(claim, highest, err);
 }
 
-static int make_socket(struct claim *claim, int *fd, struct err *err)
+static int make_group_socket(struct claim *claim, int *fd, struct err *err)
 {
 	struct sockets_request request = {
 		.service = claim->service,
 		.protocol = claim->bind.protocol,
-		.domain = domain(claim),
+		.domain = group_domain(claim),
 		.v6only = claim->bind.v6only,
 		.reuseport = true,
 		.at_placeholder =
@@ -155,7 +155,7 @@ int claims_group_make_standby(struct claim *claim, struct err *err)
 	/* Where the kernel chooses the member, the standby would have its share. */
 	if (claim->fd >= 0 || !engine_steers(claim->claims->engine))
 		return 0;
-	result = make_socket(claim, &fd, err);
+	result = make_group_socket(claim, &fd, err);
 	if (result)
 		return result;
 	result = steer_slot(claim, STEER_SLOT_STANDBY, fd, err);
@@ -193,7 +193,7 @@ int claims_group_issue(struct claim *claim, struct issued_socket *issued, struct
 	if (standby)
 		fd = fcntl(claim->fd, F_DUPFD_CLOEXEC, 0);
 	else
-		result = make_socket(claim, &fd, err);
+		result = make_group_socket(claim, &fd, err);
 	if (result)
 		return result;
 	if (fd < 0)
@@ -258,7 +258,7 @@ int claims_group_to_single(struct claim *claim, struct err *err)
 
 	if (result)
 		return result;
-	engine_stop_migrating(claim->claims->engine, domain(claim), &claim->bound);
+	engine_stop_migrating(claim->claims->engine, group_domain(claim), &claim->bound);
 	claims_group_admit(claim);
 	claim->group = false;
 	claim->cookie = claim->fd < 0 ? 0 : sockets_cookie(claim->fd);
@@ -278,5 +278,5 @@ void claims_group_drop(struct claim *claim)
 	if (claims_group_living(claim))
 		return;
 	set_members(claim, 0, &ignored);
-	engine_stop_migrating(claim->claims->engine, domain(claim), &claim->bound);
+	engine_stop_migrating(claim->claims->engine, group_domain(claim), &claim->bound);
 }

@@ -14,7 +14,7 @@ static const int families[] = {4, 6};
 
 /* Between two single sockets for the same packets: one in use before one that waits, then one of
  * the packets' own family before a dual-stack one. */
-static int rank(const struct claim *claim, int family)
+static int single_rank(const struct claim *claim, int family)
 {
 	return (claim->claimant_count ? 2 : 0) + (claim->bind.family == family);
 }
@@ -32,7 +32,7 @@ static int steer_best(struct claims *claims, const struct claims_place *place, i
 		if (claim->group || claim->fd < 0 || !coverage_takes(&claim->bind, family) ||
 			(claim->bind.protocol == IPPROTO_TCP && !sockets_listens(claim->fd)))
 			continue;
-		if (!best || rank(claim, family) > rank(best, family))
+		if (!best || single_rank(claim, family) > single_rank(best, family))
 			best = claim;
 	}
 	return best ? engine_steer(claims->engine, key, best->fd, err) : 0;
@@ -104,7 +104,7 @@ static int make_direct(struct claim *claim, const struct config_service *service
 
 /* Binds to the address itself where that lets nothing else in, and to a placeholder otherwise. UDP
  * sockets answer from where they are bound, so they are always bound as asked, and guarded. */
-static int make(struct claim *claim, const struct config_service *service, struct err *err)
+static int make_single(struct claim *claim, const struct config_service *service, struct err *err)
 {
 	const struct coverage_bind *bind = &claim->bind;
 
@@ -145,7 +145,7 @@ static bool is_dead(const struct claim *claim)
 }
 
 /* Makes the claim's socket anew; where that fails the old one stays. */
-static int remake(struct claim *claim, const struct config_service *service, struct err *err)
+static int remake_single(struct claim *claim, const struct config_service *service, struct err *err)
 {
 	cleanup_close int dead = -1;
 	int result;
@@ -159,9 +159,9 @@ static int remake(struct claim *claim, const struct config_service *service, str
 		setsockopt(dead, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
 		engine_unguard(claim->claims->engine, claim->cookie);
 	}
-	result = make(claim, service, err);
+	result = make_single(claim, service, err);
 	if (result == -EADDRINUSE && fdstore_flush(claim->claims->fdstore))
-		result = make(claim, service, err);
+		result = make_single(claim, service, err);
 	if (result)
 		claim->fd = take_fd(&dead);
 	else if (claim->drops)
@@ -172,14 +172,14 @@ static int remake(struct claim *claim, const struct config_service *service, str
 int claims_single_replace(
 	struct claim *claim, const struct config_service *service, struct err *err)
 {
-	return claim->fd >= 0 && is_dead(claim) ? remake(claim, service, err) : 0;
+	return claim->fd >= 0 && is_dead(claim) ? remake_single(claim, service, err) : 0;
 }
 
 int claims_single_issue(struct claim *claim, const struct config_service *service,
 	struct issued_socket *issued, struct err *err)
 {
 	bool shared = claim->fd >= 0 && !is_dead(claim);
-	int result = shared ? 0 : remake(claim, service, err);
+	int result = shared ? 0 : remake_single(claim, service, err);
 	cleanup_close int fd = -1;
 
 	if (result)

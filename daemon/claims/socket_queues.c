@@ -11,7 +11,7 @@ struct sum {
 	struct queues queues;
 };
 
-static void add(const struct sock_diag_socket *socket, void *context)
+static void add_queue(const struct sock_diag_socket *socket, void *context)
 {
 	struct sum *sum = context;
 
@@ -25,7 +25,7 @@ int queues_at(
 	const struct addr_endpoint *bound, int domain, uint8_t protocol, struct queues *queues)
 {
 	struct sum sum = {.addr = &bound->addr};
-	int result = sock_diag_each(domain, protocol, bound->port, add, &sum);
+	int result = sock_diag_each(domain, protocol, bound->port, add_queue, &sum);
 
 	if (!result)
 		*queues = sum.queues;

@@ -7,7 +7,7 @@
 #include "daemon/sockets.h"
 #include "daemon/user/route_filter.h"
 
-static int confine_socket(
+static int confine_udp_claim_socket(
 	struct claim *claim, const struct config_service *service, int fd, struct err *err)
 {
 	struct confinement *confinement = claim->claims->confinement;
@@ -23,7 +23,7 @@ int claims_udp_fit(struct claim *claim, int fd, struct err *err)
 	const struct config *config = claim->claims->config;
 	const struct config_service *service = config_service_by_id(config, claim->service);
 	bool wildcard = addr_is_wildcard(&claim->bind.endpoint.addr);
-	int result = confine_socket(claim, service, fd, err);
+	int result = confine_udp_claim_socket(claim, service, fd, err);
 
 	if (result)
 		return result;

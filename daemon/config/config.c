@@ -62,7 +62,7 @@ void config_free(struct config *config)
 	free(config);
 }
 
-static void read_engine(struct reader *reader, const struct yaml_node *node, void *target)
+static void read_config_engine(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	const char *text = reader_text(reader, node, "'engine'");
 
@@ -80,7 +80,8 @@ static void read_engine(struct reader *reader, const struct yaml_node *node, voi
 			reader, node, "'%s' is not an engine; write auto, kernel or user", text);
 }
 
-static void read_confinement(struct reader *reader, const struct yaml_node *node, void *target)
+static void read_config_confinement(
+	struct reader *reader, const struct yaml_node *node, void *target)
 {
 	const char *text = reader_text(reader, node, "'confinement'");
 
@@ -132,8 +133,8 @@ static void read_text(struct reader *reader, const char *name, const char *text,
 	static const struct reader_key keys[] = {
 		{"services", services_read},
 		{"routes", routes_read},
-		{"engine", read_engine},
-		{"confinement", read_confinement},
+		{"engine", read_config_engine},
+		{"confinement", read_config_confinement},
 		{"tproxy-port", read_tproxy_port},
 	};
 	struct yaml *yaml = NULL;
@@ -148,7 +149,7 @@ static void read_text(struct reader *reader, const char *name, const char *text,
 }
 
 /* Reads a whole regular file; the caller frees *text. */
-static int slurp(const char *path, char **text_out, size_t *length_out)
+static int slurp_config(const char *path, char **text_out, size_t *length_out)
 {
 	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	cleanup_free char *text = NULL;
@@ -179,7 +180,7 @@ static int slurp(const char *path, char **text_out, size_t *length_out)
 	return 0;
 }
 
-static const char *explain(int code)
+static const char *explain_config(int code)
 {
 	switch (code) {
 	case -ENOENT:
@@ -195,14 +196,14 @@ static const char *explain(int code)
 	}
 }
 
-static int read_file(struct reader *reader, const char *path)
+static int read_config_file(struct reader *reader, const char *path)
 {
 	cleanup_free char *text = NULL;
 	size_t length = 0;
-	int result = slurp(path, &text, &length);
+	int result = slurp_config(path, &text, &length);
 
 	if (result) {
-		diagnostics_error(reader->diagnostics, path, 0, 0, "%s", explain(result));
+		diagnostics_error(reader->diagnostics, path, 0, 0, "%s", explain_config(result));
 		return result;
 	}
 	read_text(reader, path, text, length);
@@ -245,7 +246,7 @@ static int read_directory(struct reader *reader, const char *main_path)
 		int read = -ENAMETOOLONG;
 
 		if (snprintf(path, sizeof(path), "%s/%s", directory, entries[i]->d_name) < PATH_MAX)
-			read = read_file(reader, path);
+			read = read_config_file(reader, path);
 		if (!result)
 			result = read;
 		free(entries[i]);
@@ -254,7 +255,7 @@ static int read_directory(struct reader *reader, const char *main_path)
 	return result;
 }
 
-static int begin(struct reader *reader, struct diagnostics *diagnostics)
+static int begin_config(struct reader *reader, struct diagnostics *diagnostics)
 {
 	*reader = (struct reader){
 		.config = calloc(1, sizeof(*reader->config)), .diagnostics = diagnostics};
@@ -268,7 +269,7 @@ static int begin(struct reader *reader, struct diagnostics *diagnostics)
 }
 
 /* Ends the reading: gives the configuration away, or frees it if anything was wrong. */
-static int finish(struct reader *reader, int result, struct config **out)
+static int finish_config(struct reader *reader, int result, struct config **out)
 {
 	routes_resolve(reader);
 	for (size_t r = 0; r < reader->config->route_count; r++)
@@ -291,23 +292,23 @@ static int finish(struct reader *reader, int result, struct config **out)
 int config_load(const char *path, struct config **out, struct diagnostics *diagnostics)
 {
 	struct reader reader;
-	int result = begin(&reader, diagnostics), more;
+	int result = begin_config(&reader, diagnostics), more;
 
 	if (result)
 		return result;
-	result = read_file(&reader, path);
+	result = read_config_file(&reader, path);
 	more = read_directory(&reader, path);
-	return finish(&reader, result ? result : more, out);
+	return finish_config(&reader, result ? result : more, out);
 }
 
 int config_parse(const char *name, const char *text, size_t length, struct config **out,
 	struct diagnostics *diagnostics)
 {
 	struct reader reader;
-	int result = begin(&reader, diagnostics);
+	int result = begin_config(&reader, diagnostics);
 
 	if (result)
 		return result;
 	read_text(&reader, name, text, length);
-	return finish(&reader, 0, out);
+	return finish_config(&reader, 0, out);
 }

@@ -13,8 +13,8 @@ struct reading {
 	const struct exec_key *key;
 };
 
-static void set(struct reader *reader, const struct yaml_node *node, const struct reading *reading,
-	const char *text)
+static void set_exec_key(struct reader *reader, const struct yaml_node *node,
+	const struct reading *reading, const char *text)
 {
 	struct err err;
 
@@ -34,7 +34,7 @@ static void read_element(struct reader *reader, const struct yaml_node *node, vo
 		       ? node->text
 		       : reader_text(reader, node, "this");
 	if (text)
-		set(reader, node, reading, text);
+		set_exec_key(reader, node, reading, text);
 }
 
 /* {NAME: VALUE} as "NAME=VALUE". */
@@ -56,11 +56,11 @@ static void read_pairs(
 		else if (asprintf(&pair, "%s=%s", name->text, value->text) < 0)
 			reader_no_memory(reader);
 		else
-			set(reader, value, reading, pair);
+			set_exec_key(reader, value, reading, pair);
 	}
 }
 
-static void read_key(struct reader *reader, const struct yaml_node *value, void *target)
+static void read_exec_key(struct reader *reader, const struct yaml_node *value, void *target)
 {
 	struct reading *reading = target;
 	const struct yaml_node *name = reading->mapping->first;
@@ -110,7 +110,7 @@ void exec_read(struct reader *reader, const struct yaml_node *node, void *target
 		return;
 	}
 	for (size_t k = 0; k < exec_key_count; k++)
-		keys[k] = (struct reader_key){exec_keys[k].name, read_key};
+		keys[k] = (struct reader_key){exec_keys[k].name, read_exec_key};
 	reader_mapping(reader, node, "'exec'", keys, exec_key_count, &reading);
 	if (reader->diagnostics->errors == errors) {
 		set_defaults(reading.settings);

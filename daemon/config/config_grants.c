@@ -14,7 +14,7 @@ struct port_list {
 	const char *what;
 };
 
-static void read_ports(struct reader *reader, const struct yaml_node *node, void *target)
+static void read_grants_ports(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	const struct port_list *ports = target;
 	const char *text = reader_text(reader, node, ports->what);
@@ -49,7 +49,7 @@ static void read_passive(struct reader *reader, const struct yaml_node *node, vo
 	struct config_grants *grants = target;
 	struct port_list ports = {&grants->passive, &grants->passive_count, "'passive'"};
 
-	reader_each(reader, node, "'passive'", read_ports, &ports);
+	reader_each(reader, node, "'passive'", read_grants_ports, &ports);
 }
 
 static void read_connect(struct reader *reader, const struct yaml_node *node, void *target)
@@ -64,10 +64,10 @@ static void read_connect(struct reader *reader, const struct yaml_node *node, vo
 		reader_error(reader, node,
 			"'connect: false' says nothing; write true (from any port that the kernel picks), or the ports to connect from");
 	else
-		reader_each(reader, node, "'connect'", read_ports, &ports);
+		reader_each(reader, node, "'connect'", read_grants_ports, &ports);
 }
 
-static void read_protocol(struct reader *reader, const struct yaml_node *node, void *target)
+static void read_grants_protocol(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	struct config_grants *grants = target;
 	const char *text = reader_text(reader, node, "'protocol'");
@@ -83,10 +83,11 @@ static void read_protocol(struct reader *reader, const struct yaml_node *node, v
 
 static void read_protocols(struct reader *reader, const struct yaml_node *node, void *target)
 {
-	reader_each(reader, node, "'protocol'", read_protocol, target);
+	reader_each(reader, node, "'protocol'", read_grants_protocol, target);
 }
 
-static void print_ports(FILE *out, const char *key, const struct config_ports *list, size_t count)
+static void print_grants_ports(
+	FILE *out, const char *key, const struct config_ports *list, size_t count)
 {
 	fprintf(out, "%s: %s", key, count > 1 ? "[" : "");
 	for (size_t i = 0; i < count; i++) {
@@ -98,7 +99,7 @@ static void print_ports(FILE *out, const char *key, const struct config_ports *l
 }
 
 /* The keys in a fixed order, defaults left out. NULL out of memory. */
-static char *text_of(const struct config_grants *grants)
+static char *text_grants_of(const struct config_grants *grants)
 {
 	char *text = NULL;
 	size_t size;
@@ -108,10 +109,10 @@ static char *text_of(const struct config_grants *grants)
 		return NULL;
 	fputc('{', out);
 	if (grants->passive_count)
-		print_ports(out, "passive", grants->passive, grants->passive_count);
+		print_grants_ports(out, "passive", grants->passive, grants->passive_count);
 	fputs(grants->passive_count && grants->connects ? ", " : "", out);
 	if (grants->connect_count)
-		print_ports(out, "connect", grants->connect, grants->connect_count);
+		print_grants_ports(out, "connect", grants->connect, grants->connect_count);
 	else if (grants->connects)
 		fputs("connect: true", out);
 	if (grants->udp)
@@ -152,7 +153,7 @@ void grants_read(struct reader *reader, const struct yaml_node *node, void *targ
 	}
 	if (!grants->udp)
 		grants->tcp = true;
-	grants->text = text_of(grants);
+	grants->text = text_grants_of(grants);
 	if (!grants->text)
 		reader_no_memory(reader);
 }

@@ -7,7 +7,7 @@
 #include "common/handoff_message.h"
 #include "daemon/config/reader.h"
 
-static void read_path(struct reader *reader, const struct yaml_node *node, void *target)
+static void read_handoff_path(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	struct config_handoff *handoff = target;
 	const char *text = reader_text(reader, node, "'path'");
@@ -68,7 +68,7 @@ static void read_queue(struct reader *reader, const struct yaml_node *node, void
 			"'%s' is not the length of a queue; write a number from 1 to 65536", text);
 }
 
-static void read_hold(struct reader *reader, const struct yaml_node *node, void *target)
+static void read_handoff_hold(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	struct config_handoff *handoff = target;
 
@@ -78,10 +78,10 @@ static void read_hold(struct reader *reader, const struct yaml_node *node, void 
 void handoff_read(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	static const struct reader_key keys[] = {
-		{"path", read_path},
+		{"path", read_handoff_path},
 		{"mode", read_mode},
 		{"queue", read_queue},
-		{"hold", read_hold},
+		{"hold", read_handoff_hold},
 	};
 	struct config_service *service = target;
 
@@ -106,7 +106,7 @@ void handoff_free(struct config_handoff *handoff)
 	free(handoff);
 }
 
-static void read_option(struct reader *reader, const struct yaml_node *node, void *target)
+static void read_handoff_option(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	static const struct {
 		const char *name;
@@ -134,7 +134,7 @@ static void read_option(struct reader *reader, const struct yaml_node *node, voi
 
 void socket_options_read(struct reader *reader, const struct yaml_node *node, void *target)
 {
-	reader_each(reader, node, "'socket-options'", read_option, target);
+	reader_each(reader, node, "'socket-options'", read_handoff_option, target);
 }
 
 void ipv4_read(struct reader *reader, const struct yaml_node *node, void *target)

@@ -18,7 +18,7 @@ static void read_backend(struct reader *reader, const struct yaml_node *node, vo
 		reader_error(reader, node, "%s", err.text);
 }
 
-static void read_to(struct reader *reader, const struct yaml_node *node, void *target)
+static void read_relay_to(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	reader_each(reader, node, "'to'", read_backend, target);
 }
@@ -56,7 +56,7 @@ static void read_source(struct reader *reader, const struct yaml_node *node, voi
 		reader_error(reader, node, "%s", err.text);
 }
 
-static void read_prefix(struct reader *reader, const struct yaml_node *node, const char *what,
+static void read_relay_prefix(struct reader *reader, const struct yaml_node *node, const char *what,
 	struct addr_prefix **list, size_t *count)
 {
 	const char *text = reader_text(reader, node, what);
@@ -73,7 +73,7 @@ static void read_nat64_prefix(struct reader *reader, const struct yaml_node *nod
 {
 	struct relay_settings *settings = target;
 
-	read_prefix(reader, node, "'nat64-allow'", &settings->nat64_allow,
+	read_relay_prefix(reader, node, "'nat64-allow'", &settings->nat64_allow,
 		&settings->nat64_allow_count);
 }
 
@@ -85,7 +85,7 @@ static void read_nat64_allow(struct reader *reader, const struct yaml_node *node
 void relay_read(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	static const struct reader_key keys[] = {
-		{"to", read_to},
+		{"to", read_relay_to},
 		{"connect-timeout", read_connect_timeout},
 		{"idle-timeout", read_idle_timeout},
 		{"proxy-protocol", read_proxy_protocol},
@@ -111,7 +111,7 @@ static void read_accept_prefix(struct reader *reader, const struct yaml_node *no
 {
 	struct relay_accept_proxy *proxy = target;
 
-	read_prefix(reader, node, "'from'", &proxy->from, &proxy->from_count);
+	read_relay_prefix(reader, node, "'from'", &proxy->from, &proxy->from_count);
 }
 
 static void read_accept_from(struct reader *reader, const struct yaml_node *node, void *target)

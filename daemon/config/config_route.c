@@ -13,7 +13,7 @@ struct draft {
 };
 
 /* Appends to a list of prefixes. */
-static void add_prefix(struct reader *reader, const struct yaml_node *node,
+static void add_route_prefix(struct reader *reader, const struct yaml_node *node,
 	struct addr_prefix **list, size_t *count, const char *what)
 {
 	const char *text = reader_text(reader, node, what);
@@ -43,17 +43,17 @@ static void read_to_element(struct reader *reader, const struct yaml_node *node,
 {
 	struct draft *draft = target;
 
-	add_prefix(reader, node, &draft->route.to, &draft->route.to_count, "'to'");
+	add_route_prefix(reader, node, &draft->route.to, &draft->route.to_count, "'to'");
 }
 
 static void read_from_element(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	struct draft *draft = target;
 
-	add_prefix(reader, node, &draft->route.from, &draft->route.from_count, "'from'");
+	add_route_prefix(reader, node, &draft->route.from, &draft->route.from_count, "'from'");
 }
 
-static void read_to(struct reader *reader, const struct yaml_node *node, void *target)
+static void read_route_to(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	((struct draft *)target)->to = node;
 	reader_each(reader, node, "'to'", read_to_element, target);
@@ -94,7 +94,7 @@ static void read_port_element(struct reader *reader, const struct yaml_node *nod
 	list[route->port_count++] = ports;
 }
 
-static void read_port(struct reader *reader, const struct yaml_node *node, void *target)
+static void read_route_port(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	((struct draft *)target)->port = node;
 	reader_each(reader, node, "'port'", read_port_element, target);
@@ -115,7 +115,7 @@ static void read_protocol_element(struct reader *reader, const struct yaml_node 
 	}
 }
 
-static void read_protocol(struct reader *reader, const struct yaml_node *node, void *target)
+static void read_route_protocol(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	reader_each(reader, node, "'protocol'", read_protocol_element, target);
 }
@@ -275,10 +275,10 @@ bool route_read(struct reader *reader, const struct yaml_node *node, struct conf
 	const char **service)
 {
 	static const struct reader_key keys[] = {
-		{"to", read_to},
-		{"port", read_port},
+		{"to", read_route_to},
+		{"port", read_route_port},
 		{"from", read_from},
-		{"protocol", read_protocol},
+		{"protocol", read_route_protocol},
 		{"service", read_service_name},
 		{"refuse", read_refuse},
 		{"pass", read_pass},

@@ -29,7 +29,7 @@ static bool make_room(struct reader *reader)
 	return true;
 }
 
-static void add_route(struct reader *reader, const struct yaml_node *node)
+static void add_routes_route(struct reader *reader, const struct yaml_node *node)
 {
 	struct config *config = reader->config;
 	struct config_route route;
@@ -62,7 +62,7 @@ void routes_read(struct reader *reader, const struct yaml_node *node, void *targ
 		return;
 	}
 	for (const struct yaml_node *route = node->first; route; route = route->next)
-		add_route(reader, route);
+		add_routes_route(reader, route);
 }
 
 static const char *service_name(const void *list, size_t i)
@@ -89,7 +89,7 @@ static void check_exec(struct reader *reader, const struct config_route *route)
 }
 
 /* What the route asks of its service's delivery. */
-static void check_delivery(struct reader *reader, const struct config_route *route)
+static void check_routes_delivery(struct reader *reader, const struct config_route *route)
 {
 	enum config_delivery delivery = route->service->delivery;
 	const struct config_place *place = &route->place;
@@ -108,7 +108,8 @@ static void check_delivery(struct reader *reader, const struct config_route *rou
 			route->service->name);
 }
 
-static void resolve(struct reader *reader, struct config_route *route, const char *name, bool *used)
+static void resolve_routes(
+	struct reader *reader, struct config_route *route, const char *name, bool *used)
 {
 	const struct config *config = reader->config;
 	const char *meant;
@@ -116,7 +117,7 @@ static void resolve(struct reader *reader, struct config_route *route, const cha
 	route->service = config_service_find(config, name);
 	if (route->service) {
 		used[route->service - config->services] = true;
-		check_delivery(reader, route);
+		check_routes_delivery(reader, route);
 		check_exec(reader, route);
 		return;
 	}
@@ -139,7 +140,7 @@ void routes_resolve(struct reader *reader)
 	}
 	for (size_t r = 0; r < config->route_count; r++) {
 		if (reader->wanted[r])
-			resolve(reader, &config->routes[r], reader->wanted[r], used);
+			resolve_routes(reader, &config->routes[r], reader->wanted[r], used);
 	}
 	for (size_t s = 0; s < config->service_count; s++) {
 		const struct config_service *service = &config->services[s];

@@ -31,7 +31,7 @@ static bool find_user(const char *name, uid_t *id)
 	return user != NULL;
 }
 
-static bool find_group(const char *name, uid_t *id)
+static bool find_service_group(const char *name, uid_t *id)
 {
 	struct group *group = getgrnam(name);
 
@@ -77,7 +77,7 @@ static void read_user(struct reader *reader, const struct yaml_node *node, void 
 static void read_group(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	struct config_service *service = target;
-	struct id_list ids = {&service->groups, &service->group_count, "group", find_group};
+	struct id_list ids = {&service->groups, &service->group_count, "group", find_service_group};
 
 	reader_each(reader, node, "group", read_id, &ids);
 }
@@ -89,7 +89,7 @@ static void read_allow(struct reader *reader, const struct yaml_node *node, void
 	reader_mapping(reader, node, "'allow'", keys, sizeof(keys) / sizeof(*keys), target);
 }
 
-static void read_hold(struct reader *reader, const struct yaml_node *node, void *target)
+static void read_service_hold(struct reader *reader, const struct yaml_node *node, void *target)
 {
 	struct config_service *service = target;
 
@@ -134,7 +134,7 @@ static bool name_is_good(const struct yaml_node *key)
 
 /* Looks for a service of the same name, or, which no two chosen names will have by chance, the same
  * identifier. */
-static bool is_taken(struct reader *reader, const struct yaml_node *key)
+static bool is_service_taken(struct reader *reader, const struct yaml_node *key)
 {
 	const struct config_service *other =
 		config_service_by_id(reader->config, service_id(key->text));
@@ -186,7 +186,7 @@ static struct config_service *add_service(struct reader *reader, const struct ya
 }
 
 /* What no single key can see. */
-static void check_delivery(
+static void check_service_delivery(
 	struct reader *reader, const struct yaml_node *key, struct config_service *service)
 {
 	int deliveries = !!service->handoff + !!service->exec + !!service->relay;
@@ -216,7 +216,7 @@ static void read_service(struct reader *reader, const struct yaml_node *key)
 {
 	static const struct reader_key keys[] = {
 		{"allow", read_allow},
-		{"hold", read_hold},
+		{"hold", read_service_hold},
 		{"getsocks", read_getsocks},
 		{"handoff", handoff_read},
 		{"exec", exec_read},
@@ -234,7 +234,7 @@ static void read_service(struct reader *reader, const struct yaml_node *key)
 			key->text, WIRE_NAME_SIZE - 1);
 		return;
 	}
-	if (is_taken(reader, key))
+	if (is_service_taken(reader, key))
 		return;
 	if (reader->config->service_count == CONFIG_MAX_SERVICES) {
 		reader_error(reader, key, "there are more than %u services", CONFIG_MAX_SERVICES);
@@ -244,7 +244,7 @@ static void read_service(struct reader *reader, const struct yaml_node *key)
 	if (!service)
 		return;
 	reader_mapping(reader, key->next, "a service", keys, sizeof(keys) / sizeof(*keys), service);
-	check_delivery(reader, key, service);
+	check_service_delivery(reader, key, service);
 }
 
 void services_read(struct reader *reader, const struct yaml_node *node, void *target)

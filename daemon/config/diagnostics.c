@@ -16,7 +16,7 @@
 #define MAX_TEXT 1000
 
 /* Values are quoted as they are in the file: one must not end the line, or steer a terminal. */
-static void make_printable(char *text)
+static void make_diagnostic_printable(char *text)
 {
 	size_t length = strlen(text);
 
@@ -28,7 +28,7 @@ static void make_printable(char *text)
 		strcpy(text + MAX_TEXT - 3, "...");
 }
 
-static void append(struct diagnostics *diagnostics, char *line)
+static void append_diagnostic(struct diagnostics *diagnostics, char *line)
 {
 	char **lines = reallocarray(diagnostics->lines, diagnostics->count + 1, sizeof(*lines));
 
@@ -51,15 +51,15 @@ __attribute__((format(printf, 6, 0))) static void add(struct diagnostics *diagno
 		return;
 	if (diagnostics->count == MAX_LINES) {
 		if (asprintf(&whole, "... and more; mend these first") >= 0)
-			append(diagnostics, whole);
+			append_diagnostic(diagnostics, whole);
 		return;
 	}
-	make_printable(text);
+	make_diagnostic_printable(text);
 	if (line)
 		snprintf(place, sizeof(place), "%u:%u:", line, column);
 	if (asprintf(&whole, "%s%s%s%s%s: %s", file ? file : "", file ? ":" : "", place,
 		    file ? " " : "", kind, text) >= 0)
-		append(diagnostics, whole);
+		append_diagnostic(diagnostics, whole);
 }
 
 void diagnostics_error(struct diagnostics *diagnostics, const char *file, unsigned line,

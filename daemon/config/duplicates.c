@@ -19,7 +19,7 @@ struct duplicates {
 };
 
 /* FNV-1a over all but the route; every byte of a combination is set. */
-static size_t hash(const struct combination *combination)
+static size_t duplicate_hash(const struct combination *combination)
 {
 	const uint8_t *bytes = (const uint8_t *)combination;
 	uint64_t value = 0xcbf29ce484222325ull;
@@ -30,9 +30,9 @@ static size_t hash(const struct combination *combination)
 }
 
 /* The slot that holds the combination, or the empty one where it belongs. */
-static struct combination *find(struct duplicates *set, const struct combination *wanted)
+static struct combination *find_duplicate(struct duplicates *set, const struct combination *wanted)
 {
-	size_t slot = hash(wanted) & (set->room - 1);
+	size_t slot = duplicate_hash(wanted) & (set->room - 1);
 
 	while (set->slots[slot].route &&
 		memcmp(&set->slots[slot], wanted, offsetof(struct combination, route)) != 0)
@@ -40,7 +40,7 @@ static struct combination *find(struct duplicates *set, const struct combination
 	return &set->slots[slot];
 }
 
-static bool grow(struct duplicates *set)
+static bool grow_duplicate(struct duplicates *set)
 {
 	struct duplicates larger = {.room = set->room ? set->room * 2 : 1024, .count = set->count};
 
@@ -51,7 +51,7 @@ static bool grow(struct duplicates *set)
 		return false;
 	for (size_t i = 0; i < set->room; i++) {
 		if (set->slots[i].route)
-			*find(&larger, &set->slots[i]) = set->slots[i];
+			*find_duplicate(&larger, &set->slots[i]) = set->slots[i];
 	}
 	free(set->slots);
 	*set = larger;
@@ -64,18 +64,18 @@ struct outcome {
 	uint32_t earlier; /* the first route that has one of them already, plus 1; 0: none has */
 };
 
-static void note(
+static void note_duplicate(
 	struct reader *reader, const struct combination *combination, struct outcome *outcome)
 {
 	struct combination *slot;
 
 	if (!reader->duplicates)
 		reader->duplicates = calloc(1, sizeof(*reader->duplicates));
-	if (!reader->duplicates || !grow(reader->duplicates)) {
+	if (!reader->duplicates || !grow_duplicate(reader->duplicates)) {
 		reader_no_memory(reader);
 		return;
 	}
-	slot = find(reader->duplicates, combination);
+	slot = find_duplicate(reader->duplicates, combination);
 	if (!slot->route) {
 		*slot = *combination;
 		reader->duplicates->count++;
@@ -102,10 +102,10 @@ static void note_pair(struct reader *reader, size_t number, const struct addr_pr
 		combination.route = (uint32_t)number + 1;
 		combination.protocol = IPPROTO_TCP;
 		if (route->tcp)
-			note(reader, &combination, outcome);
+			note_duplicate(reader, &combination, outcome);
 		combination.protocol = IPPROTO_UDP;
 		if (route->udp)
-			note(reader, &combination, outcome);
+			note_duplicate(reader, &combination, outcome);
 	}
 }
 
@@ -126,7 +126,7 @@ static size_t name_count(const struct config_route *route)
 }
 
 /* Each combination costs memory here and in the route table, and lists multiply. */
-static bool has_room(const struct reader *reader, const struct config_route *route)
+static bool has_duplicate_room(const struct reader *reader, const struct config_route *route)
 {
 	size_t taken = reader->duplicates ? reader->duplicates->count : 0;
 	size_t room = CONFIG_MAX_COMBINATIONS - taken, pairs;
@@ -142,7 +142,7 @@ void duplicates_check(struct reader *reader, const struct yaml_node *node, size_
 	const struct config_route *route = &reader->config->routes[number], *first;
 	struct outcome outcome = {0};
 
-	if (!has_room(reader, route)) {
+	if (!has_duplicate_room(reader, route)) {
 		reader_error(reader, node,
 			"with this route there are more than %u combinations of 'to', 'from', 'port' and 'protocol'; use prefixes and port ranges in place of long lists",
 			CONFIG_MAX_COMBINATIONS);

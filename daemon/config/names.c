@@ -67,7 +67,7 @@ int names_check(const char *pattern, struct err *err)
 	return 0;
 }
 
-static size_t hash(const char *text)
+static size_t name_hash(const char *text)
 {
 	uint64_t value = 0xcbf29ce484222325ull;
 
@@ -77,16 +77,16 @@ static size_t hash(const char *text)
 }
 
 /* The slot that holds the text, or the empty one where it belongs. */
-static uint32_t *find(const struct names *names, const char *text)
+static uint32_t *find_name(const struct names *names, const char *text)
 {
-	size_t slot = hash(text) & (names->slot_count - 1);
+	size_t slot = name_hash(text) & (names->slot_count - 1);
 
 	while (names->slots[slot] && strcmp(names->list[names->slots[slot] - 1], text) != 0)
 		slot = (slot + 1) & (names->slot_count - 1);
 	return &names->slots[slot];
 }
 
-static bool grow(struct names *names)
+static bool grow_name(struct names *names)
 {
 	size_t room = names->room ? names->room * 2 : 32;
 	char **list;
@@ -107,11 +107,11 @@ static bool grow(struct names *names)
 	names->slots = slots;
 	names->slot_count = room * 2;
 	for (size_t i = 0; i < names->count; i++)
-		*find(names, names->list[i]) = (uint32_t)i + 1;
+		*find_name(names, names->list[i]) = (uint32_t)i + 1;
 	return true;
 }
 
-static void lower(char *text)
+static void lower_name(char *text)
 {
 	for (; *text; text++)
 		*text = (char)tolower((unsigned char)*text);
@@ -122,10 +122,10 @@ uint32_t names_add(struct names *names, const char *pattern)
 	cleanup_free char *text = strdup(pattern);
 	uint32_t *slot;
 
-	if (!text || !grow(names))
+	if (!text || !grow_name(names))
 		return 0;
-	lower(text);
-	slot = find(names, text);
+	lower_name(text);
+	slot = find_name(names, text);
 	if (!*slot) {
 		names->list[names->count++] = take_ptr(&text);
 		*slot = (uint32_t)names->count;
@@ -146,9 +146,9 @@ size_t names_match(const struct names *names, const char *name, uint32_t numbers
 	if (!names->count || strlen(name) > NAMES_MAX_LENGTH)
 		return 0;
 	strcpy(text, name);
-	lower(text);
-	if (*find(names, text))
-		numbers[count++] = *find(names, text);
+	lower_name(text);
+	if (*find_name(names, text))
+		numbers[count++] = *find_name(names, text);
 	for (char *dot = strchr(text, '.'); dot && count < NAMES_MAX_MATCHES;
 		dot = strchr(dot + 1, '.')) {
 		uint32_t number;
@@ -156,7 +156,7 @@ size_t names_match(const struct names *names, const char *name, uint32_t numbers
 		if (dot == text)
 			continue;
 		dot[-1] = '*';
-		number = *find(names, dot - 1);
+		number = *find_name(names, dot - 1);
 		if (number)
 			numbers[count++] = number;
 	}

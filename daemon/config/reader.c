@@ -42,7 +42,7 @@ void reader_no_memory(struct reader *reader)
 }
 
 /* Levenshtein distance, for short words. */
-static size_t distance(const char *a, const char *b)
+static size_t key_distance(const char *a, const char *b)
 {
 	size_t rows = strlen(a), columns = strlen(b), row[65];
 
@@ -75,7 +75,7 @@ const char *reader_suggest(const char *text, const char *(*candidate)(const void
 	const char *found = NULL;
 
 	for (size_t i = 0; i < count; i++) {
-		size_t away = distance(text, candidate(list, i));
+		size_t away = key_distance(text, candidate(list, i));
 
 		if (away < nearest && away < strlen(text)) {
 			nearest = away;

@@ -17,7 +17,7 @@ static void print_prefixes(FILE *out, const char *key, const struct addr_prefix 
 	fprintf(out, "%s, ", count > 1 ? "]" : "");
 }
 
-static void print_ports(FILE *out, const struct config_route *route)
+static void print_text_ports(FILE *out, const struct config_route *route)
 {
 	const struct config_ports *list = route->ports;
 	bool any_address = route->to_count == 1 && !route->to[0].family;
@@ -55,7 +55,7 @@ char *text_of_route(
 		return NULL;
 	fputc('{', out);
 	print_prefixes(out, "to", route->to, route->to_count);
-	print_ports(out, route);
+	print_text_ports(out, route);
 	print_prefixes(out, "from", route->from, route->from_count);
 	if (route->udp)
 		fputs(route->tcp ? "protocol: [tcp, udp], " : "protocol: udp, ", out);

@@ -44,7 +44,7 @@ struct builder {
 	bool failed;
 };
 
-static void *allocate(struct yaml *yaml, size_t size)
+static void *allocate_yaml(struct yaml *yaml, size_t size)
 {
 	struct block *block = yaml->blocks;
 	void *piece;
@@ -88,7 +88,7 @@ bool yaml_is_null(const struct yaml_node *node)
 	       (!node->text[0] || !strcmp(node->text, "~") || !strcmp(node->text, "null"));
 }
 
-static void complain(struct builder *builder, unsigned line, unsigned column, const char *text)
+static void complain_yaml(struct builder *builder, unsigned line, unsigned column, const char *text)
 {
 	diagnostics_error(builder->diagnostics, builder->file, line, column, "%s", text);
 	builder->failed = true;
@@ -96,10 +96,10 @@ static void complain(struct builder *builder, unsigned line, unsigned column, co
 
 static struct yaml_node *new_node(struct builder *builder, enum yaml_kind kind)
 {
-	struct yaml_node *node = allocate(builder->yaml, sizeof(*node));
+	struct yaml_node *node = allocate_yaml(builder->yaml, sizeof(*node));
 
 	if (!node) {
-		complain(builder, 0, 0, "out of memory");
+		complain_yaml(builder, 0, 0, "out of memory");
 		return NULL;
 	}
 	*node = (struct yaml_node){
@@ -111,12 +111,12 @@ static struct yaml_node *new_node(struct builder *builder, enum yaml_kind kind)
 }
 
 /* Hangs the node where the document expects the next one. */
-static void attach(struct builder *builder, struct yaml_node *node)
+static void attach_yaml(struct builder *builder, struct yaml_node *node)
 {
 	struct level *level = &builder->levels[builder->depth];
 
 	if (level->kind == YAML_MAPPING && level->children % 2 == 0 && node->kind != YAML_SCALAR)
-		complain(builder, node->line, node->column,
+		complain_yaml(builder, node->line, node->column,
 			"a key must be a word, not a list or mapping");
 	level->children++;
 	*level->link = node;
@@ -129,9 +129,9 @@ static void open_container(struct builder *builder, enum yaml_kind kind)
 
 	if (!node)
 		return;
-	attach(builder, node);
+	attach_yaml(builder, node);
 	if (builder->depth == MAX_DEPTH) {
-		complain(builder, node->line, node->column,
+		complain_yaml(builder, node->line, node->column,
 			"lists and mappings are nested too deeply");
 		return;
 	}
@@ -148,9 +148,9 @@ static void add_scalar(struct builder *builder, struct fy_event *event)
 
 	if (!node)
 		return;
-	copy = allocate(builder->yaml, length + 1);
+	copy = allocate_yaml(builder->yaml, length + 1);
 	if (!copy) {
-		complain(builder, 0, 0, "out of memory");
+		complain_yaml(builder, 0, 0, "out of memory");
 		return;
 	}
 	if (length)
@@ -163,9 +163,9 @@ static void add_scalar(struct builder *builder, struct fy_event *event)
 	if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && node->column > 1)
 		node->column--;
 	if (memchr(copy, '\0', length))
-		complain(builder, node->line, node->column,
+		complain_yaml(builder, node->line, node->column,
 			"a NUL character cannot stand in a value");
-	attach(builder, node);
+	attach_yaml(builder, node);
 }
 
 /* Anchors and tags are part of YAML that no configuration needs. */
@@ -186,7 +186,7 @@ static void refuse_extras(struct builder *builder, struct fy_event *event)
 		anchor = event->alias.anchor;
 	}
 	if (anchor || tag)
-		complain(builder, builder->line, builder->column,
+		complain_yaml(builder, builder->line, builder->column,
 			"anchors, aliases and tags are not supported; write the value out");
 }
 
@@ -204,7 +204,7 @@ static void take_event(struct builder *builder, struct fy_event *event)
 	switch (event->type) {
 	case FYET_DOCUMENT_START:
 		if (builder->documents++)
-			complain(builder, builder->line, builder->column,
+			complain_yaml(builder, builder->line, builder->column,
 				"a second document starts here; one file holds one");
 		break;
 	case FYET_SCALAR:
@@ -235,7 +235,7 @@ static void report_syntax(struct builder *builder, struct fy_diag *diag)
 		diagnostics_error(builder->diagnostics, builder->file, (unsigned)error->line,
 			(unsigned)error->column, "YAML: %s", error->msg);
 	if (builder->diagnostics->errors == errors && !builder->failed)
-		complain(builder, builder->line, builder->column,
+		complain_yaml(builder, builder->line, builder->column,
 			"YAML: something is wrong after this; check its indentation and quotes");
 	builder->failed = true;
 }
@@ -280,7 +280,7 @@ static bool check_text(struct builder *builder, const char *text, size_t size)
 				length ? "a control character (0x%02x) cannot stand in a configuration"
 				       : "this is not UTF-8 (byte 0x%02x); save the file as UTF-8",
 				bytes[at]);
-			complain(builder, line, column, diagnostic);
+			complain_yaml(builder, line, column, diagnostic);
 			return false;
 		}
 		column++;
@@ -292,7 +292,8 @@ static bool check_text(struct builder *builder, const char *text, size_t size)
 	return true;
 }
 
-static void build(struct builder *builder, struct fy_diag *diag, const char *text, size_t length)
+static void build_yaml(
+	struct builder *builder, struct fy_diag *diag, const char *text, size_t length)
 {
 	struct fy_parse_cfg config = {
 		.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2,
@@ -301,7 +302,7 @@ static void build(struct builder *builder, struct fy_diag *diag, const char *tex
 	struct fy_event *event;
 
 	if (!parser || fy_parser_set_string(parser, text, length)) {
-		complain(builder, 0, 0, "out of memory");
+		complain_yaml(builder, 0, 0, "out of memory");
 	} else {
 		while (!builder->failed && (event = fy_parser_parse(parser))) {
 			take_event(builder, event);
@@ -332,14 +333,14 @@ int yaml_parse(const char *file, const char *text, size_t length, struct yaml **
 	diag_config.colorize = false;
 	diag = fy_diag_create(&diag_config);
 	if (!builder.yaml || !diag) {
-		complain(&builder, 0, 0, "out of memory");
+		complain_yaml(&builder, 0, 0, "out of memory");
 	} else {
 		fy_diag_set_collect_errors(diag, true);
 		builder.levels[0] =
 			(struct level){.kind = YAML_SEQUENCE, .link = &builder.yaml->root};
 		/* libfyaml takes an empty string for an unset one. */
 		if (length && check_text(&builder, text, length))
-			build(&builder, diag, text, length);
+			build_yaml(&builder, diag, text, length);
 	}
 	if (diag)
 		fy_diag_destroy(diag);

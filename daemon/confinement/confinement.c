@@ -37,7 +37,7 @@ struct confinement {
 	unsigned unconfined; /* sockets that were made before it was active */
 };
 
-static int set_pin_paths(struct confinement *confinement, struct err *err)
+static int set_confinement_pin_paths(struct confinement *confinement, struct err *err)
 {
 	struct bpf_map *map;
 
@@ -56,14 +56,14 @@ static int set_pin_paths(struct confinement *confinement, struct err *err)
 	return 0;
 }
 
-static int load(struct confinement *confinement, struct err *err)
+static int load_confinement(struct confinement *confinement, struct err *err)
 {
 	int result;
 
 	confinement->skeleton = confinement_bpf__open();
 	if (!confinement->skeleton)
 		return err_errno(err, -errno, "opening the confinement's programs");
-	result = confinement->pin_dir[0] ? set_pin_paths(confinement, err) : 0;
+	result = confinement->pin_dir[0] ? set_confinement_pin_paths(confinement, err) : 0;
 	if (result)
 		return result;
 	result = confinement_bpf__load(confinement->skeleton);
@@ -115,7 +115,7 @@ static int set_owner(struct confinement *confinement, bool me, struct err *err)
 }
 
 /* Binds a socket of the confinement, as a service may not. */
-static int try_bind(void)
+static int try_confinement_bind(void)
 {
 	cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in any_port = {
@@ -138,13 +138,14 @@ static bool listens_unbound(void)
 }
 
 /* The daemon tries the confinement as a stranger first, then as itself. */
-static int prove(struct confinement *confinement, struct err *limitation, struct err *err)
+static int prove_confinement(
+	struct confinement *confinement, struct err *limitation, struct err *err)
 {
 	int result = set_owner(confinement, false, err);
 
 	if (result)
 		return result;
-	result = try_bind();
+	result = try_confinement_bind();
 	if (result != -EPERM)
 		return err_set(err, -EOPNOTSUPP,
 			"its programs are not asked (binding a socket in it: %s); before Linux 5.15 cgroup v1's net_cls and net_prio prevent that",
@@ -154,7 +155,7 @@ static int prove(struct confinement *confinement, struct err *limitation, struct
 			"on this kernel a service can make a connection that it was given listen on a free port of the host");
 	result = set_owner(confinement, true, err);
 	if (!result)
-		result = try_bind();
+		result = try_confinement_bind();
 	return result ? err_errno(err, result, "it keeps the daemon itself from binding") : 0;
 }
 
@@ -183,7 +184,7 @@ static void free_links(struct confinement *confinement)
 
 /* The kernel has the programs. What this process goes on to need is few descriptors: connections
  * need them, too. */
-static int settle(struct confinement *confinement, struct err *err)
+static int settle_confinement(struct confinement *confinement, struct err *err)
 {
 	int result =
 		keep_map(confinement->skeleton->maps.may_connect, &confinement->may_connect, err);
@@ -215,13 +216,13 @@ static int put_up(struct confinement *confinement, const char *run_dir,
 	if (result)
 		return result;
 	open_pins(confinement, run_dir, &info->unpinned);
-	result = load(confinement, err);
+	result = load_confinement(confinement, err);
 	if (!result)
 		result = attach_all(confinement, &info->adopted, err);
 	if (!result)
-		result = prove(confinement, &info->limitation, err);
+		result = prove_confinement(confinement, &info->limitation, err);
 	if (!result)
-		result = settle(confinement, err);
+		result = settle_confinement(confinement, err);
 	if (result)
 		return result;
 	info->active = true;
@@ -254,7 +255,7 @@ static void take_down_pinned(const char *run_dir)
 	confinement_cgroup_remove(run_dir);
 }
 
-static int refuse(int code, const struct err *why, struct err *err)
+static int refuse_confinement(int code, const struct err *why, struct err *err)
 {
 	return err_set(
 		err, code, "confinement is required, but cannot be made active: %s", why->text);
@@ -293,7 +294,7 @@ int confinement_open(const char *run_dir, enum config_confinement wanted, struct
 	take_down(confinement, run_dir);
 	if (wanted == CONFIG_CONFINEMENT_AUTO)
 		return 0;
-	return refuse(result, &info->why, err);
+	return refuse_confinement(result, &info->why, err);
 }
 
 int confinement_check(enum config_confinement wanted, struct err *err)
@@ -307,9 +308,9 @@ int confinement_check(enum config_confinement wanted, struct err *err)
 	libbpf_log_open();
 	result = confinement_cgroup_check(&why);
 	if (!result)
-		result = load(&confinement, &why);
+		result = load_confinement(&confinement, &why);
 	confinement_bpf__destroy(confinement.skeleton);
-	return result ? refuse(result, &why, err) : 0;
+	return result ? refuse_confinement(result, &why, err) : 0;
 }
 
 int confinement_allow_connect(struct confinement *confinement, int fd, struct err *err)

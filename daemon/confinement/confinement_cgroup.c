@@ -53,7 +53,8 @@ static bool is_cgroup(const char *path)
 
 /* Where the hierarchy is mounted, and where the process is in it, or was before it entered a
  * confinement. */
-static int locate(char root[PATH_MAX], char outside[PATH_MAX], bool *inside, struct err *err)
+static int locate_confinement_cgroup(
+	char root[PATH_MAX], char outside[PATH_MAX], bool *inside, struct err *err)
 {
 	cleanup_fclose FILE *mounts = fopen("/proc/self/mounts", "re");
 	int result = mounts ? cgroup_find(mounts, root, PATH_MAX) : -errno;
@@ -159,7 +160,7 @@ int confinement_cgroup_enter(
 {
 	char root[PATH_MAX], before[PATH_MAX], name[64];
 	bool inside = false;
-	int result = locate(root, cgroup->outside, &inside, err);
+	int result = locate_confinement_cgroup(root, cgroup->outside, &inside, err);
 
 	if (!result)
 		result = cgroup_name(run_dir, name, sizeof(name), err);
@@ -181,7 +182,7 @@ int confinement_cgroup_check(struct err *err)
 {
 	char root[PATH_MAX], outside[PATH_MAX];
 	bool inside = false;
-	int result = locate(root, outside, &inside, err);
+	int result = locate_confinement_cgroup(root, outside, &inside, err);
 
 	if (!result && access(outside, W_OK) && access(root, W_OK))
 		result = err_errno(err, -errno, "cannot make a cgroup in %s", outside);
@@ -195,7 +196,7 @@ static void step_outside(void)
 	cleanup_close int fd = -1;
 	bool inside = false;
 
-	if (locate(root, outside, &inside, NULL) || !inside)
+	if (locate_confinement_cgroup(root, outside, &inside, NULL) || !inside)
 		return;
 	fd = open(outside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || move_into(fd))

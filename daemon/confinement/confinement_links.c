@@ -15,7 +15,7 @@
 #include "daemon/kernel/pins.h"
 #include "daemon/log.h"
 
-static int make_directory(const char *path, struct err *err)
+static int make_confinement_link_directory(const char *path, struct err *err)
 {
 	if (mkdir(path, 0700) && errno != EEXIST)
 		return err_errno(err, -errno, "cannot make the directory %s", path);
@@ -31,8 +31,8 @@ int confinement_links_directory(const char *pin_dir, const struct confinement_cg
 	snprintf(name, sizeof(name), "%" PRIx64, cgroup->id);
 	if (pins_path(pin_dir, "confinement", parent) || pins_path(parent, name, directory))
 		return err_errno(err, -ENAMETOOLONG, "%s", pin_dir);
-	result = make_directory(parent, err);
-	return result ? result : make_directory(directory, err);
+	result = make_confinement_link_directory(parent, err);
+	return result ? result : make_confinement_link_directory(directory, err);
 }
 
 /* The cgroup that the link is attached to; 0: it is gone, or this is no link to a cgroup. */
@@ -99,7 +99,7 @@ static bool is_gone(const char *directory, const char *name)
 }
 
 /* What only loses its pin is detached some time after. */
-static void detach(const char *directory, const char *name)
+static void detach_confinement_link(const char *directory, const char *name)
 {
 	char path[PATH_MAX];
 	struct bpf_link *link = pins_path(directory, name, path) ? NULL : bpf_link__open(path);
@@ -118,7 +118,7 @@ static void clear_directory(const char *directory, bool all)
 		if (entry->d_name[0] == '.' || (!all && !is_gone(directory, entry->d_name)))
 			continue;
 		if (all)
-			detach(directory, entry->d_name);
+			detach_confinement_link(directory, entry->d_name);
 		unlinkat(dirfd(listing), entry->d_name, 0);
 	}
 	rmdir(directory);

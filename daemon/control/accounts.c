@@ -102,7 +102,7 @@ static bool has_leftovers(const struct accounts *accounts)
 	return accounts->file_count || account;
 }
 
-static void arm(struct accounts *accounts)
+static void arm_account(struct accounts *accounts)
 {
 	if (accounts->waiting)
 		evtimer_add(accounts->timer, &soon);
@@ -110,7 +110,7 @@ static void arm(struct accounts *accounts)
 		evtimer_add(accounts->timer, &later);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *context)
+static void on_account_timer(evutil_socket_t fd, short what, void *context)
 {
 	struct accounts *accounts = context;
 	uint64_t now = now_ns();
@@ -128,7 +128,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 		accounts->waiting = false;
 		accounts->ready(accounts->context);
 	}
-	arm(accounts);
+	arm_account(accounts);
 }
 
 struct accounts *accounts_new(struct event_base *base, void (*ready)(void *context), void *context)
@@ -139,7 +139,7 @@ struct accounts *accounts_new(struct event_base *base, void (*ready)(void *conte
 		return NULL;
 	accounts->ready = ready;
 	accounts->context = context;
-	accounts->timer = evtimer_new(base, on_timer, accounts);
+	accounts->timer = evtimer_new(base, on_account_timer, accounts);
 	if (!accounts->timer) {
 		free(accounts);
 		return NULL;
@@ -201,7 +201,7 @@ void account_leave(struct account *account, bool silent)
 		account_greet(account);
 	account->connections--;
 	free_unused(account);
-	arm(accounts);
+	arm_account(accounts);
 }
 
 const struct account *account_crowding(const struct account *account)
@@ -230,11 +230,11 @@ bool account_must_wait(struct account *account)
 			account->files < FILES_OF_ONE && accounts->file_count < FILES_OF_ALL))
 		return false;
 	accounts->waiting = true;
-	arm(accounts);
+	arm_account(accounts);
 	return true;
 }
 
-static void charge(uint64_t *paid_ns, uint64_t now, uint64_t ns)
+static void charge_account(uint64_t *paid_ns, uint64_t now, uint64_t ns)
 {
 	*paid_ns = (*paid_ns > now ? *paid_ns : now) + ns;
 }
@@ -245,15 +245,15 @@ void account_charge(struct account *account, uint64_t ns)
 
 	if (!account->limited)
 		return;
-	charge(&account->paid_ns, now, ns * SHARE_OF_ONE);
-	charge(&account->accounts->paid_ns, now, ns * SHARE_OF_ALL);
+	charge_account(&account->paid_ns, now, ns * SHARE_OF_ONE);
+	charge_account(&account->accounts->paid_ns, now, ns * SHARE_OF_ALL);
 }
 
 uint64_t accounts_charge_accept(struct accounts *accounts, uint64_t ns)
 {
 	uint64_t now = now_ns();
 
-	charge(&accounts->accept_ns, now, ns * SHARE_OF_ACCEPT);
+	charge_account(&accounts->accept_ns, now, ns * SHARE_OF_ACCEPT);
 	return accounts->accept_ns > now + ACCEPT_ONCE_NS
 		       ? accounts->accept_ns - now - ACCEPT_ONCE_NS
 		       : 0;
@@ -272,5 +272,5 @@ void account_gave(struct account *account, int fd)
 	accounts->files[end] = (struct file){account, copy, now_ns() + FILE_NS};
 	accounts->file_count++;
 	account->files++;
-	arm(accounts);
+	arm_account(accounts);
 }

@@ -86,7 +86,7 @@ static uint64_t spent_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *context)
+static void on_control_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct connection *connection = context;
 	struct requests_peer *peer = &connection->peer;
@@ -144,7 +144,7 @@ static void on_write_on(evutil_socket_t fd, short what, void *context)
 }
 
 /* Others may have had enough since. */
-static void on_ready(void *context)
+static void on_control_ready(void *context)
 {
 	struct control *control = context;
 	struct connection *next;
@@ -200,7 +200,7 @@ static int add_connection(struct control *control, int fd, struct err *err)
 	connection->peer.account = account_enter(control->accounts,
 		connection->peer.credentials.uid, !peer_may_manage(&connection->peer.credentials));
 	connection->readable =
-		event_new(control->base, fd, EV_READ | EV_PERSIST, on_readable, connection);
+		event_new(control->base, fd, EV_READ | EV_PERSIST, on_control_readable, connection);
 	connection->greeting = evtimer_new(control->base, on_silence, connection);
 	if (!connection->peer.account || !connection->readable || !connection->greeting ||
 		event_add(connection->readable, NULL) ||
@@ -212,7 +212,7 @@ static int add_connection(struct control *control, int fd, struct err *err)
 	return 0;
 }
 
-static void on_resume(evutil_socket_t fd, short what, void *context)
+static void on_control_resume(evutil_socket_t fd, short what, void *context)
 {
 	struct control *control = context;
 
@@ -223,21 +223,21 @@ static void on_resume(evutil_socket_t fd, short what, void *context)
 }
 
 /* Told once, until it goes well again. */
-static void log_out_of_resources(struct control *control, const char *why)
+static void log_control_out_of_resources(struct control *control, const char *why)
 {
 	if (!control->out_of_resources)
 		log_warning("control connections wait: accept: %s", why);
 	control->out_of_resources = true;
 }
 
-static void accept_one(struct control *control)
+static void accept_control_one(struct control *control)
 {
 	struct err err;
 	int fd = accept4(control->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd >= 0) {
 		if (add_connection(control, fd, &err)) {
-			log_out_of_resources(control, err.text);
+			log_control_out_of_resources(control, err.text);
 			return;
 		}
 		if (control->out_of_resources)
@@ -246,7 +246,7 @@ static void accept_one(struct control *control)
 		return;
 	}
 	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-		log_out_of_resources(control, strerror(errno));
+		log_control_out_of_resources(control, strerror(errno));
 		event_del(control->acceptable);
 		evtimer_add(control->resume, &pause_time);
 	}
@@ -254,14 +254,14 @@ static void accept_one(struct control *control)
 
 /* Accepts one connection per call, and none for a while after many, so that a flood of them does
  * not keep others waiting. */
-static void on_acceptable(evutil_socket_t listener, short what, void *context)
+static void on_control_acceptable(evutil_socket_t listener, short what, void *context)
 {
 	struct control *control = context;
 	uint64_t before = spent_ns(), rest_us;
 
 	(void)listener;
 	(void)what;
-	accept_one(control);
+	accept_control_one(control);
 	rest_us = accounts_charge_accept(control->accounts, spent_ns() - before) / 1000;
 	if (!rest_us || evtimer_pending(control->resume, NULL))
 		return;
@@ -292,7 +292,7 @@ static int clear_path(const char *path, const struct sockaddr_un *address, struc
 	return 0;
 }
 
-static int listen_at(struct control *control, const char *path, struct err *err)
+static int listen_control_at(struct control *control, const char *path, struct err *err)
 {
 	cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un address;
@@ -328,13 +328,13 @@ int control_open(struct event_base *base, struct daemon_state *state, const char
 	control->state = state;
 	control->fd = -1;
 	TAILQ_INIT(&control->writing);
-	control->accounts = accounts_new(base, on_ready, control);
-	result = control->accounts ? listen_at(control, path, err)
+	control->accounts = accounts_new(base, on_control_ready, control);
+	result = control->accounts ? listen_control_at(control, path, err)
 				   : err_errno(err, -ENOMEM, "the control socket");
 	if (!result) {
-		control->acceptable =
-			event_new(base, control->fd, EV_READ | EV_PERSIST, on_acceptable, control);
-		control->resume = evtimer_new(base, on_resume, control);
+		control->acceptable = event_new(
+			base, control->fd, EV_READ | EV_PERSIST, on_control_acceptable, control);
+		control->resume = evtimer_new(base, on_control_resume, control);
 		control->write_on = evtimer_new(base, on_write_on, control);
 		if (!control->acceptable || !control->resume || !control->write_on ||
 			event_add(control->acceptable, NULL))

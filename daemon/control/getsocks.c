@@ -113,7 +113,7 @@ static void add_socket(struct client *client, const struct config_service *servi
 	list[client->count++] = issued.fd;
 }
 
-static void collect(struct client *client, const struct config_service *service)
+static void collect_getsocks(struct client *client, const struct config_service *service)
 {
 	cleanup_free struct wire_endpoint *endpoints = NULL;
 	size_t count = 0;
@@ -164,14 +164,14 @@ static int send_some(struct client *client)
 	return 0;
 }
 
-static int answer(struct client *client)
+static int answer_getsocks(struct client *client)
 {
 	const struct config *config = client->getsocks->config;
 	const struct config_service *service = config_service_by_id(config, client->service);
 	int32_t count;
 
 	if (service)
-		collect(client, service);
+		collect_getsocks(client, service);
 	count = (int32_t)client->count;
 	if (send(client->fd, &count, sizeof(count), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return -errno;
@@ -179,7 +179,7 @@ static int answer(struct client *client)
 }
 
 /* Nonzero: the conversation is over. */
-static int converse(struct client *client)
+static int converse_getsocks(struct client *client)
 {
 	char ack[16];
 	ssize_t got;
@@ -196,14 +196,14 @@ static int converse(struct client *client)
 		return got == 0 || errno != EAGAIN;
 	client->length += (size_t)got;
 	if (strstr(client->asked, "_getsocks"))
-		return answer(client);
+		return answer_getsocks(client);
 	return client->length == sizeof(client->asked) - 1;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *context)
+static void on_getsocks_readable(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
-	if (what & EV_TIMEOUT || converse(context))
+	if (what & EV_TIMEOUT || converse_getsocks(context))
 		close_client(context);
 }
 
@@ -215,7 +215,7 @@ static bool may_claim(struct client *client)
 	return service && peer_may_claim(&client->peer, service);
 }
 
-static void on_acceptable(evutil_socket_t listening, short what, void *context)
+static void on_getsocks_acceptable(evutil_socket_t listening, short what, void *context)
 {
 	struct listener *listener = context;
 	cleanup_close int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -235,8 +235,8 @@ static void on_acceptable(evutil_socket_t listening, short what, void *context)
 	client->fd = take_fd(&fd);
 	client->next = listener->getsocks->clients;
 	listener->getsocks->clients = client;
-	client->readable = event_new(
-		listener->getsocks->base, client->fd, EV_READ | EV_PERSIST, on_readable, client);
+	client->readable = event_new(listener->getsocks->base, client->fd, EV_READ | EV_PERSIST,
+		on_getsocks_readable, client);
 	if (peer_read(client->fd, &client->peer, &err) || !may_claim(client) || !client->readable ||
 		event_add(client->readable, &patience)) {
 		log_debug("%s: a client that may not have the sockets", listener->path);
@@ -244,7 +244,7 @@ static void on_acceptable(evutil_socket_t listening, short what, void *context)
 	}
 }
 
-static void on_resume(evutil_socket_t fd, short what, void *context)
+static void on_getsocks_resume(evutil_socket_t fd, short what, void *context)
 {
 	struct listener *listener = context;
 
@@ -292,7 +292,7 @@ static int clear_getsocks_path(const char *path, struct err *err)
 	return 0;
 }
 
-static void close_listener(struct listener *listener)
+static void close_getsocks_listener(struct listener *listener)
 {
 	if (listener->acceptable)
 		event_free(listener->acceptable);
@@ -304,7 +304,7 @@ static void close_listener(struct listener *listener)
 	free(listener);
 }
 
-static int listen_at(struct listener *listener, struct err *err)
+static int listen_getsocks_at(struct listener *listener, struct err *err)
 {
 	struct sockaddr_un address;
 	int result = channel_address(listener->path, "'getsocks'", &address, err);
@@ -326,14 +326,14 @@ static int listen_at(struct listener *listener, struct err *err)
 	if (listen(listener->fd, SOMAXCONN))
 		return err_errno(err, -errno, "listening at %s", listener->path);
 	listener->acceptable = event_new(listener->getsocks->base, listener->fd,
-		EV_READ | EV_PERSIST, on_acceptable, listener);
-	listener->resume = evtimer_new(listener->getsocks->base, on_resume, listener);
+		EV_READ | EV_PERSIST, on_getsocks_acceptable, listener);
+	listener->resume = evtimer_new(listener->getsocks->base, on_getsocks_resume, listener);
 	if (!listener->acceptable || !listener->resume || event_add(listener->acceptable, NULL))
 		return err_errno(err, -ENOMEM, "listening at %s", listener->path);
 	return 0;
 }
 
-static void open_listener(struct getsocks *getsocks, const struct config_service *service)
+static void open_getsocks_listener(struct getsocks *getsocks, const struct config_service *service)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
 	struct err err;
@@ -345,9 +345,9 @@ static void open_listener(struct getsocks *getsocks, const struct config_service
 	listener->getsocks = getsocks;
 	listener->service = service->id;
 	listener->fd = -1;
-	if (listen_at(listener, &err)) {
+	if (listen_getsocks_at(listener, &err)) {
 		log_error("service '%s': %s", service->name, err.text);
-		close_listener(listener);
+		close_getsocks_listener(listener);
 		return;
 	}
 	listener->next = getsocks->listeners;
@@ -383,11 +383,11 @@ void getsocks_configure(struct getsocks *getsocks, const struct config *config)
 			continue;
 		}
 		*link = listener->next;
-		close_listener(listener);
+		close_getsocks_listener(listener);
 	}
 	for (size_t s = 0; s < config->service_count; s++) {
 		if (config->services[s].getsocks && !is_open(getsocks, &config->services[s]))
-			open_listener(getsocks, &config->services[s]);
+			open_getsocks_listener(getsocks, &config->services[s]);
 	}
 }
 
@@ -401,7 +401,7 @@ void getsocks_free(struct getsocks *getsocks)
 		struct listener *listener = getsocks->listeners;
 
 		getsocks->listeners = listener->next;
-		close_listener(listener);
+		close_getsocks_listener(listener);
 	}
 	free(getsocks);
 }

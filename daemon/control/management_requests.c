@@ -56,8 +56,8 @@ int requests_reload(struct request *request, struct err *err)
 }
 
 /* To begin twice, or to end twice, changes nothing. */
-static int drain(struct request *request, const struct config_service *service, uint32_t action,
-	bool *changed, struct err *err)
+static int drain_request(struct request *request, const struct config_service *service,
+	uint32_t action, bool *changed, struct err *err)
 {
 	bool drained = drains_has(request->state->drains, service->id);
 	int result;
@@ -95,7 +95,7 @@ int requests_drain(struct request *request, struct err *err)
 		return err_set(err, -ESRCH,
 			"there is no service '%s' in %s; 'socketbox status' lists them",
 			asked->service, request->state->config_path);
-	result = drain(request, service, asked->action, &changed, err);
+	result = drain_request(request, service, asked->action, &changed, err);
 	if (result)
 		return result;
 	return requests_reply_json(request, report_drain(request->state, service, changed), err);

@@ -51,7 +51,7 @@ static json_t *report_engine(struct daemon_state *state)
 }
 
 /* NULL for an empty text, which is null in JSON. */
-static const char *text_of(const struct err *err)
+static const char *text_report_of(const struct err *err)
 {
 	return err->text[0] ? err->text : NULL;
 }
@@ -62,8 +62,8 @@ static json_t *report_confinement(const struct daemon_state *state)
 
 	return json_pack("{s:b, s:b, s:s?, s:s?, s:s?, s:s?, s:i}", "active", info->active,
 		"adopted", info->adopted, "cgroup", info->cgroup[0] ? info->cgroup : NULL, "why",
-		text_of(&info->why), "limitation", text_of(&info->limitation), "unpinned",
-		text_of(&info->unpinned), "unconfined",
+		text_report_of(&info->why), "limitation", text_report_of(&info->limitation),
+		"unpinned", text_report_of(&info->unpinned), "unconfined",
 		(int)confinement_unconfined(state->confinement));
 }
 
@@ -101,7 +101,7 @@ static void append_claim(const struct claims_view *view, void *context)
 	json_array_append_new(context, claim_object(view));
 }
 
-static json_t *ids(const unsigned *list, size_t count)
+static json_t *report_ids(const unsigned *list, size_t count)
 {
 	json_t *array = json_array();
 
@@ -155,9 +155,10 @@ json_t *report_service(struct daemon_state *state, const struct config_service *
 	claims_visit_service(state->claims, service->id, append_claim, claims);
 	object = json_pack("{s:s, s:s, s:i, s:{s:o, s:o}, s:o*, s:o*, s:o}", "name", service->name,
 		"delivery", delivery_names[service->delivery], "hold_ms", (int)service->hold_ms,
-		"allow", "users", ids(service->users, service->user_count), "groups",
-		ids(service->groups, service->group_count), "grants", report_grants(state, service),
-		"draining", draining_object(state, service), "claims", claims);
+		"allow", "users", report_ids(service->users, service->user_count), "groups",
+		report_ids(service->groups, service->group_count), "grants",
+		report_grants(state, service), "draining", draining_object(state, service),
+		"claims", claims);
 	if (object && delivery)
 		delivery_report(delivery, object);
 	return object;
@@ -233,7 +234,7 @@ struct socket_search {
 		pktinfo; /* where it is none: of a group's socket, which has no record */
 };
 
-static void find_socket(const struct claims_view *view, void *context)
+static void find_report_socket(const struct claims_view *view, void *context)
 {
 	struct socket_search *search = context;
 
@@ -254,7 +255,7 @@ static json_t *socket_object(struct daemon_state *state, const struct steer_verd
 		: verdict->slot == STEER_SLOT_STANDBY ? "standby"
 						      : "reuseport");
 
-	claims_visit_service(state->claims, verdict->service, find_socket, &search);
+	claims_visit_service(state->claims, verdict->service, find_report_socket, &search);
 	if (object && search.claim)
 		json_object_set_new(object, "claim", search.claim);
 	*pktinfo = search.pktinfo;
@@ -313,7 +314,7 @@ static const char *drained_outcome(const struct daemon_state *state, uint32_t id
 	return "dropped in silence: the service is being drained";
 }
 
-static const char *outcome(
+static const char *report_outcome(
 	const struct daemon_state *state, const struct steer_verdict *verdict, bool passed)
 {
 	if (verdict->slot == STEER_SLOT_GRANTED)
@@ -382,7 +383,7 @@ json_t *report_explain(
 		addr_endpoint_format(&packet->local, local), "remote",
 		addr_endpoint_format(&packet->remote, remote), "action",
 		action_names[verdict.slot == STEER_SLOT_GRANTED ? MATCH_SERVICE : verdict.action],
-		"outcome", outcome(state, &verdict, passed));
+		"outcome", report_outcome(state, &verdict, passed));
 	if (!object) {
 		err_errno(err, -ENOMEM, "explaining");
 		return NULL;

@@ -108,7 +108,7 @@ struct text {
 	bool lacks; /* a part, for want of memory */
 };
 
-static int append(const char *part, size_t size, void *context)
+static int append_request(const char *part, size_t size, void *context)
 {
 	struct text *text = context;
 
@@ -134,7 +134,8 @@ int requests_reply_json(struct request *request, json_t *object, struct err *err
 	struct text text = {0};
 	int result;
 
-	if (!object || json_dump_callback(object, append, &text, JSON_COMPACT) || text.lacks)
+	if (!object || json_dump_callback(object, append_request, &text, JSON_COMPACT) ||
+		text.lacks)
 		result = err_errno(err, -ENOMEM, "writing an answer");
 	else
 		result = requests_reply_text(request, text.data, text.size, err);
@@ -160,7 +161,7 @@ static const struct {
 	{WIRE_DRAIN, sizeof(struct wire_drain), false, requests_drain},
 };
 
-static int dispatch(struct request *request, size_t length, struct err *err)
+static int dispatch_request(struct request *request, size_t length, struct err *err)
 {
 	const struct wire_header *header = &request->message.header;
 
@@ -201,7 +202,7 @@ int requests_serve(struct daemon_state *state, struct requests_peer *peer)
 		cleanup_close_fd(&request.fd);
 		return 1;
 	}
-	result = dispatch(&request, (size_t)length, &err);
+	result = dispatch_request(&request, (size_t)length, &err);
 	cleanup_close_fd(&request.fd);
 	if (!result)
 		return request.lost;

@@ -95,7 +95,7 @@ static int read_claim(const struct wire_claim *claim, struct coverage_bind *bind
 }
 
 /* Gives what a grant allows if the peer would take that, and else what routes do. */
-static int give(struct request *request, const struct config_service *service,
+static int give_request(struct request *request, const struct config_service *service,
 	const struct coverage_bind *bind, struct issued_socket *issued, bool *granted,
 	struct err *err)
 {
@@ -145,7 +145,7 @@ int requests_claim(struct request *request, struct err *err)
 		result = claims_register(request->state->claims, service,
 			&request->peer->credentials, &bind, request->fd, &issued, err);
 	else
-		result = give(request, service, &bind, &issued, &granted, err);
+		result = give_request(request, service, &bind, &issued, &granted, err);
 	if (result)
 		return result;
 	struct wire_claimed reply = {

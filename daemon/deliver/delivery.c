@@ -32,7 +32,7 @@ static void close_delivery(struct delivery *delivery)
 	free(delivery);
 }
 
-static bool is_busy(const struct delivery *delivery)
+static bool is_delivery_busy(const struct delivery *delivery)
 {
 	return delivery->kind->busy && delivery->kind->busy(delivery);
 }
@@ -47,7 +47,7 @@ static void on_left(evutil_socket_t fd, short what, void *context)
 	while (*link) {
 		struct delivery *delivery = *link;
 
-		if (is_busy(delivery)) {
+		if (is_delivery_busy(delivery)) {
 			link = &delivery->next;
 			continue;
 		}
@@ -75,7 +75,7 @@ struct deliveries *deliveries_new(struct event_base *base, struct fdstore *fdsto
 	return deliveries;
 }
 
-static struct delivery *find(
+static struct delivery *find_delivery(
 	const struct deliveries *deliveries, uint32_t service, enum config_delivery number)
 {
 	for (struct delivery *delivery = deliveries->first; delivery; delivery = delivery->next) {
@@ -85,7 +85,8 @@ static struct delivery *find(
 	return NULL;
 }
 
-static int add(struct deliveries *deliveries, const struct config_service *service, struct err *err)
+static int add_delivery(
+	struct deliveries *deliveries, const struct config_service *service, struct err *err)
 {
 	struct delivery *delivery = calloc(1, sizeof(*delivery));
 	int result;
@@ -118,8 +119,8 @@ int deliveries_prepare(struct deliveries *deliveries, const struct config *confi
 		int result = 0;
 
 		if (service->delivery != CONFIG_CLAIM &&
-			!find(deliveries, service->id, service->delivery))
-			result = add(deliveries, service, err);
+			!find_delivery(deliveries, service->id, service->delivery))
+			result = add_delivery(deliveries, service, err);
 		if (result)
 			return result;
 	}
@@ -127,11 +128,11 @@ int deliveries_prepare(struct deliveries *deliveries, const struct config *confi
 }
 
 /* Its service is gone. */
-static void retire(struct delivery *delivery)
+static void retire_delivery(struct delivery *delivery)
 {
 	struct deliveries *deliveries = delivery->deliveries;
 
-	if (!is_busy(delivery)) {
+	if (!is_delivery_busy(delivery)) {
 		close_delivery(delivery);
 		return;
 	}
@@ -157,7 +158,7 @@ void deliveries_configure(struct deliveries *deliveries, const struct config *co
 
 		if (!delivery_survives(delivery, config)) {
 			*link = delivery->next;
-			retire(delivery);
+			retire_delivery(delivery);
 			continue;
 		}
 		delivery->service = config_service_by_id(config, delivery->id);
@@ -175,7 +176,7 @@ struct delivery *deliveries_find(const struct deliveries *deliveries, uint32_t s
 	return delivery;
 }
 
-static void set_options(int fd, unsigned options)
+static void set_delivery_options(int fd, unsigned options)
 {
 	static const struct {
 		enum config_socket_option option;
@@ -192,7 +193,7 @@ static void set_options(int fd, unsigned options)
 	}
 }
 
-static void on_header(void *context, struct accepted *accepted)
+static void on_delivery_header(void *context, struct accepted *accepted)
 {
 	struct delivery *delivery = context;
 
@@ -203,10 +204,10 @@ static void on_header(void *context, struct accepted *accepted)
 
 void delivery_take(struct delivery *delivery, struct accepted *accepted)
 {
-	set_options(accepted->fd, delivery->service->socket_options);
+	set_delivery_options(accepted->fd, delivery->service->socket_options);
 	if (delivery->service->accept_proxy)
 		proxy_headers_take(&delivery->headers, delivery->base, delivery->service, accepted,
-			on_header, delivery);
+			on_delivery_header, delivery);
 	else
 		delivery->kind->take(delivery, accepted);
 }
@@ -216,7 +217,7 @@ void delivery_retake(struct delivery *delivery, struct accepted *accepted)
 	delivery->kind->take(delivery, accepted);
 }
 
-static void keep(struct delivery *delivery, struct fdstore *fdstore)
+static void keep_delivery(struct delivery *delivery, struct fdstore *fdstore)
 {
 	for (; delivery; delivery = delivery->next) {
 		proxy_headers_save_in_flight(&delivery->headers, fdstore);
@@ -227,8 +228,8 @@ static void keep(struct delivery *delivery, struct fdstore *fdstore)
 
 void deliveries_save_in_flight(struct deliveries *deliveries, struct fdstore *fdstore)
 {
-	keep(deliveries->first, fdstore);
-	keep(deliveries->leaving, fdstore);
+	keep_delivery(deliveries->first, fdstore);
+	keep_delivery(deliveries->leaving, fdstore);
 }
 
 bool delivery_full(const struct delivery *delivery)

@@ -45,7 +45,7 @@ struct destination {
 	int last_error;
 };
 
-static int64_t now_ms(void)
+static int64_t now_destination_ms(void)
 {
 	struct timespec now;
 
@@ -53,7 +53,7 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static const char *name_of(const struct destination *destination)
+static const char *name_destination_of(const struct destination *destination)
 {
 	return destination->path ? destination->path : "the opened receivers";
 }
@@ -103,7 +103,7 @@ static void arm_look(struct destination *destination)
 static void note_up(struct destination *destination)
 {
 	if (destination->given_up)
-		log_info("%s: a receiver is back", name_of(destination));
+		log_info("%s: a receiver is back", name_destination_of(destination));
 	destination->down_since_ms = 0;
 	destination->given_up = false;
 }
@@ -111,7 +111,7 @@ static void note_up(struct destination *destination)
 static void note_down(struct destination *destination)
 {
 	if (!destination->down_since_ms)
-		destination->down_since_ms = now_ms();
+		destination->down_since_ms = now_destination_ms();
 	arm_look(destination);
 }
 
@@ -139,14 +139,15 @@ static int send_accepted(struct destination *destination, struct accepted *accep
 
 /* Whether sending will go well once the machine has memory again, or the receivers have taken some
  * of the descriptors that are under way (ETOOMANYREFS). Told once, until it does. */
-static bool is_out_of_resources(struct destination *destination, int result)
+static bool is_destination_out_of_resources(struct destination *destination, int result)
 {
 	bool starved = result == -ENOMEM || result == -ENOBUFS || result == -ETOOMANYREFS;
 
 	if (starved && !destination->out_of_resources)
-		log_warning("%s: connections wait: %s", name_of(destination), strerror(-result));
+		log_warning("%s: connections wait: %s", name_destination_of(destination),
+			strerror(-result));
 	if (!result && destination->out_of_resources)
-		log_info("%s: connections are sent again", name_of(destination));
+		log_info("%s: connections are sent again", name_destination_of(destination));
 	if (starved || !result)
 		destination->out_of_resources = starved;
 	return starved;
@@ -157,15 +158,15 @@ static void send_queued(struct destination *destination)
 	while (destination->queue.count) {
 		int result = send_accepted(destination, &destination->queue.first->accepted);
 
-		if (is_out_of_resources(destination, result)) {
+		if (is_destination_out_of_resources(destination, result)) {
 			arm_look(destination);
 			break;
 		}
 		if (result == -EAGAIN)
 			break;
 		if (result) {
-			log_warning("%s: a connection cannot be sent: %s", name_of(destination),
-				strerror(-result));
+			log_warning("%s: a connection cannot be sent: %s",
+				name_destination_of(destination), strerror(-result));
 			refuse_first(destination);
 			continue;
 		}
@@ -219,10 +220,10 @@ static void requeue_unacknowledged(struct receiver_slot *slot)
 	if (count || used)
 		log_info(
 			"%s: a receiver ended with %zu connections unacknowledged; they wait for the next",
-			name_of(destination), count);
+			name_destination_of(destination), count);
 }
 
-static void look(struct destination *destination);
+static void look_destination(struct destination *destination);
 
 static void on_grace(evutil_socket_t fd, short what, void *context)
 {
@@ -233,7 +234,7 @@ static void on_grace(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	requeue_unacknowledged(slot);
 	unlink_receiver_slot(slot);
-	look(destination);
+	look_destination(destination);
 }
 
 /* A server that ends in an orderly way closes its receiving socket first, and may have taken a
@@ -250,7 +251,7 @@ static void on_dead(struct receiver *receiver, void *context)
 	if (!receiver_unacknowledged(receiver) || evtimer_add(slot->grace, &grace))
 		on_grace(-1, 0, slot);
 	else
-		look(destination);
+		look_destination(destination);
 }
 
 static void on_progress(struct receiver *receiver, void *context)
@@ -331,7 +332,7 @@ static void give_up(struct destination *destination)
 {
 	if (!destination->given_up)
 		log_warning("%s: no receiver for %u ms; connections are refused until one is there",
-			name_of(destination), destination->config->hold_ms);
+			name_destination_of(destination), destination->config->hold_ms);
 	destination->given_up = true;
 	while (destination->queue.count)
 		refuse_first(destination);
@@ -339,11 +340,11 @@ static void give_up(struct destination *destination)
 
 static void on_changed(void *context)
 {
-	look(context);
+	look_destination(context);
 }
 
 /* Finds a receiver where there is none, or another one. */
-static void look(struct destination *destination)
+static void look_destination(struct destination *destination)
 {
 	struct receiver_slot *current = path_receiver_slot(destination);
 
@@ -355,7 +356,8 @@ static void look(struct destination *destination)
 		connect_path(destination);
 	if (!has_receiver(destination)) {
 		note_down(destination);
-		if (now_ms() - destination->down_since_ms >= destination->config->hold_ms)
+		if (now_destination_ms() - destination->down_since_ms >=
+			destination->config->hold_ms)
 			give_up(destination);
 	}
 	if (destination->path && !destination->watch)
@@ -367,7 +369,7 @@ static void on_look(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	look(context);
+	look_destination(context);
 }
 
 struct destination *destination_new(struct event_base *base, const char *path,
@@ -391,14 +393,14 @@ struct destination *destination_new(struct event_base *base, const char *path,
 		destination_free(destination);
 		return NULL;
 	}
-	look(destination);
+	look_destination(destination);
 	return destination;
 }
 
 void destination_configure(struct destination *destination, const struct config_handoff *config)
 {
 	destination->config = config;
-	look(destination);
+	look_destination(destination);
 }
 
 void destination_take(struct destination *destination, struct accepted *accepted)

@@ -21,7 +21,7 @@ static void on_log(void *context, int priority, const char *text)
 		log_info("%s", text);
 }
 
-static void on_ready(void *context)
+static void on_exec_ready(void *context)
 {
 	delivery_ready(context);
 }
@@ -32,7 +32,7 @@ static int open_exec(struct delivery *delivery, struct err *err)
 		.base = delivery->base,
 		.name = delivery->service->name,
 		.log = on_log,
-		.ready = on_ready,
+		.ready = on_exec_ready,
 		.context = delivery,
 	};
 	struct exec *exec;
@@ -43,18 +43,18 @@ static int open_exec(struct delivery *delivery, struct err *err)
 	return result;
 }
 
-static void configure(struct delivery *delivery)
+static void configure_exec(struct delivery *delivery)
 {
 	exec_reconfigure(delivery->object, delivery->service->exec);
 }
 
-static void take(struct delivery *delivery, struct accepted *accepted)
+static void take_exec(struct delivery *delivery, struct accepted *accepted)
 {
 	exec_take(delivery->object, accepted->fd, &accepted->local, &accepted->remote);
 	accepted->fd = -1;
 }
 
-static void keep(struct delivery *delivery, struct fdstore *fdstore)
+static void keep_exec(struct delivery *delivery, struct fdstore *fdstore)
 {
 	struct fdstore_connection connection = {.service = delivery->id};
 	struct accepted *accepted = &connection.accepted;
@@ -66,27 +66,27 @@ static void keep(struct delivery *delivery, struct fdstore *fdstore)
 	}
 }
 
-static bool is_full(const struct delivery *delivery)
+static bool is_exec_full(const struct delivery *delivery)
 {
 	return exec_full(delivery->object);
 }
 
-static bool serves(const struct delivery *delivery)
+static bool serves_exec(const struct delivery *delivery)
 {
 	return delivery->service->exec->wait;
 }
 
-static int serve(struct delivery *delivery, int fd, struct err *err)
+static int serve_exec(struct delivery *delivery, int fd, struct err *err)
 {
 	return exec_serve(delivery->object, fd, err);
 }
 
-static void unserve(struct delivery *delivery, int fd)
+static void unserve_exec(struct delivery *delivery, int fd)
 {
 	exec_unserve(delivery->object, fd);
 }
 
-static void report(const struct delivery *delivery, json_t *object)
+static void report_exec(const struct delivery *delivery, json_t *object)
 {
 	struct exec_report counts;
 
@@ -102,7 +102,7 @@ static void report(const struct delivery *delivery, json_t *object)
 			(json_int_t)counts.refused[EXEC_BY_RATE], "cgroup", counts.cgroup));
 }
 
-static struct delivery_load load(const struct delivery *delivery)
+static struct delivery_load load_exec(const struct delivery *delivery)
 {
 	struct exec_report counts;
 
@@ -120,14 +120,14 @@ static void close_exec(struct delivery *delivery)
 
 const struct delivery_kind delivery_exec = {
 	.open = open_exec,
-	.configure = configure,
-	.take = take,
-	.full = is_full,
-	.wants_listener = serves,
-	.give_listener = serve,
-	.take_listener = unserve,
-	.report = report,
-	.load = load,
+	.configure = configure_exec,
+	.take = take_exec,
+	.full = is_exec_full,
+	.wants_listener = serves_exec,
+	.give_listener = serve_exec,
+	.take_listener = unserve_exec,
+	.report = report_exec,
+	.load = load_exec,
 	.close = close_exec,
-	.keep = keep,
+	.keep = keep_exec,
 };

@@ -23,7 +23,7 @@ struct handoff {
 	struct destination_counts counts;
 };
 
-static void on_ready(void *context)
+static void on_handoff_ready(void *context)
 {
 	delivery_ready(context);
 }
@@ -55,7 +55,7 @@ static struct port *add_port(struct delivery *delivery, uint16_t number)
 	}
 	port->number = number;
 	port->destination = destination_new(delivery->base, path, delivery->service->handoff,
-		&handoff->counts, on_ready, delivery);
+		&handoff->counts, on_handoff_ready, delivery);
 	if (!port->destination) {
 		free(port);
 		return NULL;
@@ -65,7 +65,7 @@ static struct port *add_port(struct delivery *delivery, uint16_t number)
 	return port;
 }
 
-static struct port *find_port(struct delivery *delivery, uint16_t number)
+static struct port *find_handoff_port(struct delivery *delivery, uint16_t number)
 {
 	struct handoff *handoff = delivery->object;
 
@@ -89,7 +89,7 @@ static void close_ports(struct handoff *handoff)
 	}
 }
 
-static int set_path(struct handoff *handoff, const char *path)
+static int set_handoff_path(struct handoff *handoff, const char *path)
 {
 	char *copy = path ? strdup(path) : NULL;
 
@@ -104,7 +104,7 @@ static int open_handoff(struct delivery *delivery, struct err *err)
 {
 	struct handoff *handoff = calloc(1, sizeof(*handoff));
 
-	if (!handoff || set_path(handoff, delivery->service->handoff->path)) {
+	if (!handoff || set_handoff_path(handoff, delivery->service->handoff->path)) {
 		free(handoff);
 		return err_errno(err, -ENOMEM, "the handoff");
 	}
@@ -123,21 +123,21 @@ static bool same_path(const char *a, const char *b)
 	return a && b ? !strcmp(a, b) : a == b;
 }
 
-static void configure(struct delivery *delivery)
+static void configure_handoff(struct delivery *delivery)
 {
 	struct handoff *handoff = delivery->object;
 	const struct config_handoff *config = delivery->service->handoff;
 
-	if (!same_path(handoff->path, config->path) && !set_path(handoff, config->path))
+	if (!same_path(handoff->path, config->path) && !set_handoff_path(handoff, config->path))
 		close_ports(handoff);
 	for (struct port *port = handoff->ports; port; port = port->next)
 		destination_configure(port->destination, config);
 }
 
-static void take(struct delivery *delivery, struct accepted *accepted)
+static void take_handoff(struct delivery *delivery, struct accepted *accepted)
 {
 	struct handoff *handoff = delivery->object;
-	struct port *port = find_port(delivery, accepted->service_port);
+	struct port *port = find_handoff_port(delivery, accepted->service_port);
 
 	if (port) {
 		destination_take(port->destination, accepted);
@@ -147,7 +147,7 @@ static void take(struct delivery *delivery, struct accepted *accepted)
 	accepted_refuse(accepted);
 }
 
-static bool is_full(const struct delivery *delivery)
+static bool is_handoff_full(const struct delivery *delivery)
 {
 	const struct handoff *handoff = delivery->object;
 
@@ -168,7 +168,7 @@ static json_t *destination_object(const struct port *port)
 		(int)view.unacknowledged);
 }
 
-static void report(const struct delivery *delivery, json_t *object)
+static void report_handoff(const struct delivery *delivery, json_t *object)
 {
 	const struct handoff *handoff = delivery->object;
 	json_t *list = json_array();
@@ -184,7 +184,7 @@ static void report(const struct delivery *delivery, json_t *object)
 }
 
 /* What a receiver's socket holds has not been taken by the service either. */
-static struct delivery_load load(const struct delivery *delivery)
+static struct delivery_load load_handoff(const struct delivery *delivery)
 {
 	const struct handoff *handoff = delivery->object;
 	struct delivery_load load = {0};
@@ -213,7 +213,7 @@ static void name_port(
 	snprintf(prefix, FDSTORE_NAME_SIZE, HANDOFF_RECEIVER "%08x.%04x.", delivery->id, number);
 }
 
-static void keep(struct delivery *delivery, struct fdstore *fdstore)
+static void keep_handoff(struct delivery *delivery, struct fdstore *fdstore)
 {
 	const struct handoff *handoff = delivery->object;
 	char prefix[FDSTORE_NAME_SIZE];
@@ -226,13 +226,13 @@ static void keep(struct delivery *delivery, struct fdstore *fdstore)
 
 const struct delivery_kind delivery_handoff = {
 	.open = open_handoff,
-	.configure = configure,
-	.take = take,
-	.full = is_full,
-	.report = report,
-	.load = load,
+	.configure = configure_handoff,
+	.take = take_handoff,
+	.full = is_handoff_full,
+	.report = report_handoff,
+	.load = load_handoff,
 	.close = close_handoff,
-	.keep = keep,
+	.keep = keep_handoff,
 };
 
 int handoff_open(struct delivery *delivery, int *fd, struct err *err)
@@ -246,7 +246,7 @@ int handoff_open(struct delivery *delivery, int *fd, struct err *err)
 	if (is_by_port(delivery->object))
 		return err_set(err, -EOPNOTSUPP,
 			"this service has a path for each port; a receiver binds the path that it wants");
-	port = find_port(delivery, 0);
+	port = find_handoff_port(delivery, 0);
 	if (!port)
 		return err_errno(err, -ENOMEM, "a receiver");
 	name_port(delivery, 0, prefix);
@@ -262,7 +262,7 @@ int handoff_restore(struct delivery *delivery, const char *name, int *fd, struct
 	if (!delivery || delivery->number != CONFIG_HANDOFF ||
 		sscanf(name, HANDOFF_RECEIVER "%*8x.%4x.", &number) != 1)
 		return err_set(err, -EINVAL, "no service has the receiver '%s'", name);
-	port = find_port(delivery, (uint16_t)number);
+	port = find_handoff_port(delivery, (uint16_t)number);
 	if (!port)
 		return err_errno(err, -ENOMEM, "a receiver");
 	name_port(delivery, port->number, prefix);

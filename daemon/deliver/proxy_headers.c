@@ -28,7 +28,7 @@ static void remove_header(struct header *header)
 	free(header);
 }
 
-static void on_header(void *context, int fd, const struct addr_endpoint *source,
+static void on_proxy_header(void *context, int fd, const struct addr_endpoint *source,
 	const struct addr_endpoint *destination, const char *reason)
 {
 	struct header *header = context;
@@ -58,7 +58,7 @@ static int wait_for_header(struct proxy_headers *headers, struct event_base *bas
 	if (!header)
 		return -1;
 	*header = *wanted;
-	if (proxy_accept_start(base, header->accepted.fd, timeout_ms, on_header, header,
+	if (proxy_accept_start(base, header->accepted.fd, timeout_ms, on_proxy_header, header,
 		    &header->accept, NULL)) {
 		free(header);
 		return -1;

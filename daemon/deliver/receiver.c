@@ -61,7 +61,7 @@ static int measure_message(int type)
 	return size > 0 ? size : -EOPNOTSUPP;
 }
 
-static void push(struct receiver *receiver, struct accepted *accepted)
+static void push_receiver(struct receiver *receiver, struct accepted *accepted)
 {
 	size_t last = (receiver->first + receiver->count) % MAX_UNACKNOWLEDGED;
 
@@ -70,7 +70,7 @@ static void push(struct receiver *receiver, struct accepted *accepted)
 	receiver->count++;
 }
 
-static struct accepted *pop(struct receiver *receiver)
+static struct accepted *pop_receiver(struct receiver *receiver)
 {
 	struct accepted *first = &receiver->ring[receiver->first];
 
@@ -83,7 +83,7 @@ static struct accepted *pop(struct receiver *receiver)
  * To the nearest: while a message is freed, the kernel wakes us with one byte of it still charged
  * (sock_wfree), and will not wake us again. Its descriptor has been received by then.
  */
-static int unacknowledged(const struct receiver *receiver)
+static int unacknowledged_receiver(const struct receiver *receiver)
 {
 	int size = 0;
 
@@ -140,7 +140,7 @@ static int receiver_lives(const struct receiver *receiver)
 	return peer_in(answer, (size_t)length) != 0;
 }
 
-static void die(struct receiver *receiver)
+static void die_receiver(struct receiver *receiver)
 {
 	static const struct timeval now = {0};
 
@@ -155,7 +155,7 @@ static void die(struct receiver *receiver)
 static void release_known(struct receiver *receiver)
 {
 	for (; receiver->known; receiver->known--) {
-		cleanup_close_fd(&pop(receiver)->fd);
+		cleanup_close_fd(&pop_receiver(receiver)->fd);
 		receiver->gone--;
 	}
 }
@@ -168,7 +168,7 @@ static void release_known(struct receiver *receiver)
 static void on_writable(evutil_socket_t fd, short what, void *context)
 {
 	struct receiver *receiver = context;
-	size_t left = (size_t)unacknowledged(receiver);
+	size_t left = (size_t)unacknowledged_receiver(receiver);
 
 	(void)fd;
 	(void)what;
@@ -192,7 +192,7 @@ static void on_settle(evutil_socket_t fd, short what, void *context)
 		return;
 	lives = receiver->known < receiver->gone ? receiver_lives(receiver) : 1;
 	if (!lives)
-		die(receiver);
+		die_receiver(receiver);
 	/* Taken as a death, it would have connections served twice. */
 	if (lives < 0)
 		evtimer_add(receiver->settle, &soon);
@@ -212,7 +212,7 @@ static void on_death(evutil_socket_t fd, short what, void *context)
 	receiver->events.dead(receiver, receiver->events.context);
 }
 
-static int prepare(struct receiver *receiver, struct event_base *base, struct err *err)
+static int prepare_receiver(struct receiver *receiver, struct event_base *base, struct err *err)
 {
 	struct stat file;
 	int type = SOCK_DGRAM;
@@ -236,7 +236,7 @@ static int prepare(struct receiver *receiver, struct event_base *base, struct er
 	return 0;
 }
 
-static struct receiver *watch(
+static struct receiver *watch_receiver(
 	struct event_base *base, int *fd, const struct receiver_events *events, struct err *err)
 {
 	struct receiver *receiver = calloc(1, sizeof(*receiver));
@@ -248,7 +248,7 @@ static struct receiver *watch(
 	receiver->events = *events;
 	receiver->diag = -1;
 	receiver->fd = take_fd(fd);
-	if (prepare(receiver, base, err)) {
+	if (prepare_receiver(receiver, base, err)) {
 		receiver_free(receiver);
 		return NULL;
 	}
@@ -258,7 +258,7 @@ static struct receiver *watch(
 int receiver_adopt(struct event_base *base, int *fd, const struct receiver_events *events,
 	struct receiver **out, struct err *err)
 {
-	struct receiver *receiver = watch(base, fd, events, err);
+	struct receiver *receiver = watch_receiver(base, fd, events, err);
 	int lives;
 
 	if (!receiver)
@@ -343,7 +343,7 @@ int receiver_restore(struct event_base *base, int *fd, const char *rest,
 	if (sscanf(rest, "%llx.%llx.%llx.%llx.%llx", &cookie, &dev, &ino, &sec, &nsec) != 5 ||
 		sockets_cookie(*fd) != cookie)
 		return err_set(err, -EINVAL, "'%s' is no receiver", rest);
-	receiver = watch(base, fd, events, err);
+	receiver = watch_receiver(base, fd, events, err);
 	if (!receiver)
 		return err->code;
 	receiver->file.st_dev = (dev_t)dev;
@@ -351,7 +351,7 @@ int receiver_restore(struct event_base *base, int *fd, const char *rest,
 	receiver->file.st_ctim.tv_sec = (time_t)sec;
 	receiver->file.st_ctim.tv_nsec = (long)nsec;
 	if (!receiver_lives(receiver))
-		die(receiver);
+		die_receiver(receiver);
 	*out = receiver;
 	return 0;
 }
@@ -359,7 +359,7 @@ int receiver_restore(struct event_base *base, int *fd, const char *rest,
 void receiver_restore_unacknowledged(struct receiver *receiver, struct accepted *accepted)
 {
 	if (receiver->count < MAX_UNACKNOWLEDGED)
-		push(receiver, accepted);
+		push_receiver(receiver, accepted);
 	else
 		cleanup_close_fd(&accepted->fd);
 }
@@ -372,7 +372,7 @@ void receiver_save_unacknowledged(
 	release_known(receiver);
 	while (receiver->count) {
 		struct fdstore_connection connection = {
-			.accepted = *pop(receiver),
+			.accepted = *pop_receiver(receiver),
 			.service = service,
 			.receiver = receiver_cookie(receiver),
 		};
@@ -392,14 +392,14 @@ int receiver_send(struct receiver *receiver, struct accepted *accepted)
 	result = channel_send(receiver->fd, "A", 1, accepted->fd, MSG_DONTWAIT);
 	if (result == -ECONNREFUSED || result == -EPIPE || result == -ECONNRESET ||
 		result == -ENOTCONN) {
-		die(receiver);
+		die_receiver(receiver);
 		return -ECONNREFUSED;
 	}
 	receiver->blocked = result == -EAGAIN;
 	if (result)
 		return result;
 	receiver->known = receiver->gone;
-	push(receiver, accepted);
+	push_receiver(receiver, accepted);
 	return 0;
 }
 
@@ -426,7 +426,7 @@ bool receiver_requeue(struct receiver *receiver, struct accepted *accepted, size
 {
 	release_known(receiver);
 	while (receiver->count) {
-		struct accepted *next = pop(receiver);
+		struct accepted *next = pop_receiver(receiver);
 
 		if (!is_used(next->fd)) {
 			*accepted = *next;
@@ -453,7 +453,7 @@ void receiver_free(struct receiver *receiver)
 	if (!receiver)
 		return;
 	while (receiver->count)
-		cleanup_close_fd(&pop(receiver)->fd);
+		cleanup_close_fd(&pop_receiver(receiver)->fd);
 	if (receiver->writable)
 		event_free(receiver->writable);
 	if (receiver->death)

@@ -23,7 +23,7 @@ static struct relay_limits limits(void)
 		(unsigned)(limit.rlim_cur > 2000000 ? 2000000 : limit.rlim_cur) / SHARE);
 }
 
-static void on_ready(void *context)
+static void on_relay_ready(void *context)
 {
 	const struct delivery *delivery = context;
 
@@ -36,7 +36,7 @@ static void on_empty(void *context)
 	delivery_idle(context);
 }
 
-static void on_say(void *context, const char *text)
+static void on_relay_say(void *context, const char *text)
 {
 	const struct delivery *delivery = context;
 
@@ -46,8 +46,10 @@ static void on_say(void *context, const char *text)
 
 static int open_relay(struct delivery *delivery, struct err *err)
 {
-	struct relay_events events = {
-		.ready = on_ready, .empty = on_empty, .say = on_say, .context = delivery};
+	struct relay_events events = {.ready = on_relay_ready,
+		.empty = on_empty,
+		.say = on_relay_say,
+		.context = delivery};
 	struct relay_limits most = limits();
 	struct relay *relay;
 	int result =
@@ -58,7 +60,7 @@ static int open_relay(struct delivery *delivery, struct err *err)
 	return result;
 }
 
-static void configure(struct delivery *delivery)
+static void configure_relay(struct delivery *delivery)
 {
 	struct err err;
 
@@ -67,27 +69,27 @@ static void configure(struct delivery *delivery)
 			err.text);
 }
 
-static void take(struct delivery *delivery, struct accepted *accepted)
+static void take_relay(struct delivery *delivery, struct accepted *accepted)
 {
 	relay_prepare(accepted->fd);
 	relay_take(delivery->object, accepted->fd, &accepted->local, &accepted->remote, NULL, 0);
 }
 
-static bool is_full(const struct delivery *delivery)
+static bool is_relay_full(const struct delivery *delivery)
 {
 	return relay_full(delivery->object);
 }
 
-static struct delivery_load load(const struct delivery *delivery)
+static struct delivery_load load_relay(const struct delivery *delivery)
 {
 	struct relay_report counts = relay_report(delivery->object);
 
 	return (struct delivery_load){.running = counts.connecting + counts.established};
 }
 
-static bool is_busy(const struct delivery *delivery)
+static bool is_relay_busy(const struct delivery *delivery)
 {
-	return load(delivery).running;
+	return load_relay(delivery).running;
 }
 
 static json_t *backends_object(const struct relay *relay)
@@ -103,7 +105,7 @@ static json_t *backends_object(const struct relay *relay)
 	return list;
 }
 
-static void report(const struct delivery *delivery, json_t *object)
+static void report_relay(const struct delivery *delivery, json_t *object)
 {
 	struct relay_report counts = relay_report(delivery->object);
 
@@ -143,7 +145,7 @@ static void keep_part(
 		cleanup_close_fd(&fd);
 }
 
-static void keep_connection(void *context, const struct relay_saved *kept)
+static void keep_relay_connection(void *context, const struct relay_saved *kept)
 {
 	const struct keeping *keeping = context;
 	struct fdstore_connection connection = {
@@ -163,11 +165,11 @@ static void keep_connection(void *context, const struct relay_saved *kept)
 	keep_part(keeping, &kept->session, PART_TO_CLIENT, kept->session.to_client);
 }
 
-static void keep(struct delivery *delivery, struct fdstore *fdstore)
+static void keep_relay(struct delivery *delivery, struct fdstore *fdstore)
 {
 	struct keeping keeping = {delivery, fdstore};
 
-	relay_save(delivery->object, keep_connection, &keeping);
+	relay_save(delivery->object, keep_relay_connection, &keeping);
 }
 
 /* The parts of one connection, as far as they have been seen. */
@@ -179,7 +181,7 @@ struct restoring {
 
 static const struct session_saved no_parts = {-1, -1, -1, -1, 0};
 
-static void reset(struct session_saved *parts)
+static void reset_relay(struct session_saved *parts)
 {
 	if (parts->client >= 0)
 		session_reset_socket(parts->client);
@@ -189,7 +191,7 @@ static void reset(struct session_saved *parts)
 	cleanup_close_fd(&parts->to_client);
 }
 
-static void resume(struct restoring *restoring)
+static void resume_relay(struct restoring *restoring)
 {
 	struct delivery *delivery = deliveries_find(restoring->deliveries, restoring->service);
 	struct session_saved *parts = &restoring->parts;
@@ -198,7 +200,7 @@ static void resume(struct restoring *restoring)
 		delivery->kind == &delivery_relay)
 		relay_resume(delivery->object, parts);
 	else
-		reset(parts);
+		reset_relay(parts);
 	*parts = no_parts;
 }
 
@@ -231,7 +233,7 @@ static void restore_part(void *context, const char *name, int fd)
 	if (!place)
 		return;
 	if (service != restoring->service || number != restoring->number)
-		resume(restoring);
+		resume_relay(restoring);
 	restoring->service = service;
 	restoring->number = number;
 	restoring->parts.ended = ended;
@@ -244,7 +246,7 @@ void relay_restore(const struct deliveries *deliveries, struct fdstore *fdstore)
 	struct restoring restoring = {.deliveries = deliveries, .parts = no_parts};
 
 	fdstore_visit_in_flight(fdstore, RELAY_CONNECTION, restore_part, &restoring);
-	resume(&restoring);
+	resume_relay(&restoring);
 }
 
 static void close_relay(struct delivery *delivery)
@@ -254,12 +256,12 @@ static void close_relay(struct delivery *delivery)
 
 const struct delivery_kind delivery_relay = {
 	.open = open_relay,
-	.configure = configure,
-	.take = take,
-	.full = is_full,
-	.report = report,
-	.load = load,
+	.configure = configure_relay,
+	.take = take_relay,
+	.full = is_relay_full,
+	.report = report_relay,
+	.load = load_relay,
 	.close = close_relay,
-	.busy = is_busy,
-	.keep = keep,
+	.busy = is_relay_busy,
+	.keep = keep_relay,
 };

@@ -94,7 +94,7 @@ bool fdstore_flush(struct fdstore *fdstore)
 	return true;
 }
 
-static int compare_names(const void *a, const void *b)
+static int compare_fdstore_names(const void *a, const void *b)
 {
 	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
 }
@@ -183,7 +183,8 @@ void fdstore_visit_inherited(struct fdstore *fdstore, const char *prefix,
 {
 	if (!fdstore || !fdstore->inherited_count)
 		return;
-	qsort(fdstore->inherited, fdstore->inherited_count, sizeof(struct entry), compare_names);
+	qsort(fdstore->inherited, fdstore->inherited_count, sizeof(struct entry),
+		compare_fdstore_names);
 	for (size_t i = 0; i < fdstore->inherited_count; i++) {
 		struct entry *entry = &fdstore->inherited[i];
 

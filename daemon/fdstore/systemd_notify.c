@@ -28,7 +28,7 @@ void systemd_notify_reloading(void)
 		(unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
 }
 
-static void add(const char *name, int fd)
+static void add_systemd(const char *name, int fd)
 {
 	char text[FDSTORE_NAME_SIZE + 32];
 
@@ -44,7 +44,7 @@ static void remove_name(const char *name)
 const struct fdstore_backend *systemd_notify_store(void)
 {
 	static const struct fdstore_backend store = {
-		.add = add, .remove = remove_name, .flush = systemd_notify_flush};
+		.add = add_systemd, .remove = remove_name, .flush = systemd_notify_flush};
 
 	return getenv("NOTIFY_SOCKET") ? &store : NULL;
 }

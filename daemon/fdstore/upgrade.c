@@ -45,7 +45,7 @@ struct upgrade {
 };
 
 /* The path as the daemon was started by, so that a link to the newest version is followed anew. */
-static char *find_program(const char *name)
+static char *find_upgrade_program(const char *name)
 {
 	char link[PATH_MAX];
 	cleanup_free char *directory = NULL;
@@ -71,7 +71,7 @@ static void end_check(struct upgrade *upgrade)
 	upgrade->child = 0;
 }
 
-static void refuse(const struct upgrade *upgrade, const char *why)
+static void refuse_upgrade(const struct upgrade *upgrade, const char *why)
 {
 	log_error("upgrade refused: %s %s; this daemon goes on",
 		upgrade->program ? upgrade->program : "the program", why);
@@ -96,7 +96,7 @@ void upgrade_block_signals(int how)
 
 /* Returns if the program cannot be executed. It gets the mask of whoever executes it, and the agent
  * has all signals blocked. */
-static void execute(void *argument)
+static void execute_upgrade(void *argument)
 {
 	struct upgrade *upgrade = argument;
 	sigset_t signals = own_signals(), before;
@@ -109,7 +109,7 @@ static void execute(void *argument)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static void become(struct upgrade *upgrade)
+static void become_upgrade(struct upgrade *upgrade)
 {
 	struct fdstore *fdstore = upgrade->state->fdstore;
 	char value[32];
@@ -123,7 +123,7 @@ static void become(struct upgrade *upgrade)
 	if (!result) {
 		upgrade_block_signals(SIG_BLOCK);
 		setenv(FDSTORE_VARIABLE, value, 1);
-		agent_run(execute, upgrade);
+		agent_run(execute_upgrade, upgrade);
 		err_errno(&err, -upgrade->error, "executing it");
 		unsetenv(FDSTORE_VARIABLE);
 		upgrade_block_signals(SIG_UNBLOCK);
@@ -131,10 +131,10 @@ static void become(struct upgrade *upgrade)
 	}
 	state_take_back(upgrade->state);
 	systemd_notify_ready();
-	refuse(upgrade, err.text);
+	refuse_upgrade(upgrade, err.text);
 }
 
-static void on_ended(evutil_socket_t fd, short what, void *context)
+static void on_upgrade_ended(evutil_socket_t fd, short what, void *context)
 {
 	struct upgrade *upgrade = context;
 	int status = 0;
@@ -145,7 +145,7 @@ static void on_ended(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	end_check(upgrade);
 	if (ended > 0 && WIFEXITED(status) && !WEXITSTATUS(status)) {
-		become(upgrade);
+		become_upgrade(upgrade);
 		return;
 	}
 	if (WIFSIGNALED(status))
@@ -154,7 +154,7 @@ static void on_ended(evutil_socket_t fd, short what, void *context)
 	else
 		snprintf(why, sizeof(why), "cannot start: its --check exited with %d",
 			WEXITSTATUS(status));
-	refuse(upgrade, why);
+	refuse_upgrade(upgrade, why);
 }
 
 static void on_late(evutil_socket_t fd, short what, void *context)
@@ -210,7 +210,8 @@ static int watch_check(struct upgrade *upgrade)
 	upgrade->pidfd = pidfd_open(upgrade->child, 0);
 	if (upgrade->pidfd < 0)
 		return -errno;
-	upgrade->ended = event_new(upgrade->base, upgrade->pidfd, EV_READ, on_ended, upgrade);
+	upgrade->ended =
+		event_new(upgrade->base, upgrade->pidfd, EV_READ, on_upgrade_ended, upgrade);
 	if (!upgrade->ended || event_add(upgrade->ended, NULL) ||
 		evtimer_add(upgrade->late, &patience))
 		return -ENOMEM;
@@ -224,12 +225,12 @@ void upgrade_begin(struct upgrade *upgrade)
 	if (upgrade->child)
 		return;
 	if (!upgrade->program || !upgrade->state->fdstore) {
-		refuse(upgrade, "cannot be found");
+		refuse_upgrade(upgrade, "cannot be found");
 		return;
 	}
 	agent_run(start_check, upgrade);
 	if (upgrade->error) {
-		refuse(upgrade, strerror(upgrade->error));
+		refuse_upgrade(upgrade, strerror(upgrade->error));
 		return;
 	}
 	result = watch_check(upgrade);
@@ -238,7 +239,7 @@ void upgrade_begin(struct upgrade *upgrade)
 	kill(upgrade->child, SIGKILL);
 	waitpid(upgrade->child, NULL, 0);
 	end_check(upgrade);
-	refuse(upgrade, strerror(-result));
+	refuse_upgrade(upgrade, strerror(-result));
 }
 
 static void free_inherited_child(struct inherited_child *inherited_child)
@@ -305,7 +306,7 @@ struct upgrade *upgrade_new(struct event_base *base, struct daemon_state *state,
 		.base = base,
 		.state = state,
 		.argv = argv,
-		.program = find_program(argv[0]),
+		.program = find_upgrade_program(argv[0]),
 		.pidfd = -1,
 		.late = evtimer_new(base, on_late, upgrade),
 	};

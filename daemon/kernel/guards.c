@@ -41,7 +41,7 @@ void kernel_unguard(struct engine *engine, uint64_t cookie)
 	bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.guards), &cookie);
 }
 
-static int compare(const void *a, const void *b)
+static int compare_guard(const void *a, const void *b)
 {
 	uint64_t of_a = ((const struct guarded *)a)->cookie,
 		 of_b = ((const struct guarded *)b)->cookie;
@@ -64,16 +64,16 @@ static int take_census(int map, struct census *census)
 		before = &list[census->count++].cookie;
 	}
 	if (census->list)
-		qsort(census->list, census->count, sizeof(*census->list), compare);
+		qsort(census->list, census->count, sizeof(*census->list), compare_guard);
 	return 0;
 }
 
-static void see(const struct sock_diag_socket *socket, void *context)
+static void see_guard(const struct sock_diag_socket *socket, void *context)
 {
 	const struct census *census = context;
 	const struct guarded key = {.cookie = socket->cookie};
 	struct guarded *found =
-		bsearch(&key, census->list, census->count, sizeof(*census->list), compare);
+		bsearch(&key, census->list, census->count, sizeof(*census->list), compare_guard);
 
 	if (found)
 		found->lives = true;
@@ -86,9 +86,9 @@ void kernel_forget_dead_guards(struct kernel *kernel)
 	int result = take_census(map, &census);
 
 	if (!result && census.count)
-		result = sock_diag_each(AF_INET, IPPROTO_UDP, 0, see, &census);
+		result = sock_diag_each(AF_INET, IPPROTO_UDP, 0, see_guard, &census);
 	if (!result && census.count)
-		result = sock_diag_each(AF_INET6, IPPROTO_UDP, 0, see, &census);
+		result = sock_diag_each(AF_INET6, IPPROTO_UDP, 0, see_guard, &census);
 	for (size_t i = 0; !result && i < census.count; i++) {
 		if (!census.list[i].lives)
 			bpf_map_delete_elem(map, &census.list[i].cookie);

@@ -51,7 +51,7 @@ static int explain_load_failure(int code, struct err *err)
 	return err_errno(err, code, "the kernel refused the BPF programs");
 }
 
-static int set_pin_paths(struct kernel *kernel, struct err *err)
+static int set_kernel_pin_paths(struct kernel *kernel, struct err *err)
 {
 	char path[PATH_MAX];
 
@@ -68,7 +68,7 @@ static int set_pin_paths(struct kernel *kernel, struct err *err)
 	return 0;
 }
 
-static int load(struct kernel *kernel, struct err *err)
+static int load_kernel(struct kernel *kernel, struct err *err)
 {
 	int result;
 
@@ -81,7 +81,7 @@ static int load(struct kernel *kernel, struct err *err)
 		libbpf_probe_bpf_helper(
 			BPF_PROG_TYPE_SK_LOOKUP, BPF_FUNC_map_lookup_percpu_elem, NULL) == 1;
 	if (kernel->pin_dir[0]) {
-		result = set_pin_paths(kernel, err);
+		result = set_kernel_pin_paths(kernel, err);
 		if (result)
 			return result;
 	}
@@ -99,7 +99,7 @@ static int load_pinned_or_not(struct kernel *kernel, const char *run_dir, struct
 	struct err pin_err;
 
 	if (!pins_open(run_dir, kernel->pin_dir, &pin_err)) {
-		int result = load(kernel, err);
+		int result = load_kernel(kernel, err);
 
 		if (!result || result == -EPERM || result == -ENOSYS)
 			return result;
@@ -107,10 +107,10 @@ static int load_pinned_or_not(struct kernel *kernel, const char *run_dir, struct
 	}
 	kernel->pin_dir[0] = '\0';
 	kernel->pin_fault = pin_err;
-	return load(kernel, err);
+	return load_kernel(kernel, err);
 }
 
-static void close_engine(struct engine *engine)
+static void close_kernel_engine(struct engine *engine)
 {
 	struct kernel *kernel = kernel_of(engine);
 
@@ -121,7 +121,7 @@ static void close_engine(struct engine *engine)
 	free(kernel);
 }
 
-static void info(const struct engine *engine, struct engine_info *out)
+static void kernel_info(const struct engine *engine, struct engine_info *out)
 {
 	const struct kernel *kernel = (const struct kernel *)engine;
 
@@ -160,7 +160,7 @@ static struct bpf_link *adopt_link(struct kernel *kernel, const char *path)
 	return NULL;
 }
 
-static int attach(struct engine *engine, struct err *err)
+static int attach_kernel(struct engine *engine, struct err *err)
 {
 	struct kernel *kernel = kernel_of(engine);
 	cleanup_close int netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -194,10 +194,10 @@ static int attach(struct engine *engine, struct err *err)
 }
 
 static const struct engine_ops ops = {
-	.close = close_engine,
-	.info = info,
+	.close = close_kernel_engine,
+	.info = kernel_info,
 	.install = kernel_install,
-	.attach = attach,
+	.attach = attach_kernel,
 	.steer = kernel_steer,
 	.unsteer = kernel_unsteer,
 	.steered = kernel_steered,
@@ -230,7 +230,7 @@ int kernel_open(const char *run_dir, struct engine **out, struct err *err)
 	if (!result)
 		result = kernel_open_drop_sockets(kernel, err);
 	if (result) {
-		close_engine(&kernel->base);
+		close_kernel_engine(&kernel->base);
 		return result;
 	}
 	kernel_adopt_table(kernel);
@@ -245,7 +245,7 @@ int kernel_check(struct err *err)
 	int result;
 
 	libbpf_log_open();
-	result = load(&kernel, err);
+	result = load_kernel(&kernel, err);
 	steer__destroy(kernel.skeleton);
 	return result;
 }

@@ -73,7 +73,7 @@ static int compare_identity(const void *a, const void *b)
 }
 
 /* The routes of the table in force by identity, as a sorted array; NULL if there are none. */
-static struct identity_slot *index_routes(const struct kernel *kernel, size_t *count)
+static struct identity_slot *index_kernel_table_routes(const struct kernel *kernel, size_t *count)
 {
 	const struct match_header *header = &kernel->cells->header;
 	struct identity_slot *slots = calloc(header->route_count + 1, sizeof(*slots));
@@ -101,7 +101,7 @@ static int carry_counts(struct kernel *kernel, const struct table *table, int co
 
 	if (!kernel->cells)
 		return 0;
-	slots = index_routes(kernel, &count);
+	slots = index_kernel_table_routes(kernel, &count);
 	if (!slots || !values)
 		return -ENOMEM;
 	for (uint32_t r = 0; r < header->route_count; r++) {

@@ -24,7 +24,7 @@ static bool is_bpffs(const char *path)
 	return !statfs(path, &fs) && (unsigned long)fs.f_type == BPF_FS_MAGIC;
 }
 
-static int make_directory(const char *path, struct err *err)
+static int make_pin_directory(const char *path, struct err *err)
 {
 	if (mkdir(path, 0700) && errno != EEXIST)
 		return err_errno(err, -errno, "cannot make the directory %s", path);
@@ -40,7 +40,7 @@ int pins_open(const char *run_dir, char directory[PATH_MAX], struct err *err)
 		pins_path(mount_point, STEER_LAYOUT, directory))
 		return err_errno(err, -ENAMETOOLONG, "%s", run_dir);
 	if (!is_bpffs(mount_point)) {
-		result = make_directory(mount_point, err);
+		result = make_pin_directory(mount_point, err);
 		if (result)
 			return result;
 		if (mount("bpf", mount_point, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
@@ -48,7 +48,7 @@ int pins_open(const char *run_dir, char directory[PATH_MAX], struct err *err)
 				"cannot mount a bpf file system on %s (needs CAP_SYS_ADMIN; or mount one there beforehand)",
 				mount_point);
 	}
-	return make_directory(directory, err);
+	return make_pin_directory(directory, err);
 }
 
 int pins_remove(const char *run_dir, struct err *err)

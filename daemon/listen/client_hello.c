@@ -73,19 +73,19 @@ static uint32_t next_number(struct cursor *cursor, int bytes)
 	return number;
 }
 
-static void skip(struct cursor *cursor, size_t bytes)
+static void skip_hello(struct cursor *cursor, size_t bytes)
 {
 	while (bytes-- && cursor->stop == GOING)
 		next_byte(cursor);
 }
 
 /* Reads a name of `size` bytes; false if it is no host name. */
-static bool read_name(struct cursor *cursor, size_t size, char name[NAMES_MAX_LENGTH + 1])
+static bool read_hello_name(struct cursor *cursor, size_t size, char name[NAMES_MAX_LENGTH + 1])
 {
 	char text[NAMES_MAX_LENGTH + 1];
 
 	if (!size || size > NAMES_MAX_LENGTH) {
-		skip(cursor, size);
+		skip_hello(cursor, size);
 		return false;
 	}
 	for (size_t i = 0; i < size; i++)
@@ -113,10 +113,10 @@ static enum client_hello read_names(
 		if (cursor->stop != GOING || length > list - 3)
 			break;
 		if (type == NAME_TYPE_HOST)
-			return read_name(cursor, length, name) ? CLIENT_HELLO_NAMED
-			       : cursor->stop == SHORT	       ? CLIENT_HELLO_MORE
-							       : CLIENT_HELLO_PLAIN;
-		skip(cursor, length);
+			return read_hello_name(cursor, length, name) ? CLIENT_HELLO_NAMED
+			       : cursor->stop == SHORT		     ? CLIENT_HELLO_MORE
+								     : CLIENT_HELLO_PLAIN;
+		skip_hello(cursor, length);
 		list -= 3 + length;
 	}
 	return cursor->stop == SHORT ? CLIENT_HELLO_MORE : CLIENT_HELLO_OTHER;
@@ -138,7 +138,7 @@ static enum client_hello read_extensions(struct cursor *cursor, char name[NAMES_
 			return CLIENT_HELLO_OTHER;
 		if (cursor->stop == GOING && type == EXTENSION_NAME)
 			return read_names(cursor, size, name);
-		skip(cursor, size);
+		skip_hello(cursor, size);
 		left -= 4 + size;
 	}
 	if (cursor->stop != GOING)
@@ -159,10 +159,10 @@ enum client_hello client_hello_read(
 	if (cursor.stop == GOING && size > CLIENT_HELLO_MAX)
 		return CLIENT_HELLO_OTHER;
 	cursor.left = cursor.stop == GOING ? size : 0;
-	skip(&cursor, VERSION_AND_RANDOM);
-	skip(&cursor, next_byte(&cursor));	/* session */
-	skip(&cursor, next_number(&cursor, 2)); /* cipher suites */
-	skip(&cursor, next_byte(&cursor));	/* compression methods */
+	skip_hello(&cursor, VERSION_AND_RANDOM);
+	skip_hello(&cursor, next_byte(&cursor));      /* session */
+	skip_hello(&cursor, next_number(&cursor, 2)); /* cipher suites */
+	skip_hello(&cursor, next_byte(&cursor));      /* compression methods */
 	if (cursor.stop == BROKEN)
 		return CLIENT_HELLO_OTHER;
 	if (cursor.stop == SHORT)

@@ -124,7 +124,7 @@ static struct delivery *delivery_of(const struct dispatcher *dispatcher,
 	return deliveries_find(dispatcher->deliveries, service->id);
 }
 
-static void carry_out(
+static void carry_dispatch_out(
 	struct dispatcher *dispatcher, struct accepted *accepted, uint32_t route, bool decides)
 {
 	struct delivery *delivery = delivery_of(dispatcher, accepted, route, decides);
@@ -148,7 +148,7 @@ static void decide_by_name(void *context, struct accepted *accepted, const char 
 	struct table_packet packet;
 
 	packet_of(accepted, &packet);
-	carry_out(dispatcher, accepted, dispatcher_find(dispatcher, &packet, name), true);
+	carry_dispatch_out(dispatcher, accepted, dispatcher_find(dispatcher, &packet, name), true);
 }
 
 void dispatcher_take(struct dispatcher *dispatcher, struct accepted *accepted)
@@ -163,7 +163,7 @@ void dispatcher_take(struct dispatcher *dispatcher, struct accepted *accepted)
 		peeks_add(dispatcher->peeks, accepted);
 		return;
 	}
-	carry_out(dispatcher, accepted, route, dispatcher->alone);
+	carry_dispatch_out(dispatcher, accepted, route, dispatcher->alone);
 }
 
 const struct route_count *dispatcher_count(const struct dispatcher *dispatcher, uint32_t number)

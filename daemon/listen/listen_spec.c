@@ -31,7 +31,7 @@ bool listen_spec_equal(const struct listen_spec *a, const struct listen_spec *b)
 	       addr_equal(&a->endpoint.addr, &b->endpoint.addr);
 }
 
-static int add(struct listen_specs *spec, const struct listen_spec *socket)
+static int add_listen_spec(struct listen_specs *spec, const struct listen_spec *socket)
 {
 	struct listen_spec *list = reallocarray(spec->list, spec->count + 1, sizeof(*spec->list));
 
@@ -58,9 +58,9 @@ static int add_families(struct listen_specs *spec, uint32_t service, bool mapped
 		.domain = AF_INET6,
 		.given = given,
 	};
-	int result = add(spec, &v4);
+	int result = add_listen_spec(spec, &v4);
 
-	return result ? result : add(spec, &v6);
+	return result ? result : add_listen_spec(spec, &v6);
 }
 
 static bool is_given(const struct config_service *service)
@@ -105,7 +105,8 @@ struct gathering {
 	bool too_many;
 };
 
-static struct listen_spec *find(struct listen_specs *list, const struct listen_spec *socket)
+static struct listen_spec *find_listen_spec(
+	struct listen_specs *list, const struct listen_spec *socket)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		struct listen_spec *other = &list->list[i];
@@ -130,7 +131,7 @@ static int gather_socket(struct gathering *gathering, const struct config_route 
 		.mapped = mapped,
 		.endpoint = {*address, port},
 	};
-	struct listen_spec *known = find(gathering->out, &socket);
+	struct listen_spec *known = find_listen_spec(gathering->out, &socket);
 
 	if (known) {
 		if (known->service != socket.service)
@@ -138,7 +139,7 @@ static int gather_socket(struct gathering *gathering, const struct config_route 
 		return 0;
 	}
 	if (gathering->out->count < LISTEN_SPECS_MAX)
-		return add(gathering->out, &socket);
+		return add_listen_spec(gathering->out, &socket);
 	if (!gathering->too_many)
 		diagnostics_error(gathering->diagnostics, route->place.file, route->place.line,
 			route->place.column,
@@ -218,7 +219,7 @@ static void merge_wildcards(struct listen_specs *list)
 
 		wildcard.endpoint.addr =
 			addr_is_v4(&wildcard.endpoint.addr) ? v4_wildcard : (struct addr){{0}};
-		over = find(list, &wildcard);
+		over = find_listen_spec(list, &wildcard);
 		if (over && over != &list->list[i]) {
 			if (over->service != list->list[i].service)
 				over->service = 0;
@@ -239,9 +240,9 @@ static int add_transparent(struct listen_specs *out, uint16_t port)
 		.domain = AF_INET6,
 		.transparent = true,
 		.endpoint.port = port};
-	int result = add(out, &v4);
+	int result = add_listen_spec(out, &v4);
 
-	return result ? result : add(out, &v6);
+	return result ? result : add_listen_spec(out, &v6);
 }
 
 static bool is_delivered(const struct config_route *route)
@@ -249,7 +250,8 @@ static bool is_delivered(const struct config_route *route)
 	return route->service && route->service->delivery != CONFIG_CLAIM;
 }
 
-static int gather(struct gathering *gathering, const struct config *config, uint8_t protocol)
+static int gather_listen_spec(
+	struct gathering *gathering, const struct config *config, uint8_t protocol)
 {
 	int result = 0;
 
@@ -271,7 +273,7 @@ int listen_specs_by_services(
 	int result;
 
 	*out = (struct listen_specs){0};
-	result = gather(&gathering, config, IPPROTO_UDP);
+	result = gather_listen_spec(&gathering, config, IPPROTO_UDP);
 	if (!result)
 		result = add_services(config, out);
 	if (result)
@@ -286,9 +288,9 @@ int listen_specs_by_routes(
 	int result;
 
 	*out = (struct listen_specs){0};
-	result = gather(&gathering, config, IPPROTO_TCP);
+	result = gather_listen_spec(&gathering, config, IPPROTO_TCP);
 	if (!result)
-		result = gather(&gathering, config, IPPROTO_UDP);
+		result = gather_listen_spec(&gathering, config, IPPROTO_UDP);
 	if (!result && config->tproxy_port)
 		result = add_transparent(out, config->tproxy_port);
 	if (result)

@@ -30,14 +30,14 @@ struct delivery *listener_delivery(const struct listener *listener)
 }
 
 /* Told once, until it goes well again. */
-static void log_out_of_resources(struct listeners *set, int error)
+static void log_listener_out_of_resources(struct listeners *set, int error)
 {
 	if (!set->out_of_resources)
 		log_warning("new connections wait: accept: %s", strerror(error));
 	set->out_of_resources = true;
 }
 
-static void start(struct listener *listener)
+static void start_listener(struct listener *listener)
 {
 	struct delivery *delivery = listener_delivery(listener);
 
@@ -47,7 +47,7 @@ static void start(struct listener *listener)
 	listener->accepting = !event_add(listener->readable, NULL);
 	if (listener->accepting)
 		return;
-	log_out_of_resources(listener->set, ENOMEM);
+	log_listener_out_of_resources(listener->set, ENOMEM);
 	evtimer_add(listener->set->wake, &rest);
 }
 
@@ -67,7 +67,7 @@ static void take_back(struct listener *listener)
 
 /* Gives the socket to a delivery that wants it itself, or takes it back. What cannot be given now,
  * for want of memory, is with the next reload. */
-static void settle(struct listener *listener)
+static void settle_listener(struct listener *listener)
 {
 	struct delivery *delivery = listener_delivery(listener);
 	struct delivery *wanted = delivery && delivery_wants_listener(delivery) ? delivery : NULL;
@@ -100,7 +100,7 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	for (struct listener *listener = set->first; listener; listener = listener->next) {
 		if (!must_wait(listener))
-			start(listener);
+			start_listener(listener);
 	}
 }
 
@@ -111,15 +111,15 @@ void listeners_wake(struct listeners *listeners)
 }
 
 /* Accepting rests: what comes waits in the kernel's backlog. */
-static void starve(struct listeners *set, int error)
+static void starve_listener(struct listeners *set, int error)
 {
-	log_out_of_resources(set, error);
+	log_listener_out_of_resources(set, error);
 	for (struct listener *listener = set->first; listener; listener = listener->next)
 		pause_listener(listener);
 	evtimer_add(set->wake, &rest);
 }
 
-static bool accept_one(struct listener *listener)
+static bool accept_listener_one(struct listener *listener)
 {
 	struct sockaddr_storage local, remote;
 	socklen_t local_length = sizeof(local), remote_length = sizeof(remote);
@@ -129,7 +129,7 @@ static bool accept_one(struct listener *listener)
 		SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (accepted.fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			starve(listener->set, errno);
+			starve_listener(listener->set, errno);
 		if (errno == EAGAIN)
 			listener->old = 0;
 		/* The rest is of single connections, which went away (accept(2)). */
@@ -150,7 +150,7 @@ static bool accept_one(struct listener *listener)
 	return true;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *context)
+static void on_listener_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct listener *listener = context;
 
@@ -161,7 +161,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 			pause_listener(listener);
 			return;
 		}
-		if (!accept_one(listener))
+		if (!accept_listener_one(listener))
 			return;
 	}
 }
@@ -171,7 +171,7 @@ void listeners_resume(struct listeners *listeners, uint32_t service)
 	for (struct listener *listener = listeners->first; listener; listener = listener->next) {
 		if (listener->spec.service == service && !listener->is_new &&
 			!evtimer_pending(listeners->wake, NULL))
-			start(listener);
+			start_listener(listener);
 	}
 }
 
@@ -274,7 +274,7 @@ static bool take_socket(struct listener *listener)
 	return true;
 }
 
-static int make_socket(struct listener *listener, struct err *err)
+static int make_listener_socket(struct listener *listener, struct err *err)
 {
 	const struct listen_spec *spec = &listener->spec;
 	struct sockets_request request = {
@@ -304,7 +304,7 @@ static int open_socket(struct listener *listener, const struct config *config, s
 	int result = 0;
 
 	if (!take_socket(listener))
-		result = make_socket(listener, err);
+		result = make_listener_socket(listener, err);
 	if (!result && listener->spec.protocol == IPPROTO_UDP)
 		result = listener_guard(listener, config, err);
 	if (result)
@@ -348,8 +348,8 @@ static int open_listener(struct listeners *set, const struct config *config,
 	};
 	result = open_socket(listener, config, err);
 	if (!result) {
-		listener->readable = event_new(
-			set->base, listener->fd, EV_READ | EV_PERSIST, on_readable, listener);
+		listener->readable = event_new(set->base, listener->fd, EV_READ | EV_PERSIST,
+			on_listener_readable, listener);
 		if (!listener->readable)
 			result = err_errno(err, -ENOMEM, "a listener");
 	}
@@ -362,7 +362,7 @@ static int open_listener(struct listeners *set, const struct config *config,
 	return 0;
 }
 
-static struct listener *find(const struct listeners *set, const struct listen_spec *spec)
+static struct listener *find_listener(const struct listeners *set, const struct listen_spec *spec)
 {
 	for (struct listener *listener = set->first; listener; listener = listener->next) {
 		if (listen_spec_equal(&listener->spec, spec))
@@ -377,7 +377,7 @@ static int open_all(struct listeners *set, const struct config *config,
 	for (struct listener *listener = set->first; listener; listener = listener->next)
 		listener->is_kept = false;
 	for (size_t i = 0; i < list->count; i++) {
-		struct listener *known = find(set, &list->list[i]);
+		struct listener *known = find_listener(set, &list->list[i]);
 		int result = 0;
 
 		if (known) {
@@ -414,7 +414,7 @@ int listeners_prepare(
 
 /* Programs may hold a UDP socket on, and answer what came to it, but nothing more comes. Without an
  * engine that steers, the one that has been bound last hears. */
-static void silence(struct listener *listener)
+static void silence_listener(struct listener *listener)
 {
 	struct err err;
 
@@ -426,7 +426,7 @@ static void silence(struct listener *listener)
 }
 
 /* Closes those for which `drop` is true. */
-static void sweep(struct listeners *set, bool (*drop)(const struct listener *listener))
+static void sweep_listener(struct listeners *set, bool (*drop)(const struct listener *listener))
 {
 	struct listener **link = &set->first;
 
@@ -438,7 +438,7 @@ static void sweep(struct listeners *set, bool (*drop)(const struct listener *lis
 			continue;
 		}
 		*link = listener->next;
-		silence(listener);
+		silence_listener(listener);
 		close_listener(listener);
 	}
 }
@@ -469,13 +469,13 @@ void listeners_commit(struct listeners *listeners, const struct config *config)
 		if (listener->is_new)
 			take_place(listener);
 	}
-	sweep(listeners, is_unneeded);
+	sweep_listener(listeners, is_unneeded);
 	for (struct listener *listener = listeners->first; listener; listener = listener->next) {
 		listener->is_new = false;
 		if (listener->spec.service != listener->next_service)
 			take_back(listener);
 		listener->spec.service = listener->next_service;
-		settle(listener);
+		settle_listener(listener);
 	}
 	if (listeners_follow(listeners, config, &err))
 		log_warning("%s", err.text);
@@ -483,7 +483,7 @@ void listeners_commit(struct listeners *listeners, const struct config *config)
 
 void listeners_abandon(struct listeners *listeners)
 {
-	sweep(listeners, is_new);
+	sweep_listener(listeners, is_new);
 }
 
 /* TCP_INFO of a listening socket: tcpi_unacked is the length of its accept queue. */
@@ -495,7 +495,7 @@ int listener_backlog(int fd)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) ? 0 : (int)info.tcpi_unacked;
 }
 
-static const char *name_of(const struct listener *listener, const struct config *config)
+static const char *name_listener_of(const struct listener *listener, const struct config *config)
 {
 	const struct config_service *service = config_service_by_id(config, listener->spec.service);
 
@@ -511,7 +511,7 @@ json_t *listeners_report(const struct listeners *listeners, const struct config 
 
 		json_array_append_new(list,
 			json_pack("{s:s?, s:s, s:s, s:s, s:b, s:i}", "service",
-				name_of(listener, config), "protocol",
+				name_listener_of(listener, config), "protocol",
 				listener->spec.protocol == IPPROTO_TCP ? "tcp" : "udp", "family",
 				listener->spec.domain == AF_INET ? "ipv4" : "ipv6", "address",
 				addr_endpoint_format(&listener->spec.endpoint, text), "paused",

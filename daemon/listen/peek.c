@@ -34,7 +34,7 @@ static void set_low_water(int fd, int bytes)
 	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
 }
 
-static void release(struct peek *peek)
+static void release_peek(struct peek *peek)
 {
 	*peek->link = peek->next;
 	if (peek->next)
@@ -47,18 +47,18 @@ static void release(struct peek *peek)
 	free(peek);
 }
 
-static void finish(struct peek *peek, const char *name)
+static void finish_peek(struct peek *peek, const char *name)
 {
 	struct accepted accepted = peek->accepted;
 	struct peeks *peeks = peek->peeks;
 
-	release(peek);
+	release_peek(peek);
 	set_low_water(accepted.fd, 1);
 	peeks->done(peeks->context, &accepted, name);
 }
 
 /* Looks at what is there, which may be enough. */
-static void look(struct peek *peek)
+static void look_peek(struct peek *peek)
 {
 	static uint8_t data[CLIENT_HELLO_BUFFER];
 	char name[NAMES_MAX_LENGTH + 1];
@@ -67,32 +67,32 @@ static void look(struct peek *peek)
 
 	if (length < 0) {
 		if (errno != EAGAIN && errno != EINTR)
-			finish(peek, NULL);
+			finish_peek(peek, NULL);
 		return;
 	}
 	/* Readable without anything new: that was the end. */
 	found = length > peek->seen ? client_hello_read(data, (size_t)length, name)
 				    : CLIENT_HELLO_OTHER;
 	if (found != CLIENT_HELLO_MORE) {
-		finish(peek, found == CLIENT_HELLO_NAMED ? name : NULL);
+		finish_peek(peek, found == CLIENT_HELLO_NAMED ? name : NULL);
 		return;
 	}
 	peek->seen = length;
 	set_low_water(peek->accepted.fd, (int)length + 1);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *context)
+static void on_peek_readable(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	look(context);
+	look_peek(context);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	finish(context, NULL);
+	finish_peek(context, NULL);
 }
 
 /* A quarter of the descriptors at the most: the rest is for those that have said something. */
@@ -134,12 +134,12 @@ static struct peek *new_peek(struct peeks *peeks, const struct accepted *accepte
 		peek->next->link = &peek->next;
 	peeks->first = peek;
 	peek->readable =
-		event_new(peeks->base, accepted->fd, EV_READ | EV_PERSIST, on_readable, peek);
+		event_new(peeks->base, accepted->fd, EV_READ | EV_PERSIST, on_peek_readable, peek);
 	peek->deadline = evtimer_new(peeks->base, on_deadline, peek);
 	if (peek->readable && peek->deadline && !event_add(peek->readable, NULL) &&
 		!evtimer_add(peek->deadline, &most))
 		return peek;
-	release(peek);
+	release_peek(peek);
 	return NULL;
 }
 
@@ -147,7 +147,7 @@ static void refuse_peek(struct peek *peek)
 {
 	struct accepted accepted = peek->accepted;
 
-	release(peek);
+	release_peek(peek);
 	accepted_refuse(&accepted);
 }
 
@@ -160,7 +160,7 @@ void peeks_add(struct peeks *peeks, struct accepted *accepted)
 	if (peek) {
 		crowd_path_of_source(&accepted->remote.addr, &path);
 		if (crowd_add(&peeks->crowd, &peek->item, &path, &excess)) {
-			release(peek);
+			release_peek(peek);
 			peek = NULL;
 		}
 	}
@@ -172,7 +172,7 @@ void peeks_add(struct peeks *peeks, struct accepted *accepted)
 	if (excess)
 		refuse_peek((struct peek *)((char *)excess - offsetof(struct peek, item)));
 	/* A quick client may have brought it already. */
-	look(peek);
+	look_peek(peek);
 }
 
 size_t peeks_count(const struct peeks *peeks)
@@ -199,7 +199,7 @@ void peeks_save_in_flight(struct peeks *peeks, struct fdstore *fdstore)
 	while (peeks->first) {
 		struct fdstore_connection connection = {.accepted = peeks->first->accepted};
 
-		release(peeks->first);
+		release_peek(peeks->first);
 		set_low_water(connection.accepted.fd, 1);
 		fdstore_put_connection(fdstore, &connection);
 	}

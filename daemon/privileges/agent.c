@@ -22,7 +22,7 @@ static struct {
 	.returned = PTHREAD_COND_INITIALIZER,
 };
 
-static void *serve(void *unused)
+static void *serve_agent(void *unused)
 {
 	(void)unused;
 	pthread_setname_np(pthread_self(), "agent");
@@ -46,7 +46,7 @@ int agent_start(struct err *err)
 	mallopt(M_ARENA_MAX, 1);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	result = -pthread_create(&agent.thread, NULL, serve, NULL);
+	result = -pthread_create(&agent.thread, NULL, serve_agent, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (result)
 		return err_errno(err, result, "starting a thread");

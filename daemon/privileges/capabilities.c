@@ -32,7 +32,7 @@ static const unsigned of_agent[] = {
 /* Those of later kernels than this was built for, too. */
 #define MOST_CAPABILITIES 64
 
-static bool is_among(unsigned capability, const unsigned *list, size_t count)
+static bool is_capability_among(unsigned capability, const unsigned *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (list[i] == capability)
@@ -41,12 +41,12 @@ static bool is_among(unsigned capability, const unsigned *list, size_t count)
 	return false;
 }
 
-static int keep(const unsigned *list, size_t count, struct err *err)
+static int keep_capability(const unsigned *list, size_t count, struct err *err)
 {
 	if (capng_get_caps_process())
 		return err_errno(err, -EIO, "reading capabilities");
 	for (unsigned capability = 0; capability < MOST_CAPABILITIES; capability++) {
-		if (!is_among(capability, list, count))
+		if (!is_capability_among(capability, list, count))
 			capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED, capability);
 	}
 	if (capng_apply(CAPNG_SELECT_CAPS))
@@ -56,11 +56,11 @@ static int keep(const unsigned *list, size_t count, struct err *err)
 
 int capabilities_keep_for_loop(struct err *err)
 {
-	return keep(of_loop, sizeof(of_loop) / sizeof(*of_loop), err);
+	return keep_capability(of_loop, sizeof(of_loop) / sizeof(*of_loop), err);
 }
 
 /* Another user's daemon has what it has by its ambient set, which what it becomes would lose. */
 int capabilities_keep_for_agent(struct err *err)
 {
-	return geteuid() ? 0 : keep(of_agent, sizeof(of_agent) / sizeof(*of_agent), err);
+	return geteuid() ? 0 : keep_capability(of_agent, sizeof(of_agent) / sizeof(*of_agent), err);
 }

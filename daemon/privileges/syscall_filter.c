@@ -152,7 +152,7 @@ static const int commands[] = {
 	BPF_PROG_TEST_RUN,
 };
 
-static int allow(scmp_filter_ctx filter, int call)
+static int allow_call(scmp_filter_ctx filter, int call)
 {
 	int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
 
@@ -213,10 +213,10 @@ static int allow_limits(scmp_filter_ctx filter)
 {
 	int result = allow_if(filter, SCMP_SYS(prlimit64), 2, UINT64_MAX, 0);
 
-	return result ? result : allow(filter, SCMP_SYS(getrlimit));
+	return result ? result : allow_call(filter, SCMP_SYS(getrlimit));
 }
 
-static int add_rules(scmp_filter_ctx filter)
+static int add_call_rules(scmp_filter_ctx filter)
 {
 	int result = allow_sockets(filter);
 
@@ -229,7 +229,7 @@ static int add_rules(scmp_filter_ctx filter)
 	for (size_t i = 0; !result && i < COUNT(commands); i++)
 		result = allow_if(filter, SCMP_SYS(bpf), 0, UINT32_MAX, (unsigned)commands[i]);
 	for (size_t i = 0; !result && i < COUNT(calls); i++)
-		result = allow(filter, calls[i]);
+		result = allow_call(filter, calls[i]);
 	return result;
 }
 
@@ -253,7 +253,7 @@ int filter_load(struct err *err)
 	if (!result)
 		seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (!result)
-		result = add_rules(filter);
+		result = add_call_rules(filter);
 	if (!result)
 		result = seccomp_load(filter);
 	seccomp_release(filter);

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int compare(const void *a, const void *b)
+static int compare_count(const void *a, const void *b)
 {
 	uint64_t left = ((const struct route_count *)a)->identity;
 	uint64_t right = ((const struct route_count *)b)->identity;
@@ -22,13 +22,13 @@ int route_counters_configure(struct route_counters *counters, const struct table
 		return -ENOMEM;
 	/* The old ones are not needed by number any more. */
 	if (counters->count)
-		qsort(counters->counts, counters->count, sizeof(*counts), compare);
+		qsort(counters->counts, counters->count, sizeof(*counts), compare_count);
 	for (uint32_t r = 0; r < header->route_count; r++) {
 		struct route_count *old;
 
 		counts[r].identity = table->cells[header->route_base + r].route.identity;
 		old = counters->count ? bsearch(&counts[r], counters->counts, counters->count,
-						sizeof(*counts), compare)
+						sizeof(*counts), compare_count)
 				      : NULL;
 		if (old)
 			counts[r] = *old;

@@ -37,7 +37,7 @@ static int element_add(struct elements *elements, const struct element *element)
 }
 
 /* Adds the port prefixes that make up the range. */
-static int add_ports(struct elements *elements, struct element *element,
+static int add_element_ports(struct elements *elements, struct element *element,
 	const struct config_ports *ports, uint8_t protocol, uint8_t family, uint32_t name)
 {
 	uint32_t port = ports->first;
@@ -78,10 +78,10 @@ static int add_pair(struct elements *elements, const struct config_route *route,
 		int result = 0;
 
 		if (route->tcp)
-			result = add_ports(
+			result = add_element_ports(
 				elements, &element, &route->ports[p], IPPROTO_TCP, family, name);
 		if (!result && route->udp)
-			result = add_ports(
+			result = add_element_ports(
 				elements, &element, &route->ports[p], IPPROTO_UDP, family, name);
 		if (result)
 			return result;
@@ -104,8 +104,8 @@ static int add_pairs(
 	return 0;
 }
 
-static int add_route(struct elements *elements, const struct config_route *route, uint32_t number,
-	enum table_kind kind)
+static int add_element_route(struct elements *elements, const struct config_route *route,
+	uint32_t number, enum table_kind kind)
 {
 	int result = 0;
 
@@ -122,7 +122,7 @@ int elements_from_routes(
 	int result = 0;
 
 	for (size_t r = 0; !result && r < config->route_count; r++)
-		result = add_route(elements, &config->routes[r], (uint32_t)r, kind);
+		result = add_element_route(elements, &config->routes[r], (uint32_t)r, kind);
 	return result;
 }
 

@@ -142,7 +142,7 @@ static int add_shape(struct table *table, size_t number, const struct shape *sha
 	return 0;
 }
 
-static void widen(struct match_span *span, const struct config_ports *ports, size_t count)
+static void widen_table(struct match_span *span, const struct config_ports *ports, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		uint16_t first = ports[i].first ? ports[i].first : 1;
@@ -163,15 +163,15 @@ static void span_grants(const struct config *config, struct match_header *header
 		const struct config_grants *grants = &config->services[s].grants;
 
 		if (grants->tcp)
-			widen(&header->granted_tcp, grants->passive, grants->passive_count);
+			widen_table(&header->granted_tcp, grants->passive, grants->passive_count);
 		if (grants->udp)
-			widen(&header->granted_udp, grants->passive, grants->passive_count);
+			widen_table(&header->granted_udp, grants->passive, grants->passive_count);
 		if (grants->udp && grants->connects)
-			widen(&header->granted_udp, &any, 1);
+			widen_table(&header->granted_udp, &any, 1);
 	}
 }
 
-static int build(const struct config *config, enum table_kind kind, struct elements *elements,
+static int build_table(const struct config *config, enum table_kind kind, struct elements *elements,
 	struct shapes *shapes, struct table *table, struct err *err)
 {
 	size_t fixed, done = 0;
@@ -218,7 +218,7 @@ int table_build(
 
 	if (!shapes)
 		return err_errno(err, -ENOMEM, "building the route table");
-	result = build(config, kind, &elements, shapes, &built, err);
+	result = build_table(config, kind, &elements, shapes, &built, err);
 	free(elements.list);
 	if (result) {
 		table_fini(&built);

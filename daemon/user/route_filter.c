@@ -21,14 +21,14 @@ struct program {
 	size_t count;
 };
 
-static void emit(struct program *program, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k)
+static void emit_filter(struct program *program, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k)
 {
 	if (program->count < BPF_MAXINSNS)
 		program->code[program->count] = (struct sock_filter){code, jt, jf, k};
 	program->count++;
 }
 
-static uint32_t word(const struct addr *addr, size_t number)
+static uint32_t filter_word(const struct addr *addr, size_t number)
 {
 	const uint8_t *bytes = addr->bytes + 4 * number;
 
@@ -38,7 +38,8 @@ static uint32_t word(const struct addr *addr, size_t number)
 
 /* Compares the address at an offset of the network header with the prefix; what differs jumps to a
  * place that close_block will fill in. */
-static void compare(struct program *program, const struct addr_prefix *prefix, uint32_t offset)
+static void compare_filter(
+	struct program *program, const struct addr_prefix *prefix, uint32_t offset)
 {
 	bool v4 = prefix->family == AF_INET;
 	unsigned first = v4 ? 3 : 0;
@@ -46,16 +47,17 @@ static void compare(struct program *program, const struct addr_prefix *prefix, u
 	for (unsigned i = first; prefix->family && i * 32 < prefix->length; i++) {
 		unsigned bits = prefix->length - i * 32 < 32 ? prefix->length - i * 32 : 32;
 
-		emit(program, BPF_LD | BPF_W | BPF_ABS, 0, 0,
+		emit_filter(program, BPF_LD | BPF_W | BPF_ABS, 0, 0,
 			(uint32_t)SKF_NET_OFF + offset + 4 * (i - first));
 		if (bits < 32)
-			emit(program, BPF_ALU | BPF_AND | BPF_K, 0, 0, ~0u << (32 - bits));
-		emit(program, BPF_JMP | BPF_JEQ | BPF_K, 0, UINT8_MAX, word(&prefix->addr, i));
+			emit_filter(program, BPF_ALU | BPF_AND | BPF_K, 0, 0, ~0u << (32 - bits));
+		emit_filter(program, BPF_JMP | BPF_JEQ | BPF_K, 0, UINT8_MAX,
+			filter_word(&prefix->addr, i));
 	}
 }
 
 /* Makes the comparisons since `start` jump to the end of the program so far. */
-static void close_block(struct program *program, size_t start)
+static void close_filter_block(struct program *program, size_t start)
 {
 	if (program->count > BPF_MAXINSNS)
 		return;
@@ -70,7 +72,7 @@ static bool is_of(const struct addr_prefix *prefix, int family)
 	return !prefix->family || prefix->family == family;
 }
 
-static void add_route(
+static void add_filter_route(
 	struct program *program, const struct config_route *route, int family, uint32_t verdict)
 {
 	bool v4 = family == AF_INET;
@@ -81,15 +83,15 @@ static void add_route(
 
 			if (!is_of(&route->to[t], family) || !is_of(&route->from[f], family))
 				continue;
-			compare(program, &route->to[t], v4 ? V4_TARGET : V6_TARGET);
-			compare(program, &route->from[f], v4 ? V4_SOURCE : V6_SOURCE);
-			emit(program, BPF_RET | BPF_K, 0, 0, verdict);
-			close_block(program, start);
+			compare_filter(program, &route->to[t], v4 ? V4_TARGET : V6_TARGET);
+			compare_filter(program, &route->from[f], v4 ? V4_SOURCE : V6_SOURCE);
+			emit_filter(program, BPF_RET | BPF_K, 0, 0, verdict);
+			close_filter_block(program, start);
 		}
 	}
 }
 
-static bool has_port(const struct config_route *route, uint16_t port)
+static bool has_filter_port(const struct config_route *route, uint16_t port)
 {
 	for (size_t p = 0; p < route->port_count; p++) {
 		if (port >= route->ports[p].first && port <= route->ports[p].last)
@@ -105,10 +107,11 @@ static void add_family(struct program *program, const struct config *config,
 		const struct config_route *route = &config->routes[r];
 
 		if ((bind->protocol == IPPROTO_TCP ? route->tcp : route->udp) &&
-			has_port(route, bind->endpoint.port))
-			add_route(program, route, family, route->service == service ? KEEP : DROP);
+			has_filter_port(route, bind->endpoint.port))
+			add_filter_route(
+				program, route, family, route->service == service ? KEEP : DROP);
 	}
-	emit(program, BPF_RET | BPF_K, 0, 0, DROP);
+	emit_filter(program, BPF_RET | BPF_K, 0, 0, DROP);
 }
 
 int filter_attach(int fd, const struct config *config, const struct config_service *service,
@@ -119,11 +122,11 @@ int filter_attach(int fd, const struct config *config, const struct config_servi
 	size_t jump;
 
 	/* The version of IP decides; the IPv6 part is too far for a conditional jump. */
-	emit(&program, BPF_LD | BPF_B | BPF_ABS, 0, 0, (uint32_t)SKF_NET_OFF);
-	emit(&program, BPF_ALU | BPF_RSH | BPF_K, 0, 0, 4);
-	emit(&program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 4);
+	emit_filter(&program, BPF_LD | BPF_B | BPF_ABS, 0, 0, (uint32_t)SKF_NET_OFF);
+	emit_filter(&program, BPF_ALU | BPF_RSH | BPF_K, 0, 0, 4);
+	emit_filter(&program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 4);
 	jump = program.count;
-	emit(&program, BPF_JMP | BPF_JA, 0, 0, 0);
+	emit_filter(&program, BPF_JMP | BPF_JA, 0, 0, 0);
 	add_family(&program, config, service, bind, AF_INET);
 	if (program.count < BPF_MAXINSNS)
 		program.code[jump].k = (uint32_t)(program.count - jump - 1);

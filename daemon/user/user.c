@@ -21,18 +21,18 @@ static struct user *user_of(struct engine *engine)
 	return (struct user *)engine; /* its first member */
 }
 
-static void close_engine(struct engine *engine)
+static void close_user_engine(struct engine *engine)
 {
 	table_fini(&user_of(engine)->table);
 	free(engine);
 }
 
-static void info(const struct engine *engine, struct engine_info *out)
+static void user_engine_info(const struct engine *engine, struct engine_info *out)
 {
 	*out = (struct engine_info){.name = "user", .why = ((const struct user *)engine)->why};
 }
 
-static int install(struct engine *engine, struct table *table, struct err *err)
+static int install_user_engine(struct engine *engine, struct table *table, struct err *err)
 {
 	struct user *user = user_of(engine);
 	union match_cell *cells = calloc(table->count, sizeof(*cells));
@@ -47,7 +47,7 @@ static int install(struct engine *engine, struct table *table, struct err *err)
 	return 0;
 }
 
-static int explain(struct engine *engine, const struct table_packet *packet,
+static int explain_user_engine(struct engine *engine, const struct table_packet *packet,
 	struct steer_verdict *verdict, uint64_t *cookie, bool *passed, struct err *err)
 {
 	struct user *user = user_of(engine);
@@ -71,10 +71,10 @@ static int explain(struct engine *engine, const struct table_packet *packet,
 }
 
 static const struct engine_ops ops = {
-	.close = close_engine,
-	.info = info,
-	.install = install,
-	.explain = explain,
+	.close = close_user_engine,
+	.info = user_engine_info,
+	.install = install_user_engine,
+	.explain = explain_user_engine,
 };
 
 int user_open(const char *why, struct engine **out, struct err *err)

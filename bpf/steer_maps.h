@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define STEER_LAYOUT	  "v1"
+#define STEER_LAYOUT	  "v2"
 #define STEER_MAX_SOCKETS 131072
 #define STEER_MAX_GROUPS  16384
 #define STEER_MAX_MEMBERS 64 /* sockets of a SO_REUSEPORT group that take part in balancing */

@@ -23,7 +23,7 @@ int socket_file_bind(int fd, const struct sockaddr_un *address, mode_t mode)
 {
 	cleanup_close int file_fd = -1;
 	char path[FD_PATH_SIZE];
-	struct stat file;
+	struct stat file = {0};
 
 	if (fchmod(fd, mode) || bind(fd, (const struct sockaddr *)address, sizeof(*address)))
 		return -errno;

@@ -6,7 +6,6 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +95,7 @@ static int load_kernel(struct kernel *kernel, struct err *err)
 /* Loads with pins, or without them where they are the problem. */
 static int load_pinned_or_not(struct kernel *kernel, const char *run_dir, struct err *err)
 {
+	char path[PATH_MAX];
 	struct err pin_err;
 
 	if (!pins_open(run_dir, kernel->pin_dir, &pin_err)) {
@@ -105,6 +105,9 @@ static int load_pinned_or_not(struct kernel *kernel, const char *run_dir, struct
 			return result;
 		err_set(&pin_err, result, "pinning in %s failed: %s", kernel->pin_dir, err->text);
 	}
+	/* An earlier daemon's program must not decide beside this one's. */
+	if (kernel->pin_dir[0] && !pins_path(kernel->pin_dir, "link", path))
+		pins_detach_link(path);
 	kernel->pin_dir[0] = '\0';
 	kernel->pin_fault = pin_err;
 	return load_kernel(kernel, err);
@@ -250,28 +253,9 @@ int kernel_check(struct err *err)
 	return result;
 }
 
-/* Of any version. What loses its last reference is detached too, but some time after. */
-static void detach_links(const char *run_dir)
-{
-	char pattern[PATH_MAX];
-	glob_t found;
-
-	if (snprintf(pattern, sizeof(pattern), "%s/bpf/*/link", run_dir) >= (int)sizeof(pattern) ||
-		glob(pattern, 0, NULL, &found))
-		return;
-	for (size_t i = 0; i < found.gl_pathc; i++) {
-		struct bpf_link *link = bpf_link__open(found.gl_pathv[i]);
-
-		if (link && bpf_link__detach(link))
-			log_debug("%s: %s", found.gl_pathv[i], strerror(errno));
-		bpf_link__destroy(link);
-	}
-	globfree(&found);
-}
-
 int kernel_remove(const char *run_dir, struct err *err)
 {
 	libbpf_log_open();
-	detach_links(run_dir);
+	pins_detach(run_dir, NULL);
 	return pins_remove(run_dir, err);
 }

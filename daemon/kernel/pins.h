@@ -14,6 +14,15 @@
  * layout, whose path goes into directory. */
 int pins_open(const char *run_dir, char directory[PATH_MAX], struct err *err);
 
+/* Detaches what is pinned under run_dir/bpf in layouts other than `keep` (NULL: in all), and
+ * removes the pins: programs of another version would go on deciding beside this one's. Nothing
+ * where there are no pins. A pinned link that only loses its pin stays attached for some time, so
+ * each is detached first. */
+void pins_detach(const char *run_dir, const char *keep);
+
+/* Detaches and removes one pinned link; nothing if there is none. */
+void pins_detach_link(const char *path);
+
 /* Unmounts run_dir/bpf, which releases everything in it; 0 if there was none. */
 int pins_remove(const char *run_dir, struct err *err);
 

@@ -41,7 +41,7 @@ def escapes(world, listener):
 
 def pins(daemon):
     """The pinned links, by cgroup."""
-    directory = daemon.run_dir / "bpf" / "v1" / "confinement"
+    directory = daemon.run_dir / "bpf" / "v2" / "confinement"
     return {each.name: sorted(link.name for link in each.iterdir()) for each in directory.iterdir()} if directory.exists() else {}
 
 
@@ -56,7 +56,7 @@ def attached(cgroup):
 
 def maps(daemon):
     """The numbers of the confinement's maps."""
-    return {pin.name: bpftool("map", "show", "pinned", pin)["id"] for pin in (daemon.run_dir / "bpf" / "v1").glob("confinement_*")}
+    return {pin.name: bpftool("map", "show", "pinned", pin)["id"] for pin in (daemon.run_dir / "bpf" / "v2").glob("confinement_*")}
 
 
 def programs(daemon):

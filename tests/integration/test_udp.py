@@ -222,7 +222,7 @@ def test_a_connected_socket_goes_on_when_its_address_is_claimed_again(world, dae
 
 
 def guards(daemon):
-    shown = subprocess.run(["bpftool", "-j", "map", "dump", "pinned", daemon.run_dir / "bpf" / "v1" / "guards"],
+    shown = subprocess.run(["bpftool", "-j", "map", "dump", "pinned", daemon.run_dir / "bpf" / "v2" / "guards"],
                            capture_output=True, text=True, check=True)
     return len(json.loads(shown.stdout))
 

@@ -19,7 +19,7 @@ from support.fdstore import StoredDaemon
 from support.launch import program
 from support.load import Load, lost
 from support.process import until
-from support.traffic import SILENT, Answers, ask, connect
+from support.traffic import SILENT, Answers, ask, connect, host_server
 from support.world import V4, V6, Daemon
 
 pytestmark = pytest.mark.both_engines
@@ -425,3 +425,24 @@ def test_launchers_and_programs_killed_at_any_moment_leave_nothing(world, daemon
     until(lambda: not started.claims("a"), timeout=30, what="no claim is left")
     until(lambda: settled_fds(started) == before, timeout=30, what="no descriptor is left")
     service(started, "a", [program("v6only"), "0"]).ready(f"http://[{V6}]:{CLAIMED}/", timeout=60)
+
+
+@pytest.mark.kernel_engine
+def test_what_another_version_has_pinned_is_detached(world, daemon):
+    """Under the name of another layout, its programs would go on deciding, and hold this daemon's own sockets in."""
+    config = {"services": {"a": {}}, "routes": [{"to": V6, "port": 81, "refuse": True}, {"to": V6, "port": 80, "service": "a"}]}
+    started = daemon(config)
+    started.process.stop()
+    pins = started.run_dir / "bpf"
+    world.run(["nsenter", f"--mount=/proc/{os.getpid()}/ns/mnt", "sh", "-c", f"mv {pins}/v2 {pins}/v1"])
+    started.write({"services": {"a": {}}, "routes": [{"to": V6, "port": 80, "service": "a"}]})
+    server = host_server(world, V6, 81, "the host's")
+    started.start()
+    assert (pins / "v2").exists() and not (pins / "v1").exists()
+    assert "another version has pinned" in started.process.log()
+    assert started.status()["confinement"]["active"] and not started.status()["engine"]["adopted"]
+    assert ask(world, V6, 81) == "the host's"
+    claimed = Answers(Control(started, "a").claim(V6), "claimed")
+    assert ask(world, V6) == "claimed"
+    server.stop()
+    claimed.stop()

@@ -65,7 +65,7 @@ static void close_connection(struct connection *connection)
 	if (connection->peer.account)
 		account_leave(connection->peer.account, !connection->peer.service[0]);
 	claims_release(connection->control->state->claims, &connection->peer.credentials);
-	if (connection->peer.status)
+	if (connection->peer.asks_status)
 		TAILQ_REMOVE(&connection->control->writing, connection, turn);
 	requests_abandon(&connection->peer);
 	peer_fini(&connection->peer.credentials);
@@ -103,7 +103,7 @@ static void on_control_readable(evutil_socket_t fd, short what, void *context)
 	}
 	result = requests_serve(connection->control->state, peer);
 	account_charge(peer->account, spent_ns() - before);
-	if (peer->status) {
+	if (peer->asks_status) {
 		event_del(connection->readable);
 		TAILQ_INSERT_TAIL(&connection->control->writing, connection, turn);
 		event_active(connection->control->write_on, EV_TIMEOUT, 0);
@@ -116,31 +116,46 @@ static void on_control_readable(evutil_socket_t fd, short what, void *context)
 		close_connection(connection);
 }
 
-/* Goes on with the status whose turn it is. Its user pays; reading begins again when it is whole.
- */
+/* The first whose user has time left; those before it go to the end of the queue. NULL: none among
+ * the first few. */
+static struct connection *choose_writing(struct control *control)
+{
+	for (int i = 0; i < 8; i++) {
+		struct connection *first = TAILQ_FIRST(&control->writing);
+
+		if (!first || !account_must_wait(first->peer.account))
+			return first;
+		TAILQ_REMOVE(&control->writing, first, turn);
+		TAILQ_INSERT_TAIL(&control->writing, first, turn);
+	}
+	return NULL;
+}
+
+/* Goes on with one status: its user pays for each piece, and others of that user begin when it is
+ * whole. Reading from the peer begins again then. */
 static void on_write_on(evutil_socket_t fd, short what, void *context)
 {
-	static const struct timeval at_once = {0};
+	/* By a timer, since an event that is made active is run before the kernel is asked what
+	 * others want. */
+	static const struct timeval at_once = {0}, later = {.tv_usec = 10 * 1000};
 	struct control *control = context;
-	struct connection *connection = TAILQ_FIRST(&control->writing);
+	struct connection *connection = choose_writing(control);
 	uint64_t before = spent_ns();
 	int result;
 
 	(void)fd;
 	(void)what;
-	if (!connection)
-		return;
-	TAILQ_REMOVE(&control->writing, connection, turn);
-	result = requests_continue(control->state, &connection->peer);
-	account_charge(connection->peer.account, spent_ns() - before);
-	if (connection->peer.status)
-		TAILQ_INSERT_TAIL(&control->writing, connection, turn);
-	else if (result || event_add(connection->readable, NULL))
-		close_connection(connection);
-	/* By a timer, since an event that is made active is run before the kernel is asked what
-	 * others want. */
+	if (connection) {
+		result = requests_continue(control->state, &connection->peer);
+		account_charge(connection->peer.account, spent_ns() - before);
+		if (!connection->peer.asks_status) {
+			TAILQ_REMOVE(&control->writing, connection, turn);
+			if (result || event_add(connection->readable, NULL))
+				close_connection(connection);
+		}
+	}
 	if (!TAILQ_EMPTY(&control->writing))
-		evtimer_add(control->write_on, &at_once);
+		evtimer_add(control->write_on, connection ? &at_once : &later);
 }
 
 /* Others may have had enough since. */

@@ -6,15 +6,14 @@
 
 #include "daemon/control/report.h"
 #include "daemon/control/requests_private.h"
-#include "daemon/control/status_writer.h"
 #include "daemon/log.h"
 
 int requests_status(struct request *request, struct err *err)
 {
-	struct requests_peer *peer = request->peer;
-
-	peer->status_request = request->message.header.request;
-	return status_writer_new(request->state, &peer->status, err);
+	(void)err;
+	request->peer->status_request = request->message.header.request;
+	request->peer->asks_status = true;
+	return 0;
 }
 
 int requests_explain(struct request *request, struct err *err)

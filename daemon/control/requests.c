@@ -232,8 +232,12 @@ int requests_continue(struct daemon_state *state, struct requests_peer *peer)
 		.fd = -1,
 	};
 	struct err err;
-	int result = status_writer_step(peer->status, STATUS_TURN_NS, &err);
+	int result = 0;
 
+	if (!peer->status)
+		result = status_writer_new(state, &peer->status, &err);
+	if (!result)
+		result = status_writer_step(peer->status, STATUS_TURN_NS, &err);
 	if (result > 0)
 		return 0;
 	if (!result)
@@ -248,4 +252,5 @@ void requests_abandon(struct requests_peer *peer)
 {
 	status_writer_free(peer->status);
 	peer->status = NULL;
+	peer->asks_status = false;
 }

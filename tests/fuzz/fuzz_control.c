@@ -409,7 +409,7 @@ static void talk(struct input *input, bool raw)
 	/* Whether or not they are done. */
 	changed |= !number && (header.type == WIRE_RELOAD || header.type == WIRE_DRAIN);
 	over = requests_serve(&state, &party->daemon_side);
-	while (!over && party->daemon_side.status)
+	while (!over && party->daemon_side.asks_status)
 		over = requests_continue(&state, &party->daemon_side);
 	if (over)
 		disconnect_party(party);

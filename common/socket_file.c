@@ -19,6 +19,21 @@ static const char *fd_path(int fd, char path[FD_PATH_SIZE])
 	return path;
 }
 
+int socket_file_refer(const char *path, struct stat *file)
+{
+	cleanup_close int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat found;
+
+	if (fd < 0 || fstat(fd, &found))
+		return -errno;
+	if (S_ISLNK(found.st_mode))
+		return -ELOOP;
+	if (!S_ISSOCK(found.st_mode))
+		return -ENOTSOCK;
+	*file = found;
+	return take_fd(&fd);
+}
+
 int socket_file_bind(int fd, const struct sockaddr_un *address, mode_t mode)
 {
 	cleanup_close int file_fd = -1;
@@ -27,9 +42,11 @@ int socket_file_bind(int fd, const struct sockaddr_un *address, mode_t mode)
 
 	if (fchmod(fd, mode) || bind(fd, (const struct sockaddr *)address, sizeof(*address)))
 		return -errno;
-	file_fd = socket_file_open(address->sun_path, &file);
+	file_fd = socket_file_refer(address->sun_path, &file);
 	if (file_fd < 0)
 		return file_fd;
+	if (file.st_uid != geteuid() || file.st_nlink != 1)
+		return -EPERM; /* another has taken its place */
 	/* The umask has taken a part of it. */
 	if ((file.st_mode & 0777) != mode && chmod(fd_path(file_fd, path), mode))
 		return -errno;
@@ -56,21 +73,17 @@ static int directory_owner(const char *path, uid_t *owner)
 
 int socket_file_open(const char *path, struct stat *file)
 {
-	cleanup_close int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	struct stat found;
+	struct stat found = {0};
+	cleanup_close int fd = socket_file_refer(path, &found);
 	uid_t owner = 0;
 	int result;
 
-	if (fd < 0 || fstat(fd, &found))
-		return -errno;
-	if (S_ISLNK(found.st_mode))
-		return -ELOOP;
-	if (!S_ISSOCK(found.st_mode))
-		return -ENOTSOCK;
+	if (fd < 0)
+		return fd;
 	result = directory_owner(path, &owner);
 	if (result)
 		return result;
-	if ((found.st_uid == 0 || found.st_uid == geteuid()) && owner != 0 && owner != geteuid())
+	if (found.st_nlink > 1 && found.st_uid != owner && owner != 0 && owner != geteuid())
 		return -EPERM;
 	*file = found;
 	return take_fd(&fd);

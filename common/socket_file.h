@@ -25,6 +25,9 @@ int socket_file_bind(int fd, const struct sockaddr_un *address, mode_t mode);
  */
 int socket_file_open(const char *path, struct stat *file);
 
+/* The same without the last rule: whoever it belongs to. */
+int socket_file_refer(const char *path, struct stat *file);
+
 /* Connects to the very socket that socket_file_open has opened. */
 int socket_file_connect(int fd, int file_fd);
 

@@ -275,14 +275,14 @@ static int clear_getsocks_path(const char *path, struct err *err)
 
 	if (probe < 0)
 		return err_errno(err, -errno, "socket");
-	file_fd = socket_file_open(path, &file);
+	file_fd = socket_file_refer(path, &file);
 	if (file_fd == -ENOENT)
 		return 0;
-	if (file_fd < 0 && file_fd != -EPERM)
+	if (file_fd < 0)
 		return err_errno(err, file_fd,
 			"%s is not a socket of socketboxd's; remove it, or name another path with 'getsocks'",
 			path);
-	result = file_fd < 0 ? -ECONNREFUSED : socket_file_connect(probe, file_fd);
+	result = socket_file_connect(probe, file_fd);
 	if (result != -ECONNREFUSED)
 		return err_set(err, -EADDRINUSE,
 			"another program listens at %s; stop it, or name another path with 'getsocks'",

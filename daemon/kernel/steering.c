@@ -148,8 +148,6 @@ int kernel_open_drop_sockets(struct kernel *kernel, struct err *err)
 		{IPPROTO_TCP, 4}, {IPPROTO_TCP, 6}, {IPPROTO_UDP, 4}, {IPPROTO_UDP, 6}};
 	int result;
 
-	for (size_t i = 0; i < KERNEL_DROP_SOCKETS; i++)
-		kernel->drop_sockets[i] = -1;
 	for (size_t i = 0; i < KERNEL_DROP_SOCKETS; i++) {
 		struct sockets_request request = {
 			.protocol = kinds[i].protocol,

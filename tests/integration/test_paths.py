@@ -51,9 +51,17 @@ def test_a_receivers_mode_is_narrowed(world, daemon, of_nobody):
     assert stat.S_IMODE(os.stat(of_nobody / "receiver.sock").st_mode) & 0o222 == 0o200
 
 
+def test_a_receiver_of_root_in_a_services_directory(world, daemon, of_nobody):
+    receiver = Receiver(of_nobody / "receiver.sock")
+    daemon(config(of_nobody / "receiver.sock"))
+    with connect(world, V6):
+        receiver.receive().close()
+
+
 @pytest.mark.parametrize("what", ["file", "live", "stale"])
-def test_what_is_at_the_path_of_getsocks(world, daemon, what):
-    path = world.directory / "getsocks.sock"
+@pytest.mark.parametrize("others", [False, True], ids=["own", "of-another-user"])
+def test_what_is_at_the_path_of_getsocks(world, daemon, of_nobody, what, others):
+    path = (of_nobody if others else world.directory) / "getsocks.sock"
     listener = socket.socket(socket.AF_UNIX)
     if what == "file":
         path.write_text("precious")
@@ -67,6 +75,7 @@ def test_what_is_at_the_path_of_getsocks(world, daemon, what):
         assert path.read_text() == "precious" and str(path) in started.process.log()
     elif what == "live":
         socket.socket(socket.AF_UNIX).connect(str(path))
+        listener.settimeout(10)
         listener.accept()[0].close()
         assert "another program listens" in started.process.log()
     else:

@@ -44,7 +44,8 @@ int claims_single_steer(struct claim *claim, struct err *err)
 		claims_find_place(claim->claims, claim->service, &claim->bind);
 	struct steer_key key;
 
-	if (claim->fd >= 0 && claim->bind.protocol == IPPROTO_TCP)
+	/* One that is dead would be reported at once, and again in each turn. */
+	if (claim->fd >= 0 && claim->bind.protocol == IPPROTO_TCP && sockets_listens(claim->fd))
 		claims_watch(claim);
 	for (size_t f = 0; place && f < 2; f++) {
 		int result;

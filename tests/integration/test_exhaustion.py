@@ -225,3 +225,24 @@ def test_a_full_backlog(world, daemon, tmp_path):
     world.start([paths.RECEIVER, path, "served"], "receiver")
     result = load.result()
     assert (result["ok"], lost(result)) == (30, {})
+
+
+def test_a_socket_that_is_shut_down_without_a_descriptor_for_another(world, daemon):
+    """It is replaced with the next claim. Until then the daemon rests, where it wrote a line in every turn."""
+    started = daemon({"services": {"a": {}}, "routes": [{"to": V6, "port": 80, "service": "a"}]})
+    claimant = Control(started, "a")
+    listener = claimant.claim(V6)
+    pid = started.process.pid
+    before = int(open(f"/proc/{pid}/schedstat", encoding="ascii").read().split()[0])
+    used = {int(number) for number in os.listdir(f"/proc/{pid}/fd")}
+    world.run(["prlimit", f"--pid={pid}", f"--nofile={next(n for n in range(4096) if n not in used)}:4096"])
+    listener.shutdown(socket.SHUT_RDWR)
+    until(lambda: "replacing a socket that was shut down" in started.process.log(), what="the daemon has noticed")
+    for _ in range(50):
+        with pytest.raises(Refused):
+            claimant.json()
+    assert started.process.log().count("replacing a socket") <= 2
+    assert int(open(f"/proc/{pid}/schedstat", encoding="ascii").read().split()[0]) - before < 1_000_000_000
+    world.run(["prlimit", f"--pid={pid}", "--nofile=4096:4096"])
+    Answers(claimant.claim(V6), "again")
+    assert ask(world, V6) == "again"

@@ -40,7 +40,8 @@ struct destination {
 	struct event *look; /* time to look for a receiver */
 	struct directory_watch *watch;
 	int64_t down_since_ms; /* 0: there is a receiver */
-	bool given_up, full_before;
+	bool given_up;
+	size_t counted;	       /* of the queue, in counts->waiting */
 	bool out_of_resources; /* said already */
 	int last_error;
 };
@@ -65,13 +66,15 @@ static void refuse_first(struct destination *destination)
 	accepted_queue_drop_first(&destination->queue);
 }
 
-static void note_ready(struct destination *destination)
+/* To be called whenever the queue may have changed. */
+static void note_waiting(struct destination *destination)
 {
-	bool full = destination_full(destination);
+	size_t before = destination->counted;
 
-	if (destination->full_before && !full)
+	destination->counted = destination->queue.count;
+	destination->counts->waiting += destination->counted - before;
+	if (destination->counted < before)
 		destination->ready(destination->context);
-	destination->full_before = full;
 }
 
 static bool has_receiver(const struct destination *destination)
@@ -175,7 +178,7 @@ static void send_queued(struct destination *destination)
 	}
 	if (!has_receiver(destination))
 		note_down(destination);
-	note_ready(destination);
+	note_waiting(destination);
 }
 
 static void free_receiver_slot(struct receiver_slot *slot)
@@ -420,6 +423,11 @@ void destination_take(struct destination *destination, struct accepted *accepted
 	send_queued(destination);
 }
 
+bool destination_is_idle(const struct destination *destination)
+{
+	return !destination->queue.count && !destination->slots;
+}
+
 bool destination_full(const struct destination *destination)
 {
 	return destination->queue.count >= destination->config->queue;
@@ -533,6 +541,7 @@ void destination_free(struct destination *destination)
 		return;
 	while (destination->queue.count)
 		refuse_first(destination);
+	destination->counts->waiting -= destination->counted;
 	while (destination->slots)
 		unlink_receiver_slot(destination->slots);
 	if (destination->look)

@@ -23,6 +23,7 @@ struct destination_counts {
 	uint64_t redelivered; /* left unacknowledged by a receiver that died, and sent again */
 	uint64_t lost;	      /* used, but not served, by a receiver that died */
 	uint64_t refused;     /* nobody was there for `hold`, or the queue was full */
+	size_t waiting;	      /* in the queues of all that share the counts */
 };
 
 struct destination_view {
@@ -31,8 +32,9 @@ struct destination_view {
 	bool down;
 };
 
-/* path is copied; NULL: only receivers that destination_open gives. room is called when the queue
- * has room again. counts is the caller's and outlives the object. NULL out of memory. */
+/* path is copied; NULL: only receivers that destination_open gives. ready is called whenever fewer
+ * connections wait than before. counts is the caller's and outlives the object. NULL out of memory.
+ */
 struct destination *destination_new(struct event_base *base, const char *path,
 	const struct config_handoff *config, struct destination_counts *counts,
 	void (*ready)(void *context), void *context);
@@ -43,6 +45,9 @@ void destination_configure(struct destination *destination, const struct config_
 /* Takes the connection, which is sent as soon as a receiver has room. Where the queue is full, or
  * nobody has been there for too long, it is refused. */
 void destination_take(struct destination *destination, struct accepted *accepted);
+
+/* True while nobody waits here, and no receiver is there: nothing is lost by closing it. */
+bool destination_is_idle(const struct destination *destination);
 
 bool destination_full(const struct destination *destination);
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#define HASH_NONFATAL_OOM 1 /* out of memory, an element has no hh.tbl */
+#include <uthash.h>
 
 #include "common/cleanup.h"
 #include "common/handoff_message.h"
@@ -14,18 +16,35 @@
 struct port {
 	uint16_t number; /* 0: all */
 	struct destination *destination;
-	struct port *next;
+	UT_hash_handle hh; /* by number, the oldest first */
 };
 
 struct handoff {
 	struct port *ports;
 	char *path; /* as configured when the destinations were made */
 	struct destination_counts counts;
+	bool was_full; /* the delivery has been told that there is no room */
 };
+
+/* Clients choose the ports of a path with a port in it: so many destinations there are at a time,
+ * so many of the oldest are looked at for one that is idle, and so many times the queue of one may
+ * wait in all of them. */
+#define MOST_PORTS     1024u
+#define MOST_LOOKED_AT 16
+#define QUEUES_IN_ALL  4u
+
+static bool is_handoff_full(const struct delivery *delivery);
 
 static void on_handoff_ready(void *context)
 {
-	delivery_ready(context);
+	struct delivery *delivery = context;
+	struct handoff *handoff = delivery->object;
+
+	/* It is called while the object is made, too. */
+	if (!handoff || !handoff->was_full || is_handoff_full(delivery))
+		return;
+	handoff->was_full = false;
+	delivery_ready(delivery);
 }
 
 static bool is_by_port(const struct handoff *handoff)
@@ -60,33 +79,54 @@ static struct port *add_port(struct delivery *delivery, uint16_t number)
 		free(port);
 		return NULL;
 	}
-	port->next = handoff->ports;
-	handoff->ports = port;
-	return port;
+	HASH_ADD(hh, handoff->ports, number, sizeof(port->number), port);
+	if (port->hh.tbl)
+		return port;
+	destination_free(port->destination);
+	free(port);
+	return NULL;
+}
+
+static void close_port(struct handoff *handoff, struct port *port)
+{
+	HASH_DEL(handoff->ports, port);
+	destination_free(port->destination);
+	free(port);
+}
+
+/* Makes place for one more; false where all are in use. */
+static bool make_place_for_port(struct handoff *handoff)
+{
+	struct port *port = handoff->ports;
+
+	if (HASH_COUNT(handoff->ports) < MOST_PORTS)
+		return true;
+	for (int i = 0; port && i < MOST_LOOKED_AT; i++, port = port->hh.next) {
+		if (!destination_is_idle(port->destination))
+			continue;
+		close_port(handoff, port);
+		return true;
+	}
+	return false;
 }
 
 static struct port *find_handoff_port(struct delivery *delivery, uint16_t number)
 {
 	struct handoff *handoff = delivery->object;
+	struct port *port;
 
 	if (!is_by_port(handoff))
 		number = 0;
-	for (struct port *port = handoff->ports; port; port = port->next) {
-		if (port->number == number)
-			return port;
-	}
-	return add_port(delivery, number);
+	HASH_FIND(hh, handoff->ports, &number, sizeof(number), port);
+	if (port)
+		return port;
+	return make_place_for_port(handoff) ? add_port(delivery, number) : NULL;
 }
 
 static void close_ports(struct handoff *handoff)
 {
-	while (handoff->ports) {
-		struct port *port = handoff->ports;
-
-		handoff->ports = port->next;
-		destination_free(port->destination);
-		free(port);
-	}
+	while (handoff->ports)
+		close_port(handoff, handoff->ports);
 }
 
 static int set_handoff_path(struct handoff *handoff, const char *path)
@@ -130,7 +170,7 @@ static void configure_handoff(struct delivery *delivery)
 
 	if (!same_path(handoff->path, config->path) && !set_handoff_path(handoff, config->path))
 		close_ports(handoff);
-	for (struct port *port = handoff->ports; port; port = port->next)
+	for (struct port *port = handoff->ports; port; port = port->hh.next)
 		destination_configure(port->destination, config);
 }
 
@@ -147,15 +187,18 @@ static void take_handoff(struct delivery *delivery, struct accepted *accepted)
 	accepted_refuse(accepted);
 }
 
+/* One port without a receiver does not stop the others: what it has no room for it refuses. */
 static bool is_handoff_full(const struct delivery *delivery)
 {
-	const struct handoff *handoff = delivery->object;
+	struct handoff *handoff = delivery->object;
+	size_t most = delivery->service->handoff->queue;
 
-	for (const struct port *port = handoff->ports; port; port = port->next) {
-		if (destination_full(port->destination))
-			return true;
-	}
-	return false;
+	if (is_by_port(handoff))
+		most *= QUEUES_IN_ALL;
+	if (handoff->counts.waiting < most)
+		return false;
+	handoff->was_full = true;
+	return true;
 }
 
 static json_t *destination_object(const struct port *port)
@@ -173,7 +216,7 @@ static void report_handoff(const struct delivery *delivery, json_t *object)
 	const struct handoff *handoff = delivery->object;
 	json_t *list = json_array();
 
-	for (const struct port *port = handoff->ports; port; port = port->next)
+	for (const struct port *port = handoff->ports; port; port = port->hh.next)
 		json_array_append_new(list, destination_object(port));
 	json_object_set_new(object, "handoff",
 		json_pack("{s:I, s:I, s:I, s:I, s:o}", "delivered",
@@ -189,7 +232,7 @@ static struct delivery_load load_handoff(const struct delivery *delivery)
 	const struct handoff *handoff = delivery->object;
 	struct delivery_load load = {0};
 
-	for (const struct port *port = handoff->ports; port; port = port->next) {
+	for (const struct port *port = handoff->ports; port; port = port->hh.next) {
 		struct destination_view view;
 
 		destination_see(port->destination, &view);
@@ -218,7 +261,7 @@ static void keep_handoff(struct delivery *delivery, struct fdstore *fdstore)
 	const struct handoff *handoff = delivery->object;
 	char prefix[FDSTORE_NAME_SIZE];
 
-	for (const struct port *port = handoff->ports; port; port = port->next) {
+	for (const struct port *port = handoff->ports; port; port = port->hh.next) {
 		name_port(delivery, port->number, prefix);
 		destination_save_in_flight(port->destination, fdstore, prefix, delivery->id);
 	}
@@ -278,7 +321,7 @@ void handoff_retake(struct delivery *delivery, uint64_t receiver, struct accepte
 
 	if (delivery && delivery->number == CONFIG_HANDOFF) {
 		handoff = delivery->object;
-		for (struct port *port = handoff->ports; port; port = port->next) {
+		for (struct port *port = handoff->ports; port; port = port->hh.next) {
 			if (destination_retake(port->destination, receiver, accepted))
 				return;
 		}

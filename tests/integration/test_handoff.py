@@ -9,6 +9,7 @@ import time
 import pytest
 
 from support import paths
+from support.a_protocol import Receiver as PathReceiver
 from support.load import Load, lost
 from support.process import until
 from support.control import Control, Refused
@@ -232,3 +233,19 @@ def ask_closed(world):
     """A receiver without anything unacknowledged is found out by the next connection."""
     with contextlib.suppress(OSError):
         connect(world, V6).close()
+
+
+def test_a_port_without_a_receiver_stops_no_other(world, daemon, tmp_path):
+    """More connections than may wait for one port of a path with a port in it."""
+    daemon({"services": {"a": {"handoff": {"path": str(tmp_path / "receiver-_@SB_.sock"), "hold": "1m"}}},
+            "routes": [{"to": V6, "port": "8001-8002", "service": "a"}]})
+    receiver = PathReceiver(tmp_path / "receiver-08001.sock")
+    waiting = []
+    for _ in range(1100):
+        with contextlib.suppress(ConnectionError):  # what there is no room for is refused
+            waiting.append(connect(world, V6, 8002))
+    assert len(waiting) >= 1024
+    with connect(world, V6, 8001):
+        receiver.receive().close()
+    for client in waiting:
+        client.close()

@@ -14,6 +14,7 @@
 
 #include "build_info.h"
 #include "common/cleanup.h"
+#include "daemon/config_reload.h"
 #include "daemon/control/control.h"
 #include "daemon/fdstore/systemd_notify.h"
 #include "daemon/fdstore/upgrade.h"
@@ -187,7 +188,7 @@ static int lock_run_dir(const char *run_dir, int *fd_out, struct err *err)
 static int load_daemon(struct daemon_state *state)
 {
 	struct diagnostics diagnostics = {0};
-	int result = state_load(state, &diagnostics);
+	int result = config_reload(state, &diagnostics);
 
 	for (size_t i = 0; i < diagnostics.count; i++)
 		log_warning("%s", diagnostics.lines[i]);

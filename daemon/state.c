@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Loads configurations: read, make what the new one needs beside what runs, put it in force, then
-// let go of the old one. Takes what an earlier daemon left, and leaves to the next what is in hand.
+// Makes and frees the parts, begins and ends drains, takes what an earlier daemon left, and leaves
+// to the next what is in flight.
 #include "daemon/state.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
+#include "daemon/config_reload.h"
 #include "daemon/deliver/handoff_delivery.h"
 #include "daemon/deliver/relay_delivery.h"
 #include "daemon/log.h"
-#include "daemon/routes/route_table.h"
 
 static void on_state_ready(void *context, uint32_t service)
 {
@@ -43,142 +42,10 @@ int state_open(struct daemon_state *state, struct event_base *base, struct err *
 	return 0;
 }
 
-static void refuse_drained(
-	const struct daemon_state *state, const struct config *config, struct table *table)
-{
-	for (size_t r = 0; r < config->route_count; r++) {
-		const struct config_service *service = config->routes[r].service;
-
-		if (service && drains_has(state->drains, service->id))
-			table_drain(table, (uint32_t)r);
-	}
-}
-
-static int install_state(struct daemon_state *state, const struct config *config, struct err *err)
-{
-	struct table table = {0};
-	int result = table_build(config, TABLE_OF_PACKETS, &table, err);
-
-	if (!result) {
-		refuse_drained(state, config, &table);
-		result = engine_install(state->engine, &table, err);
-	}
-	if (!result)
-		state->shapes = table.cells->header.shape_count;
-	table_fini(&table);
-	return result;
-}
-
-/* Forgets what was made for a configuration that does not come into force: nothing may point into
- * it any more. */
-static void abandon_state(struct daemon_state *state)
-{
-	dispatcher_abandon(state->dispatcher);
-	if (state->config)
-		deliveries_configure(state->deliveries, state->config);
-}
-
-/* Makes what the configuration needs; on failure there is nothing but what there was before. The
- * engine's table comes last, since it cannot be taken back. */
-static int prepare_state(
-	struct daemon_state *state, const struct config *config, struct diagnostics *diagnostics)
-{
-	struct err err;
-	int result = dispatcher_prepare(state->dispatcher, config, &err);
-
-	if (!result)
-		result = deliveries_prepare(state->deliveries, config, &err);
-	if (result) {
-		diagnostics_error(diagnostics, NULL, 0, 0, "%s", err.text);
-		abandon_state(state);
-		return result;
-	}
-	result = listeners_prepare(state->listeners, config, diagnostics);
-	if (!result) {
-		result = install_state(state, config, &err);
-		if (result) {
-			diagnostics_error(diagnostics, NULL, 0, 0, "%s", err.text);
-			listeners_abandon(state->listeners);
-		}
-	}
-	if (result)
-		abandon_state(state);
-	return result;
-}
-
-/* Packets of a service find its claimed sockets, or the daemon's listeners, as its delivery says.
- * Sockets of a service that the configuration does not have are found by no route. */
-static bool is_due(void *context, const struct steer_key *key)
-{
-	const struct daemon_state *state = context;
-	const struct config_service *service = config_service_by_id(state->config, key->service);
-
-	if (!service)
-		return true;
-	if (service->delivery == CONFIG_CLAIM)
-		return key->port != STEER_ANY_PORT;
-	return listeners_have_key(state->listeners, key);
-}
-
-/* Takes sockets out of the engine's map that an earlier configuration, or an earlier daemon's, left
- * there: their programs may live on, and would go on getting the service's connections. */
-static void reconcile_state(struct daemon_state *state)
-{
-	int result = engine_reconcile(state->engine, is_due, state);
-
-	if (result)
-		log_warning(
-			"programs of services that are not claimed any more may go on serving: %s",
-			strerror(-result));
-}
-
-static void commit_state(struct daemon_state *state, struct config *config)
-{
-	struct config *old = state->config;
-
-	state->config = config;
-	confinement_configure(state->confinement, config);
-	drains_configure(state->drains, config);
-	claims_configure(state->claims, config);
-	getsocks_configure(state->getsocks, config);
-	listeners_release(state->listeners, config);
-	deliveries_configure(state->deliveries, config);
-	dispatcher_commit(state->dispatcher);
-	listeners_commit(state->listeners, config);
-	grants_configure(state->grants, config);
-	reconcile_state(state);
-	config_free(old);
-	if (old)
-		state->reloads++;
-	state->loaded = time(NULL);
-}
-
-int state_load(struct daemon_state *state, struct diagnostics *diagnostics)
-{
-	struct config *config = NULL;
-	int result = config_load(state->config_path, &config, diagnostics);
-
-	if (result)
-		return result;
-	result = prepare_state(state, config, diagnostics);
-	if (result) {
-		config_free(config);
-		return result;
-	}
-	if (state->config && config->engine != state->config->engine)
-		diagnostics_warning(diagnostics, NULL, 0, 0,
-			"'engine' has changed; restart socketboxd for that");
-	if (state->config && config->confinement != state->config->confinement)
-		diagnostics_warning(diagnostics, NULL, 0, 0,
-			"'confinement' has changed; restart socketboxd for that");
-	commit_state(state, config);
-	return 0;
-}
-
 /* The engine refuses what is new, where it decides; where it does not, whoever has sockets does. */
 static int follow_drain(struct daemon_state *state, uint32_t service, struct err *err)
 {
-	int result = install_state(state, state->config, err);
+	int result = config_reload_table(state, state->config, err);
 
 	if (!result)
 		result = listeners_follow(state->listeners, state->config, err);
@@ -262,7 +129,7 @@ void state_restore(struct daemon_state *state)
 	claims_restore(state->claims);
 	fdstore_visit_inherited(state->fdstore, HANDOFF_RECEIVER, restore_receiver, state);
 	restore_connections(state);
-	reconcile_state(state);
+	config_reload_reconcile(state);
 	fdstore_settle(state->fdstore);
 }
 

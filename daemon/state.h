@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the daemon is made of, and the one thing that changes all of it at once: a reload. */
+/* What the daemon is made of. */
 #ifndef SOCKETBOX_DAEMON_STATE_H
 #define SOCKETBOX_DAEMON_STATE_H
 
@@ -40,10 +40,6 @@ struct daemon_state {
 /* Makes the parts that serve an engine, which state->engine is already. On failure state_fini frees
  * what there is. The state must stay where it is. */
 int state_open(struct daemon_state *state, struct event_base *base, struct err *err);
-
-/* Reads the configuration and puts it in force, or changes nothing. Returns 0 or a negative errno
- * with at least one error among the diagnostics, which the caller frees either way. */
-int state_load(struct daemon_state *state, struct diagnostics *diagnostics);
 
 /* Begins or ends to drain a service, which must not be, or must be, drained. On failure it goes on
  * as before, and may be tried again. */

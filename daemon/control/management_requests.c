@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "daemon/config_reload.h"
 #include "daemon/control/report.h"
 #include "daemon/control/requests_private.h"
 #include "daemon/log.h"
@@ -41,15 +42,17 @@ int requests_explain(struct request *request, struct err *err)
 int requests_reload(struct request *request, struct err *err)
 {
 	struct diagnostics diagnostics = {0};
-	int result;
+	int result, refused;
 
 	if (!peer_may_manage(&request->peer->credentials))
 		return err_set(err, -EACCES, "only root and the daemon's own user may reload it");
-	result = state_load(request->state, &diagnostics);
+	result = refused = config_reload(request->state, &diagnostics);
 	for (size_t i = 0; i < diagnostics.count; i++)
 		log_warning("%s", diagnostics.lines[i]);
 	log_info(result ? "reload refused: the old configuration stays in force" : "reloaded");
 	result = requests_reply_json(request, report_reload(result, &diagnostics), err);
+	if (result && !refused)
+		err_prefix(err, "the new configuration is in force, but its warnings are lost");
 	diagnostics_fini(&diagnostics);
 	return result;
 }

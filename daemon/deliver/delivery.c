@@ -15,10 +15,16 @@ static const struct delivery_kind *const kinds[] = {
 	[CONFIG_RELAY] = &delivery_relay,
 };
 
+/* All deliveries of a configuration, by identifier. */
+struct delivery_index {
+	struct delivery **list;
+	size_t count;
+};
+
 struct deliveries {
 	struct event_base *base;
 	struct fdstore *fdstore;
-	struct delivery *first;
+	struct delivery_index in_force, next; /* next: while a reload is prepared */
 	struct delivery *leaving; /* their services are gone, their connections not yet */
 	struct event *left;	  /* one of them may be closed */
 	void (*ready)(void *context, uint32_t service);
@@ -75,18 +81,31 @@ struct deliveries *deliveries_new(struct event_base *base, struct fdstore *fdsto
 	return deliveries;
 }
 
-static struct delivery *find_delivery(
-	const struct deliveries *deliveries, uint32_t service, enum config_delivery number)
+static struct delivery *find_in_index(const struct delivery_index *index, uint32_t id)
 {
-	for (struct delivery *delivery = deliveries->first; delivery; delivery = delivery->next) {
-		if (delivery->id == service && delivery->number == number)
-			return delivery;
+	size_t low = 0, high = index->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (index->list[middle]->id < id)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	return NULL;
+	return low < index->count && index->list[low]->id == id ? index->list[low] : NULL;
 }
 
-static int add_delivery(
-	struct deliveries *deliveries, const struct config_service *service, struct err *err)
+static int compare_deliveries(const void *a, const void *b)
+{
+	uint32_t left = (*(struct delivery *const *)a)->id,
+		 right = (*(struct delivery *const *)b)->id;
+
+	return left < right ? -1 : left > right;
+}
+
+static int open_delivery(struct deliveries *deliveries, const struct config_service *service,
+	struct delivery **out, struct err *err)
 {
 	struct delivery *delivery = calloc(1, sizeof(*delivery));
 	int result;
@@ -101,30 +120,54 @@ static int add_delivery(
 		.base = deliveries->base,
 		.deliveries = deliveries,
 		.fdstore = deliveries->fdstore,
+		.is_new = true,
 	};
 	result = delivery->kind->open(delivery, err);
 	if (result) {
 		free(delivery);
 		return err_prefix(err, "service '%s'", service->name);
 	}
-	delivery->next = deliveries->first;
-	deliveries->first = delivery;
+	*out = delivery;
 	return 0;
 }
 
 int deliveries_prepare(struct deliveries *deliveries, const struct config *config, struct err *err)
 {
+	struct delivery_index *next = &deliveries->next;
+
+	next->list = calloc(config->service_count + 1, sizeof(struct delivery *));
+	if (!next->list)
+		return err_errno(err, -ENOMEM, "the deliveries");
 	for (size_t s = 0; s < config->service_count; s++) {
 		const struct config_service *service = &config->services[s];
-		int result = 0;
+		struct delivery *delivery = find_in_index(&deliveries->in_force, service->id);
+		int result;
 
-		if (service->delivery != CONFIG_CLAIM &&
-			!find_delivery(deliveries, service->id, service->delivery))
-			result = add_delivery(deliveries, service, err);
-		if (result)
-			return result;
+		if (service->delivery == CONFIG_CLAIM)
+			continue;
+		if (!delivery || delivery->number != service->delivery) {
+			result = open_delivery(deliveries, service, &delivery, err);
+			if (result) {
+				deliveries_abandon(deliveries);
+				return result;
+			}
+		}
+		next->list[next->count++] = delivery;
 	}
+	qsort(next->list, next->count, sizeof(struct delivery *), compare_deliveries);
 	return 0;
+}
+
+void deliveries_abandon(struct deliveries *deliveries)
+{
+	struct delivery_index *next = &deliveries->next;
+
+	for (size_t i = 0; i < next->count; i++) {
+		if (next->list[i]->is_new)
+			close_delivery(next->list[i]);
+	}
+	free(next->list);
+	*next = (struct delivery_index){0};
 }
 
 /* Its service is gone. */
@@ -149,31 +192,30 @@ bool delivery_survives(const struct delivery *delivery, const struct config *con
 	return service && service->delivery == delivery->number;
 }
 
-void deliveries_configure(struct deliveries *deliveries, const struct config *config)
+void deliveries_commit(struct deliveries *deliveries, const struct config *config)
 {
-	struct delivery **link = &deliveries->first;
+	struct delivery_index old = deliveries->in_force;
 
-	while (*link) {
-		struct delivery *delivery = *link;
+	for (size_t i = 0; i < old.count; i++) {
+		if (!delivery_survives(old.list[i], config))
+			retire_delivery(old.list[i]);
+	}
+	free(old.list);
+	deliveries->in_force = deliveries->next;
+	deliveries->next = (struct delivery_index){0};
+	for (size_t i = 0; i < deliveries->in_force.count; i++) {
+		struct delivery *delivery = deliveries->in_force.list[i];
 
-		if (!delivery_survives(delivery, config)) {
-			*link = delivery->next;
-			retire_delivery(delivery);
-			continue;
-		}
 		delivery->service = config_service_by_id(config, delivery->id);
-		delivery->kind->configure(delivery);
-		link = &delivery->next;
+		if (!delivery->is_new)
+			delivery->kind->configure(delivery);
+		delivery->is_new = false;
 	}
 }
 
 struct delivery *deliveries_find(const struct deliveries *deliveries, uint32_t service)
 {
-	struct delivery *delivery = deliveries->first;
-
-	while (delivery && delivery->id != service)
-		delivery = delivery->next;
-	return delivery;
+	return find_in_index(&deliveries->in_force, service);
 }
 
 static void set_delivery_options(int fd, unsigned options)
@@ -217,19 +259,19 @@ void delivery_retake(struct delivery *delivery, struct accepted *accepted)
 	delivery->kind->take(delivery, accepted);
 }
 
-static void keep_delivery(struct delivery *delivery, struct fdstore *fdstore)
+static void save_delivery(struct delivery *delivery, struct fdstore *fdstore)
 {
-	for (; delivery; delivery = delivery->next) {
-		proxy_headers_save_in_flight(&delivery->headers, fdstore);
-		if (delivery->kind->keep)
-			delivery->kind->keep(delivery, fdstore);
-	}
+	proxy_headers_save_in_flight(&delivery->headers, fdstore);
+	if (delivery->kind->keep)
+		delivery->kind->keep(delivery, fdstore);
 }
 
 void deliveries_save_in_flight(struct deliveries *deliveries, struct fdstore *fdstore)
 {
-	keep_delivery(deliveries->first, fdstore);
-	keep_delivery(deliveries->leaving, fdstore);
+	for (size_t i = 0; i < deliveries->in_force.count; i++)
+		save_delivery(deliveries->in_force.list[i], fdstore);
+	for (struct delivery *delivery = deliveries->leaving; delivery; delivery = delivery->next)
+		save_delivery(delivery, fdstore);
 }
 
 bool delivery_full(const struct delivery *delivery)
@@ -268,15 +310,10 @@ void delivery_idle(struct delivery *delivery)
 		event_active(delivery->deliveries->left, EV_TIMEOUT, 0);
 }
 
-static void close_all(struct delivery *delivery)
+static void end_delivery(struct delivery *delivery)
 {
-	while (delivery) {
-		struct delivery *next = delivery->next;
-
-		delivery->ends_with_daemon = true;
-		close_delivery(delivery);
-		delivery = next;
-	}
+	delivery->ends_with_daemon = true;
+	close_delivery(delivery);
 }
 
 struct delivery_load delivery_load(const struct delivery *delivery)
@@ -291,8 +328,16 @@ void deliveries_free(struct deliveries *deliveries)
 {
 	if (!deliveries)
 		return;
-	close_all(deliveries->first);
-	close_all(deliveries->leaving);
+	deliveries_abandon(deliveries);
+	for (size_t i = 0; i < deliveries->in_force.count; i++)
+		end_delivery(deliveries->in_force.list[i]);
+	free(deliveries->in_force.list);
+	while (deliveries->leaving) {
+		struct delivery *delivery = deliveries->leaving;
+
+		deliveries->leaving = delivery->next;
+		end_delivery(delivery);
+	}
 	event_free(deliveries->left);
 	free(deliveries);
 }

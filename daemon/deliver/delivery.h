@@ -64,7 +64,8 @@ struct delivery {
 	void *object;
 	struct proxy_headers headers;
 	bool ends_with_daemon; /* set before close: the event loop is over */
-	struct delivery *next;
+	bool is_new;	       /* its configuration is not in force yet */
+	struct delivery *next; /* among those that are leaving */
 };
 
 extern const struct delivery_kind delivery_exec, delivery_handoff, delivery_relay;
@@ -74,14 +75,19 @@ extern const struct delivery_kind delivery_exec, delivery_handoff, delivery_rela
 struct deliveries *deliveries_new(struct event_base *base, struct fdstore *fdstore,
 	void (*ready)(void *context, uint32_t service), void *context);
 
-/* Makes what the configuration needs and there is not yet. On failure nothing is changed but for
- * new, idle objects. The configuration must outlive the set or deliveries_configure of the next. */
+/* Makes what the configuration needs and there is not yet, beside what is in force; on failure
+ * there is nothing of it. Must be followed by deliveries_commit or deliveries_abandon. */
 int deliveries_prepare(struct deliveries *deliveries, const struct config *config, struct err *err);
 
-/* Closes what the configuration does not have, and tells the rest of its new settings. */
-void deliveries_configure(struct deliveries *deliveries, const struct config *config);
+/* Forgets what was prepared. Nothing if nothing was. */
+void deliveries_abandon(struct deliveries *deliveries);
 
-/* True if deliveries_configure with this configuration keeps the delivery. */
+/* Puts what was prepared in force: closes what the configuration does not have, and tells the rest
+ * of its new settings. The configuration must outlive the set, or the commit of the next. Cannot
+ * fail. */
+void deliveries_commit(struct deliveries *deliveries, const struct config *config);
+
+/* True if deliveries_commit with this configuration keeps the delivery. */
 bool delivery_survives(const struct delivery *delivery, const struct config *config);
 
 /* NULL if the service's connections are not the daemon's to accept. */

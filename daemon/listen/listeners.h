@@ -29,7 +29,7 @@ int listeners_prepare(
 	struct listeners *listeners, const struct config *config, struct diagnostics *diagnostics);
 
 /* Takes sockets back from deliveries that the configuration does not have any more; to be called
- * before deliveries_configure. */
+ * before deliveries_commit. */
 void listeners_release(struct listeners *listeners, const struct config *config);
 
 /* True if a listener's socket is in the socket map under this key. Walks all listeners. */

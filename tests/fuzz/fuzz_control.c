@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "daemon/config_reload.h"
 #include "daemon/control/requests.h"
 #include "tests/fuzz/fake_engine.h"
 #include "tests/fuzz/fuzz.h"
@@ -91,7 +92,7 @@ static void open_state(void)
 		.engine = fake_engine_new(),
 	};
 	FUZZ_REQUIRE(state.engine && !state_open(&state, base, NULL));
-	FUZZ_REQUIRE(!state_load(&state, &diagnostics));
+	FUZZ_REQUIRE(!config_reload(&state, &diagnostics));
 	diagnostics_fini(&diagnostics);
 	changed = false;
 }

@@ -24,6 +24,8 @@ while True:
     c.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\nwait')
     c.close()
 """
+pytestmark = pytest.mark.both_engines
+
 PAGE = r"HTTP/1.0 200 OK\r\n\r\n"
 
 
@@ -82,11 +84,11 @@ def deliveries(world, tmp_path):
     return Deliveries(world, tmp_path)
 
 
-@pytest.mark.parametrize("how", ["reload", "restart"])
-@pytest.mark.parametrize("old,new", [pair for pair in itertools.permutations(NAMES, 2) if set(pair) != {"claim", "group"}])
-def test_a_delivery_becomes_another(daemon, deliveries, engine, old, new, how):
-    if engine == "user" and ("claim" in (old, new) or "group" in (old, new) or how == "restart"):
-        return  # programs have sockets that are really bound: there is one owner of a port
+def pairs(names):
+    return [pair for pair in itertools.permutations(names, 2) if set(pair) != {"claim", "group"}]
+
+
+def change(daemon, deliveries, old, new, how):
     started = daemon(deliveries.whole(old))
     deliveries.begin(started, old)
     deliveries.all_reach(old)
@@ -99,10 +101,33 @@ def test_a_delivery_becomes_another(daemon, deliveries, engine, old, new, how):
     deliveries.all_reach(new)
 
 
+@pytest.mark.kernel_engine  # programs that claim, or were given the socket, have it really bound without BPF
+@pytest.mark.parametrize("how", ["reload", "restart"])
+@pytest.mark.parametrize("old,new", pairs(NAMES))
+def test_a_delivery_becomes_another(daemon, deliveries, old, new, how):
+    change(daemon, deliveries, old, new, how)
+
+
+@pytest.mark.user_engine  # the rest of what it can
+@pytest.mark.parametrize("how", ["reload", "restart"])
+@pytest.mark.parametrize("old,new", pairs(["exec", "handoff", "relay"]) + [(name, "wait") for name in ("exec", "handoff", "relay")])
+def test_a_delivery_becomes_another_without_bpf(daemon, deliveries, old, new, how):
+    change(daemon, deliveries, old, new, how)
+
+
+@pytest.mark.user_engine
+@pytest.mark.parametrize("new", ["exec", "handoff", "relay"])
+def test_wait_becomes_another_without_bpf(daemon, deliveries, new):
+    """The old program may take connections, too; the daemon must not end (it did)."""
+    started = daemon(deliveries.whole("wait"))
+    deliveries.all_reach("wait")
+    started.reload(deliveries.whole(new))
+    assert started.status()["services"][0]["delivery"] == new
+
+
+@pytest.mark.kernel_engine
 @pytest.mark.parametrize("flags", [0, REUSEPORT], ids=["single", "group"])
-def test_a_claim_of_before_is_not_registered_for_another_delivery(daemon, deliveries, engine, flags):
-    if engine == "user":
-        return
+def test_a_claim_of_before_is_not_registered_for_another_delivery(daemon, deliveries, flags):
     started = daemon(deliveries.whole("claim"))
     with Control(started, "a").claim("::", flags=flags) as claimed:
         started.write(deliveries.whole("exec"))
@@ -113,10 +138,9 @@ def test_a_claim_of_before_is_not_registered_for_another_delivery(daemon, delive
         deliveries.all_reach("exec")
 
 
-def test_members_that_are_shut_down_get_nothing(world, daemon, engine):
+@pytest.mark.kernel_engine  # the kernel's own selection passes over them
+def test_members_that_are_shut_down_get_nothing(world, daemon):
     """Though their programs have not closed them."""
-    if engine == "user":
-        return  # the kernel's own group selection passes over them
     started = daemon({"services": {"a": {}}, "routes": [{"to": [V4, V6], "port": 80, "service": "a"}]})
     claimant = Control(started, "a")
     first, second = (claimant.claim("::", flags=REUSEPORT) for _ in range(2))
@@ -126,11 +150,10 @@ def test_members_that_are_shut_down_get_nothing(world, daemon, engine):
     first.close()
 
 
+@pytest.mark.kernel_engine  # there are none
 @pytest.mark.parametrize("address", ["0.0.0.0", "::"])
-def test_placeholder_addresses_lead_nowhere(world, daemon, engine, address):
+def test_placeholder_addresses_lead_nowhere(world, daemon, address):
     """A local user who connects to one would get past what routes say of sources."""
-    if engine == "user":
-        return  # there are none
     started = daemon({"services": {"a": {}}, "routes": [{"to": [V4, V6], "port": 80, "from": "203.0.113.0/24", "service": "a"}]})
     claimant = Control(started, "a")
     Answers(claimant.claim(address), "past the routes")
@@ -142,10 +165,9 @@ def test_placeholder_addresses_lead_nowhere(world, daemon, engine, address):
         assert "ConnectionRefusedError" in out.stderr, out
 
 
-def test_the_lock_stays_with_a_daemon_that_falls_back(world, daemon, engine):
+@pytest.mark.user_engine
+def test_the_lock_stays_with_a_daemon_that_falls_back(world, daemon):
     """The kernel engine is tried first, and is not to be had: what it had opened by then is closed, and nothing else is."""
-    if engine == "kernel":
-        return
     config = {"services": {"a": {}}, "routes": [{"to": V4, "port": 8080, "service": "a"}]}
     started = daemon(config, options=["--engine", "auto"], prefix=["setpriv", "--bounding-set=-bpf,-sys_admin", "--inh-caps=-all"])
     assert started.status()["engine"]["name"] == "user"

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/listen/client_hello.h"
 
@@ -82,15 +83,18 @@ static void make_records(struct buffer *out, const struct buffer *message, size_
 	}
 }
 
-static enum client_hello read_name(const struct buffer *buffer, size_t length, char *name)
+static enum client_hello_verdict read_name(const struct buffer *buffer, size_t length, char *name)
 {
 	uint8_t *exact = malloc(length ? length : 1);
-	enum client_hello found;
+	struct client_hello hello;
 
 	memcpy(exact, buffer->data, length);
-	found = client_hello_read(exact, length, name);
+	client_hello_init(&hello);
+	client_hello_feed(&hello, exact, length);
 	free(exact);
-	return found;
+	if (hello.verdict == CLIENT_HELLO_NAMED)
+		strcpy(name, hello.name);
+	return hello.verdict;
 }
 
 static void names(void **state)
@@ -139,7 +143,7 @@ static void byte_by_byte(void **state)
 	make_records(sent, message, 16384);
 	for (size_t length = 0; length <= sent->length; length++) {
 		char name[NAMES_MAX_LENGTH + 1] = "";
-		enum client_hello found = read_name(sent, length, name);
+		enum client_hello_verdict found = read_name(sent, length, name);
 
 		if (found == CLIENT_HELLO_NAMED)
 			decided++;
@@ -179,12 +183,128 @@ static void what_is_no_hello(void **state)
 	free(sent);
 }
 
+/* A hello with a random name, padding and records, perhaps with a few bytes changed. */
+static void make_random(struct buffer *message, struct buffer *sent)
+{
+	static const char *const sent_names[] = {"www.example.org", "a", "two words", "", NULL};
+	static const size_t records[] = {1, 2, 3, 60, 1000, 16384};
+	size_t record = records[random() % 6];
+
+	make_message(message, sent_names[random() % 5],
+		(size_t)random() % (record == 1		 ? 5000
+					   : record <= 3 ? 10000
+							 : 20000));
+	make_records(sent, message, record);
+	for (long changes = random() % 4; changes > 1; changes--)
+		sent->data[(size_t)random() % (random() % 2 ? 150 : sent->length)] =
+			(uint8_t)random();
+}
+
+/* Feeds random parts; what was needed at least is never overstated. */
+static void feed_random_parts(struct client_hello *hello, const struct buffer *sent)
+{
+	size_t most = 1 + (size_t)random() % (random() % 2 ? 10 : 5000);
+
+	client_hello_init(hello);
+	for (size_t at = 0; at < sent->length && hello->verdict == CLIENT_HELLO_MORE;) {
+		size_t part = 1 + (size_t)random() % most, lacks = client_hello_lacks(hello);
+
+		assert_true(lacks);
+		if (part > sent->length - at)
+			part = sent->length - at;
+		client_hello_feed(hello, sent->data + at, part);
+		if (part < lacks && hello->verdict != CLIENT_HELLO_MORE)
+			assert_int_equal(hello->verdict, CLIENT_HELLO_OTHER);
+		at += part;
+	}
+}
+
+static void any_split_is_the_whole(void **state)
+{
+	struct buffer *message = calloc(1, sizeof(*message)), *sent = calloc(1, sizeof(*sent));
+	const char *given = getenv("SEED");
+	unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+	size_t verdicts[CLIENT_HELLO_OTHER + 1] = {0};
+
+	(void)state;
+	print_message("SEED=%u\n", seed);
+	srandom(seed);
+	for (int i = 0; i < 3000; i++) {
+		struct client_hello whole, parts;
+
+		make_random(message, sent);
+		client_hello_init(&whole);
+		verdicts[client_hello_feed(&whole, sent->data, sent->length)]++;
+		feed_random_parts(&parts, sent);
+		assert_int_equal(parts.verdict, whole.verdict);
+		assert_int_equal(parts.consumed, whole.consumed);
+		if (whole.verdict == CLIENT_HELLO_NAMED)
+			assert_string_equal(parts.name, whole.name);
+	}
+	assert_true(verdicts[CLIENT_HELLO_NAMED] && verdicts[CLIENT_HELLO_PLAIN] &&
+		    verdicts[CLIENT_HELLO_OTHER]);
+	free(message);
+	free(sent);
+}
+
+/* A caller that feeds just what is lacking does so a few times for each record, however long
+ * the hello. */
+static void lacks_is_what_it_takes(void **state)
+{
+	struct buffer *message = calloc(1, sizeof(*message)), *sent = calloc(1, sizeof(*sent));
+	struct client_hello hello;
+	size_t at = 0, asked = 0;
+
+	(void)state;
+	make_message(message, "www.example.org", 20000);
+	make_records(sent, message, 16384);
+	client_hello_init(&hello);
+	while (hello.verdict == CLIENT_HELLO_MORE) {
+		size_t lacks = client_hello_lacks(&hello);
+
+		assert_true(at + lacks <= sent->length);
+		client_hello_feed(&hello, sent->data + at, lacks);
+		at += lacks;
+		asked++;
+	}
+	assert_int_equal(hello.verdict, CLIENT_HELLO_NAMED);
+	assert_int_equal(at, sent->length);
+	assert_in_range(asked, 1, 20);
+	free(message);
+	free(sent);
+}
+
+/* Records of a byte each make a long hello longer than what a socket is made to hold. */
+static void too_many_bytes(void **state)
+{
+	struct buffer *sent = calloc(1, sizeof(*sent));
+	struct client_hello hello;
+	size_t at = 0;
+
+	(void)state;
+	client_hello_init(&hello);
+	while (hello.verdict == CLIENT_HELLO_MORE) {
+		static const uint8_t start[] = {1, 0, 0x40, 0};
+
+		put(sent, 5, 0x1603010001);
+		put(sent, 1, at < 4 ? start[at] : 0x20);
+		client_hello_feed(&hello, sent->data + 6 * at, 6);
+		at++;
+	}
+	assert_int_equal(hello.verdict, CLIENT_HELLO_OTHER);
+	assert_int_equal(hello.consumed, CLIENT_HELLO_BUFFER);
+	free(sent);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names),
 		cmocka_unit_test(byte_by_byte),
 		cmocka_unit_test(what_is_no_hello),
+		cmocka_unit_test(any_split_is_the_whole),
+		cmocka_unit_test(lacks_is_what_it_takes),
+		cmocka_unit_test(too_many_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,8 @@ enum wire_type {
 	WIRE_DESTINATION = 7, /* where the service is handed connections; -> WIRE_TEXT, fd: path */
 	WIRE_RECEIVE =
 		8, /* asks for handed connections;     -> WIRE_RECEIVING, fd: where they come */
-	WIRE_DRAIN = 9, /* takes a service out of use, or back; -> WIRE_TEXT, fd: JSON */
+	WIRE_DRAIN = 9,	 /* takes a service out of use, or back; -> WIRE_TEXT, fd: JSON */
+	WIRE_TURNS = 10, /* of the event loop since the last one; -> WIRE_TEXT, fd: JSON */
 
 	WIRE_WELCOME = 0x81,
 	WIRE_CLAIMED = 0x82,
@@ -115,7 +116,7 @@ struct wire_claimed {
 	uint32_t granted; /* 1: made under a grant: no claim, and the asker's alone */
 };
 
-/* WIRE_STATUS, WIRE_RELOAD and WIRE_DESTINATION are a bare header. */
+/* WIRE_STATUS, WIRE_RELOAD, WIRE_DESTINATION and WIRE_TURNS are a bare header. */
 struct wire_explain {
 	struct wire_header header;
 	uint8_t local[16];

@@ -19,6 +19,7 @@
 #include "daemon/fdstore/systemd_notify.h"
 #include "daemon/fdstore/upgrade.h"
 #include "daemon/log.h"
+#include "daemon/loop.h"
 #include "daemon/privileges/privileges.h"
 #include "daemon/routes/route_table.h"
 #include "daemon/state.h"
@@ -358,7 +359,7 @@ static int run_daemon(struct daemon_state *state, struct event_base *base, struc
 		result = control_open(base, state, state->control_path, &control, err);
 	if (!result) {
 		systemd_notify_ready();
-		event_base_dispatch(base);
+		loop_run(base);
 		leave_daemon(state);
 	}
 	fdstore_seal(state->fdstore);

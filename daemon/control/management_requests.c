@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/config_reload.h"
+#include "daemon/control/loop_report.h"
 #include "daemon/control/report.h"
 #include "daemon/control/requests_private.h"
 #include "daemon/log.h"
@@ -55,6 +56,18 @@ int requests_reload(struct request *request, struct err *err)
 		err_prefix(err, "the new configuration is in force, but its warnings are lost");
 	diagnostics_fini(&diagnostics);
 	return result;
+}
+
+/* Taking the turns leaves none for the next one who asks, so not everybody may. */
+int requests_turns(struct request *request, struct err *err)
+{
+	struct loop_turns turns;
+
+	if (!peer_may_manage(&request->peer->credentials))
+		return err_set(err, -EACCES,
+			"only root and the daemon's own user may take the turns of its event loop; 'socketbox status' shows them");
+	turns = loop_take_turns();
+	return requests_reply_json(request, loop_report_turns(&turns), err);
 }
 
 /* To begin twice, or to end twice, changes nothing. */

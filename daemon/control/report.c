@@ -10,6 +10,7 @@
 #include "build_info.h"
 #include "daemon/control/drain_progress.h"
 #include "daemon/control/explain_hints.h"
+#include "daemon/control/loop_report.h"
 
 static const char *const action_names[] = {
 	[MATCH_PASS] = "pass",
@@ -207,13 +208,14 @@ json_t *report_whole(struct daemon_state *state)
 
 	for (size_t i = 0; i < state->config->file_count; i++)
 		json_array_append_new(files, json_string(state->config->files[i]));
-	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:o, s:o, s:o, s:i, s:o, s:i, s:I}",
+	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:o, s:o, s:o, s:o, s:i, s:o, s:i, s:I}",
 		"version", SOCKETBOX_BUILD_VERSION, "pid", (int)getpid(), "control",
 		state->control_path, "started", (json_int_t)state->started, "loaded",
 		(json_int_t)state->loaded, "reloads", (int)state->reloads, "files", files, "engine",
-		report_engine(state), "confinement", report_confinement(state), "shapes",
-		(int)state->shapes, "listeners", listeners_report(state->listeners, state->config),
-		"peeking", (int)dispatcher_waiting(state->dispatcher), "peeking_displaced",
+		report_engine(state), "confinement", report_confinement(state), "loop",
+		loop_report(), "shapes", (int)state->shapes, "listeners",
+		listeners_report(state->listeners, state->config), "peeking",
+		(int)dispatcher_waiting(state->dispatcher), "peeking_displaced",
 		(json_int_t)dispatcher_displaced(state->dispatcher));
 }
 

@@ -159,6 +159,7 @@ static const struct {
 	{WIRE_DESTINATION, sizeof(struct wire_header), false, requests_destination},
 	{WIRE_RECEIVE, sizeof(struct wire_receive), false, requests_receive},
 	{WIRE_DRAIN, sizeof(struct wire_drain), false, requests_drain},
+	{WIRE_TURNS, sizeof(struct wire_header), false, requests_turns},
 };
 
 static int dispatch_request(struct request *request, size_t length, struct err *err)

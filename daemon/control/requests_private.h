@@ -53,6 +53,7 @@ int requests_destination(struct request *request, struct err *err);
 int requests_status(struct request *request, struct err *err);
 int requests_explain(struct request *request, struct err *err);
 int requests_reload(struct request *request, struct err *err);
+int requests_turns(struct request *request, struct err *err);
 int requests_drain(struct request *request, struct err *err);
 
 #endif

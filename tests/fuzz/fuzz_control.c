@@ -302,8 +302,8 @@ static void check_answer(struct party *party, uint16_t asked, uint32_t request)
 		changed = true;
 		break;
 	case WIRE_TEXT:
-		FUZZ_REQUIRE(
-			(asked >= WIRE_STATUS && asked <= WIRE_DESTINATION) || asked == WIRE_DRAIN);
+		FUZZ_REQUIRE((asked >= WIRE_STATUS && asked <= WIRE_DESTINATION) ||
+			     asked == WIRE_DRAIN || asked == WIRE_TURNS);
 		FUZZ_REQUIRE(lseek(fd, 0, SEEK_END) == (off_t)answer.text.size);
 		if (asked != WIRE_DESTINATION && texts++ < MAX_TEXTS)
 			check_json(fd, answer.text.size);
@@ -372,6 +372,7 @@ static size_t form_message(struct input *input, uint8_t *message)
 		[WIRE_DESTINATION] = sizeof(struct wire_header),
 		[WIRE_RECEIVE] = sizeof(struct wire_receive),
 		[WIRE_DRAIN] = sizeof(struct wire_drain),
+		[WIRE_TURNS] = sizeof(struct wire_header),
 	};
 	uint8_t type = (uint8_t)(1 + take_byte(input) % (COUNT(sizes) - 1));
 	struct wire_header header = {WIRE_MAGIC, WIRE_VERSION, type, (uint32_t)sizes[type], 7};

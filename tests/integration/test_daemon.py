@@ -12,8 +12,8 @@ import time
 import pytest
 
 from support import paths
-from support.control import Control
-from support.launch import NOBODY, program
+from support.control import TURNS, Control, Refused, as_user
+from support.launch import NOBODY, open_to_all, program
 from support.load import Load, lost
 from support.process import Process, until
 from support.traffic import Answers, ask
@@ -61,6 +61,27 @@ def test_a_hundred_reloads_refuse_nobody(world, daemon, service):
         assert result["ok"] > 100
         assert lost(result) == {}
     assert started.status()["reloads"] == 100
+
+
+def test_long_turns_of_the_event_loop_are_counted(world, daemon):
+    started = daemon(CONFIG)
+    open_to_all(started)
+    manager = Control(started)
+    manager.json(TURNS)
+    quiet = manager.json(TURNS)
+    assert 1 <= quiet["turns"] < 20
+    many = "\n".join(f'  - {{to: "10.0.{n >> 8}.{n & 255}", port: 80, service: a}}' for n in range(5000))
+    started.reload(f"services: {{a: }}\nroutes:\n{many}\n")
+    busy, after, view = manager.json(TURNS), manager.json(TURNS), started.status()["loop"]
+    assert busy["longest_ms"] >= busy["longest_cpu_ms"] > 5  # the YAML alone takes 15 ms
+    assert after["longest_cpu_ms"] < busy["longest_cpu_ms"]
+    assert view["longest_cpu_ms"] >= view["recent_cpu_ms"] >= busy["longest_cpu_ms"]
+    assert view["longest_ms"] >= view["recent_ms"] >= busy["longest_ms"]
+    assert view["turns"] > busy["turns"] + quiet["turns"]
+    with as_user(65534):
+        other = Control(started)
+    with pytest.raises(Refused, match="only root and the daemon's own user"):
+        other.json(TURNS)
 
 
 def test_a_broken_configuration_changes_nothing(world, daemon):

@@ -6,18 +6,16 @@ import platform
 import claim
 import exec as execs
 import relay
+import scale_page
+from scale_page import table
 
 TARGET = 0.98
 HANDOFF_TARGET = 0.92
 
 
-def table(head, rows):
-    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    return "\n".join(["| " + " | ".join(head) + " |", "|" + " --- |" * len(head), *lines]) + "\n"
-
-
-def write(docs, served, routes, handed, relayed, executed, options):
+def write(docs, served, routes, handed, relayed, executed, scaled, options):
     (docs / "benchmarks.svg").write_text(plot(served))
+    (docs / "scale.svg").write_text(scale_page.plot(scaled))
     (docs / "benchmarks.md").write_text(f"""# Benchmarks
 
 Written by `make bench`, on Linux {platform.release().split("-")[0]}, {os.cpu_count()} CPUs. Ratios are what carries over to
@@ -48,7 +46,7 @@ memory that is not in the cache (the kernel's value is then a single run with th
          *(f"{r[key]:.1f} ms" for key in ("load_ms", "build_ms", "install_ms")), f"{r['table_kib']:,.0f} KiB"]
         for size, r in routes.items()])}
 {handoffs(handed)}
-{relays(relayed)}{programs(executed)}""")
+{relays(relayed)}{programs(executed)}{scale_page.section(scaled)}""")
 
 
 def handoffs(handed):

@@ -39,6 +39,8 @@ def cost(row, operation):
 def turn(row, operation):
     """The longest by the processor's time, and by the clock."""
     result = row.get(operation)
+    if result and result["stalled"]:
+        return "**unknown**"
     if not result or "turn_ms" not in result:
         return ABSENT
     text = f"{result['turn_cpu_ms']:.1f} / {result['turn_ms']:.1f}"
@@ -72,6 +74,10 @@ def verdicts(rows):
     text = f"Cost with the most services as many times that with the fewest (to hold: {COST_RATIO}): {', '.join(parts)}."
     if longest is not None:
         text += f" Longest turn by the processor's time (to hold: {TURN_MS} ms): **{longest:.1f} ms**."
+    stalls = [f"{operation} at {row['services']:,} services and {row['routes']:,} routes" for row in rows
+              for operation in scale.OPERATIONS if row.get(operation) and row[operation]["stalled"]]
+    if stalls:
+        text += f" That is of what was answered; not answered in time: {', '.join(stalls)}."
     if native:
         text += (f" A claim takes the client {native['claim']['wall_us'] / native['native']['wall_us']:.1f} times as long as"
                  f" bind and listen by itself ({native['claim']['wall_us']:.0f} µs against"
@@ -88,7 +94,8 @@ What an operation costs socketboxd, in processor time of its event loop, by the 
 route, most of them held) and of routes (those beyond the services' refuse). `bench/scale.py`: medians of batches; a daemon of
 its own for each row, with as many services as RLIMIT_NOFILE has room for: a claim has a descriptor in the daemon, a service that
 listens two. Accepted connections are those of services with `handoff`, which listen in place of claiming. A death is
-shutdown(2) of a claimed listener by its holder. Memory is that of the daemon once it has started, and at its most.
+shutdown(2) of a claimed listener by its holder; it is measured with one short request, which tells that it is over, as ten releases
+are. In each row connections are made to what was claimed, so that the kernel decides packets by that table. Memory is that of the daemon once it has started, and at its most.
 
 ![Processor time of each operation by the number of services and of routes](scale.svg)
 
